@@ -1,0 +1,40 @@
+"""A local mock server for CometAPI's shared /v1/videos route, and contract tests for its clients and servers.
+
+    with mockveo.serve(speed=100) as server:
+        client = MyClient(base_url=server.base_url, api_key=server.key)
+
+`serve` and `app` take the settings of `mockveo serve`, e.g. `speed=100, scenario="fails"`. Importing the package
+loads nothing else; that happens when one of them is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mockveo.server import Application, ServerThread
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "app", "serve"]
+
+
+def serve(**settings: Any) -> ServerThread:
+    """A server on a free port of 127.0.0.1, in a thread; a context manager that starts and stops it.
+
+    Raises MockveoError, whose text says what to mend.
+    """
+    from mockveo.server import ServerThread
+    from mockveo.settings import of
+
+    return ServerThread(of(**{"port": 0, **settings}))
+
+
+def app(**settings: Any) -> Application:
+    """An ASGI application, e.g. for httpx.ASGITransport or starlette.testclient.TestClient.
+
+    Raises MockveoError, whose text says what to mend.
+    """
+    from mockveo.server import build
+    from mockveo.settings import of
+
+    return build(of(**settings), check_hosts=False)

@@ -1,0 +1,17 @@
+"""Where the data files are: beside the package when installed, at the repository's top level in a checkout."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_file(name: str) -> Path:
+    """The path of `openapi.yaml` or of a file under `overlays/`, wherever this copy of mockveo keeps it."""
+    packaged = _PACKAGE / name
+    return packaged if packaged.exists() else _PACKAGE.parent / name
+
+
+def profiles() -> dict[str, Path | None]:
+    """The profiles we ship, by name: the default needs no overlay, each other one is a file of `overlays/`."""
+    overlays = data_file("overlays")
+    return {"docs-2026-03": None} | {path.stem: path for path in sorted(overlays.glob("*.yaml"))}

@@ -1,0 +1,88 @@
+"""OpenAPI Overlay 1.0: a document of differences, applied to an OpenAPI document.
+
+Source: the Overlay Specification 1.0.0 of the OpenAPI Initiative, section 4.4 (Action Object): actions run in
+order; `remove: true` deletes what the target selects; `update` is merged into it - objects key by key, lists by
+appending, anything else by replacing. A target that selects nothing is no error there, but here it is a warning,
+since it is nearly always a misspelling.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+from mockveo.errors import SpecError
+
+EXAMPLE = """overlay: 1.0.0
+info: {title: Square videos too, version: 1.0.0}
+actions:
+  - target: $.components.schemas.CreateVideoForm.properties.size
+    update: {enum: [16x9, 9x16, 1x1]}"""
+
+
+class OverlayWarning(UserWarning):
+    """An action of an overlay did nothing."""
+
+
+def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
+    """A copy of `document` with the actions of `overlay` (parsed YAML) done. `name` is for error messages.
+
+    Raises SpecError when the overlay is not one.
+    """
+    if not isinstance(overlay, dict) or not str(overlay.get("overlay", "")).startswith("1."):
+        raise SpecError(f"{name}: not an OpenAPI Overlay: `overlay: 1.0.0` is missing. One that works:\n{EXAMPLE}")
+    actions = overlay.get("actions")
+    if not isinstance(actions, list) or not actions:
+        raise SpecError(f"{name}: `actions` is {actions!r}, wanted a list of actions. One that works:\n{EXAMPLE}")
+    changed = copy.deepcopy(document)
+    for number, action in enumerate(actions, 1):
+        _act(changed, action, f"{name}: action {number}")
+    return changed
+
+
+def _act(document: dict[str, Any], action: Any, name: str) -> None:
+    # Loaded only where an overlay is used: the import costs as much as the whole rest of the start.
+    import jsonpath
+
+    if not isinstance(action, dict) or not isinstance(action.get("target"), str):
+        raise SpecError(f"{name}: `target` is missing or not text, wanted a JSONPath such as $.info.title")
+    unknown = set(action) - {"target", "description", "update", "remove"}
+    if unknown or not ("update" in action or action.get("remove") is True):
+        raise SpecError(f"{name}: has the keys {sorted(action)}, wanted `target` with `update` or with `remove: true`")
+    try:
+        matches = list(jsonpath.finditer(action["target"], document))
+    except jsonpath.JSONPathError as error:
+        raise SpecError(f"{name}: `target` {action['target']!r} is not a JSONPath: {error}") from None
+    if not matches:
+        warnings.warn(f"{name}: `target` {action['target']!r} selects nothing", OverlayWarning, stacklevel=2)
+    for match in reversed(matches):  # so that removing from a list does not move what is still to be removed
+        if action.get("remove") is True:
+            _remove(match, name)
+        else:
+            _update(match, action["update"], name)
+
+
+def _remove(match: Any, name: str) -> None:
+    if match.parent is None:
+        raise SpecError(f"{name}: `target` $ selects the whole document, which cannot be removed")
+    del match.parent.obj[match.parts[-1]]
+
+
+def _update(match: Any, update: Any, name: str) -> None:
+    merged = _merged(match.obj, update)
+    if match.parent is not None:
+        match.parent.obj[match.parts[-1]] = merged
+    elif isinstance(update, dict):
+        match.obj.clear()
+        match.obj.update(merged)
+    else:
+        raise SpecError(f"{name}: `target` $ selects the whole document, so `update` must be a mapping")
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: _merged(old[key], value) if key in old else value for key, value in new.items()}
+    if isinstance(old, list):
+        return [*old, *(new if isinstance(new, list) else [new])]
+    return new
