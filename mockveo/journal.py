@@ -1,0 +1,161 @@
+"""The journal of a world: its exchanges, the latest `limit` of them, for people and for assertions."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from mockveo.forms import Part
+
+#: Bytes of request bodies that a journal keeps in parsed form.
+KEPT_BYTES = 32 * 2**20
+
+
+class Deviation(NamedTuple):
+    """A departure of a request from the documented page. `code` is stable, `message` is for people."""
+
+    code: str
+    message: str
+
+
+class Exchange:
+    """One request and its answer. Filled in as the exchange goes on."""
+
+    __slots__ = (
+        "body_size",
+        "deviations",
+        "duration",
+        "error",
+        "headers",
+        "job_id",
+        "method",
+        "number",
+        "operation",
+        "owner",
+        "parts",
+        "path",
+        "progress",
+        "query",
+        "sent",
+        "started",
+        "state",
+        "status",
+    )
+
+    def __init__(self, method: str, path: str, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.number = 0
+        self.started = time.time()
+        self.duration = 0.0
+        self.method = method
+        self.path = path
+        self.query = query
+        #: As they came, with the key: show them only through `shown_headers`.
+        self.headers = headers
+        self.operation = ""
+        self.owner = ""
+        self.parts: Sequence[Part] = ()
+        self.body_size = 0
+        self.deviations: Sequence[Deviation] = ()
+        #: Of the answer; 0 where the client went away before it.
+        self.status = 0
+        self.sent = 0
+        #: The name of the error in the document, or empty.
+        self.error = ""
+        self.job_id = ""
+        #: Status and progress of the job, as answered.
+        self.state = ""
+        self.progress: int | None = None
+
+    def shown_headers(self) -> list[tuple[str, str]]:
+        """The request's headers with the credentials replaced by a fingerprint."""
+        secret = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+        decoded = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
+        return [(name, f"({fingerprint(value)})" if name.lower() in secret else value) for name, value in decoded]
+
+
+def fingerprint(key: str) -> str:
+    """What may be shown of a key: eight hex digits of its SHA-256."""
+    secret = key.removeprefix("Bearer ").removeprefix("bearer ")
+    return f"key {hashlib.sha256(secret.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+class Journal:
+    """A ring of exchanges, bounded in number and in the bytes of their bodies."""
+
+    def __init__(self, limit: int) -> None:
+        self._exchanges: deque[Exchange] = deque()
+        self._limit = limit
+        self._bytes = 0
+        #: Exchanges there have been, forgotten ones included.
+        self.count = 0
+
+    def add(self, exchange: Exchange) -> None:
+        """Keeps an exchange and forgets the oldest where there are too many."""
+        self.count += 1
+        exchange.number = self.count
+        self._exchanges.append(exchange)
+        self._bytes += _weight(exchange)
+        while len(self._exchanges) > self._limit or (self._bytes > KEPT_BYTES and len(self._exchanges) > 1):
+            self._bytes -= _weight(self._exchanges.popleft())
+
+    def since(self, number: int) -> list[Exchange]:
+        """The exchanges after the one of that number, as far as they are still there, oldest first."""
+        return list(islice(reversed(self._exchanges), self.count - number))[::-1]
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(self._exchanges)
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+
+def _weight(exchange: Exchange) -> int:
+    return (
+        0 if not exchange.parts else exchange.body_size - sum(part.size for part in exchange.parts if part.data is None)
+    )
+
+
+def as_line(exchange: Exchange) -> str:
+    """An exchange in one short line for a terminal, a further line for each deviation."""
+    clock = time.strftime("%H:%M:%S", time.localtime(exchange.started))
+    what = exchange.error or exchange.state
+    if exchange.progress is not None and not exchange.error:
+        what = f"{what} {exchange.progress} %"
+    if exchange.operation == "createVideo" and exchange.job_id:
+        images = sum(part.is_file for part in exchange.parts)
+        what = f"{what} {exchange.job_id}{f', {images} image' if images else ''}{'s' if images > 1 else ''}"
+    status = str(exchange.status or "gone")
+    line = f"{clock} {exchange.method} {_printable(exchange.path)} {status} {what}".rstrip()
+    took = f" ({exchange.duration:.1f} s)" if exchange.duration >= 0.1 else ""
+    return "".join([line, took, *(f"\n         ! {_printable(note.message)}" for note in exchange.deviations)])
+
+
+def _printable(text: str) -> str:
+    """Text without characters that would act on a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def as_json(exchange: Exchange) -> dict[str, Any]:
+    """An exchange as the JSON log shows it."""
+    return {
+        "time": round(exchange.started, 6),
+        "number": exchange.number,
+        "method": exchange.method,
+        "path": exchange.path,
+        "query": exchange.query.decode("latin-1"),
+        "operation": exchange.operation or None,
+        "key": fingerprint(exchange.owner) if exchange.owner else None,
+        "request_bytes": exchange.body_size,
+        "status": exchange.status or None,
+        "error": exchange.error or None,
+        "response_bytes": exchange.sent,
+        "duration_ms": round(exchange.duration * 1000, 3),
+        "job": exchange.job_id or None,
+        "job_status": exchange.state or None,
+        "job_progress": exchange.progress,
+        "deviations": [note._asdict() for note in exchange.deviations],
+    }

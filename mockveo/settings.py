@@ -1,0 +1,92 @@
+"""Every setting, once: its name, default and meaning. The command line, the environment and Python read this table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mockveo.errors import SettingsError
+
+MIB = 2**20
+
+
+def _setting(default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"help": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a server behaves. Each field is a flag (`max_body` = `--max-body`) and a variable (`MOCKVEO_MAX_BODY`)."""
+
+    host: str = _setting("127.0.0.1", "Address to listen on. Anything but loopback opens the server to the network.")
+    port: int = _setting(8360, "Port to listen on; 0 takes a free one.")
+    profile: str = _setting("docs-2026-03", "Which generation of the API to play.")
+    spec: str | None = _setting(None, "Play this OpenAPI document instead of ours.")
+    overlay: tuple[str, ...] = _setting((), "Change the document by this OpenAPI Overlay. Can be given again.")
+    scenario: str = _setting("normal", "How jobs unfold.")
+    speed: float = _setting(
+        10.0,
+        "Seconds of a job's life in one of ours: at 1 a job takes 65 to 195 s, as in reality; 0 stops time.",
+    )
+    seed: int | None = _setting(None, "Repeat the ids and the pace of a run. Default: another one each time.")
+    strict: bool = _setting(False, "Refuse whatever departs from the documented page, instead of noting it.")
+    self_check: bool = _setting(False, "Check each answer of the server against the document before it is sent.")
+    key: tuple[str, ...] = _setting((), "Accept this key only. Can be given again. Default: any key.")
+    credit: int | None = _setting(None, "Jobs each key can pay for before it is out of credit. Default: no limit.")
+    max_body: int = _setting(32 * MIB, "Largest request body, in bytes.")
+    max_jobs: int = _setting(100_000, "Most jobs kept; the oldest finished ones are forgotten first.")
+    max_image_bytes: int = _setting(64 * MIB, "Most bytes of uploaded images kept; the oldest are forgotten first.")
+    max_exchanges: int = _setting(1000, "Most exchanges kept in the journal; the oldest are forgotten first.")
+    allow_host: tuple[str, ...] = _setting((), "Serve requests for this host name too. Can be given again.")
+    render: bool | None = _setting(None, "Make each clip for its job. Default: if mockveo[video] is installed.")
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not (least <= value < math.inf):
+                raise SettingsError(
+                    f"{flag(name)} is {value}, wanted {least} or more, e.g. {flag(name)} {_EXAMPLE[name]}"
+                )
+        if self.port > 65535:
+            raise SettingsError(f"--port is {self.port}, wanted 0 to 65535, e.g. --port 8360")
+        if any(not key.strip() for key in self.key):
+            raise SettingsError("--key is empty, wanted a key such as --key sk-test")
+
+
+_LEAST = {
+    "port": 0,
+    "speed": 0,
+    "credit": 0,
+    "max_body": 1,
+    "max_jobs": 1,
+    "max_image_bytes": 0,
+    "max_exchanges": 1,
+}
+_EXAMPLE = {
+    "port": "8360",
+    "speed": "10",
+    "credit": "3",
+    "max_body": str(32 * MIB),
+    "max_jobs": "1000",
+    "max_image_bytes": str(64 * MIB),
+    "max_exchanges": "1000",
+}
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a setting: `max_body` -> `--max-body`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def of(**values: Any) -> Settings:
+    """Settings with these values. Raises SettingsError for a name that is none, naming those there are."""
+    known = [setting.name for setting in fields(Settings)]
+    for name, value in values.items():
+        if name not in known:
+            raise SettingsError(f"{name!r} is not a setting; wanted one of {', '.join(known)}")
+        if isinstance(value, str) and name in ("key", "overlay", "allow_host"):
+            values[name] = (value,)
+        elif isinstance(value, list):
+            values[name] = tuple(value)
+    return Settings(**values)

@@ -1,0 +1,38 @@
+"""Fixtures for tests through the front door: a real server on a real socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import settings
+
+import mockveo
+from mockveo.clock import Clock
+from mockveo.server import ServerThread
+
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+KEY = {"Authorization": "Bearer sk-test"}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerThread]:
+    """A server whose time stands still; tests share it, so each makes its own jobs."""
+    with mockveo.serve(speed=0, seed=1, self_check=True, render=False) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: ServerThread) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, headers=KEY) as http:
+        yield http
+
+
+@pytest.fixture
+def clock(server: ServerThread) -> Clock:
+    return server.app.world.clock
