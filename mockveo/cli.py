@@ -1,0 +1,98 @@
+"""The command line: a thin shell. Whatever it prints and returns is interface.
+
+Exit statuses: 0 done, 2 a setting, a file or an address cannot be used.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from mockveo import __version__
+from mockveo.errors import MockveoError
+from mockveo.settings import Settings, flag
+
+
+class _Commands(click.Group):
+    """A group whose command is `serve` where none is named, so that `mockveo --port 0` is `mockveo serve --port 0`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Without a command: serve.",
+)
+@click.version_option(__version__, message="mockveo %(version)s")
+def main() -> None:
+    """A local mock of CometAPI's /v1/videos (Veo): jobs that take their time, without the bill."""
+
+
+def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """One option for each setting: its flag, its variable, its default and its help."""
+    hints = typing.get_type_hints(Settings)
+    for setting in reversed(fields(Settings)):
+        hint, kinds = hints[setting.name], typing.get_args(hints[setting.name])
+        options: dict[str, Any] = {
+            "default": setting.default,
+            "help": setting.metadata["help"],
+            "envvar": f"MOCKVEO_{setting.name.upper()}",
+            "show_envvar": True,
+            "show_default": setting.default not in (None, (), False),
+        }
+        declaration = flag(setting.name)
+        if bool in (hint, *kinds):
+            declaration += f"/--no-{declaration[2:]}"
+        elif typing.get_origin(hint) is tuple:
+            options["multiple"] = True
+        else:
+            options["type"] = next(kind for kind in (hint, *kinds) if kind in (str, int, float))
+        command = click.option(declaration, setting.name, **options)(command)
+    return command
+
+
+@main.command()
+@_settings_options
+@click.option(
+    "--ready-file", envvar="MOCKVEO_READY_FILE", show_envvar=True, help="Write a file of JSON once it listens."
+)
+@click.option(
+    "--log",
+    "log_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="MOCKVEO_LOG",
+    show_envvar=True,
+    help="How exchanges are logged.",
+)
+@click.option("--quiet/--no-quiet", envvar="MOCKVEO_QUIET", show_envvar=True, help="Log nothing but errors.")
+def serve(ready_file: str | None, log_format: str, quiet: bool, **values: Any) -> None:
+    """Start the mock server.
+
+    At the default pace a job takes 6 to 20 seconds; with --speed 1 as long as in reality, one to three minutes.
+    """
+    # Here, not above: --help and --version are not to wait for a web server to load.
+    from mockveo.console import run
+    from mockveo.settings import of
+
+    warnings.showwarning = _show_warning
+    try:
+        run(of(**values), ready_file=ready_file, log_format=log_format, quiet=quiet)
+    except MockveoError as error:
+        click.echo(f"mockveo: {error}", err=True)
+        sys.exit(2)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"mockveo: warning: {message}", err=True)

@@ -1,0 +1,213 @@
+"""From settings to a running server: `build` makes the ASGI application, `Server` runs it on a socket.
+
+uvicorn does the HTTP. What is added here is small: readiness is told when the socket listens, a client that closes
+its sending side early still gets an answer, and Ctrl-C is a clean end.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import uvicorn
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mockveo.api import bind
+from mockveo.clips import Clips
+from mockveo.errors import SettingsError
+from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
+from mockveo.scenarios import named
+from mockveo.settings import Settings
+from mockveo.spec import load
+from mockveo.wire import ENDED_SHORT
+from mockveo.world import World
+
+#: A key to paste where any key will do.
+SAMPLE_KEY: Final = "sk-mockveo"
+#: Seconds that open exchanges get to finish in when the server is stopped.
+GRACE: Final = 2
+
+
+class Application:
+    """The ASGI application and what is behind it."""
+
+    def __init__(self, settings: Settings, *, check_hosts: bool = True) -> None:
+        self.settings = settings
+        self.seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(2**32)
+        self.spec = load(settings.spec, profile=settings.profile, overlays=settings.overlay)
+        self.world = World(self.spec, settings, named(settings.scenario), seed=self.seed)
+        hosts = Hosts(settings.allow_host) if check_hosts else None
+        self._routes: ASGIApp = bind(self.world, settings, Clips(render=settings.render), hosts)
+        self._routes_for_browsers: ASGIApp = CORSMiddleware(
+            self._routes,
+            allow_origin_regex=LOOPBACK_ORIGIN,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+            allow_private_network=True,
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one ASGI request."""
+        # Only browsers send Origin; what CORS costs is a fifth of a request, so nobody else pays for it.
+        from_browser = any(name == b"origin" for name, _ in scope["headers"])
+        await (self._routes_for_browsers if from_browser else self._routes)(scope, receive, send)
+
+
+def build(settings: Settings, *, check_hosts: bool = True) -> Application:
+    """The application for these settings. Raises SettingsError or SpecError, which say what to mend."""
+    return Application(settings, check_hosts=check_hosts)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, but a client that closes its sending side is answered before the connection is closed."""
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it return whether to stay open
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.disconnected:
+            return False
+        cycle.keep_alive = False
+        if cycle.more_body:
+            cycle.scope[ENDED_SHORT] = True  # type: ignore[typeddict-unknown-key]
+            cycle.message_event.set()
+        return True
+
+
+class Server(uvicorn.Server):
+    """A server on a socket that is bound when it is made, so that a taken port is known at once.
+
+    Raises SettingsError where the address cannot be bound.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        on_beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        settings = app.settings
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Protocol,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                access_log=False,
+                log_config=None,
+                log_level="critical",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        self._on_ready = on_ready
+        self._on_beat = on_beat
+        self._socket = _bind(settings.host, settings.port)
+        #: The port it listens on.
+        self.port: int = self._socket.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+        #: Where it is, without a trailing slash, e.g. http://127.0.0.1:8360.
+        self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to listen, and says so."""
+        await super().startup(sockets)
+        # What was made to start with stays for good: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        self._on_beat()
+        return await super().on_tick(counter)
+
+    def run_here(self) -> None:
+        """Serves in the calling thread until `should_exit`; in the main thread SIGINT and SIGTERM are a clean end."""
+        with _quiet_signals():
+            self.run(sockets=[self._socket])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named since asyncio sets TCP_NODELAY only where it is: without, an answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} of {host} is taken, perhaps by another mockveo; choose one with --port {port + 1},"
+                " or --port 0 for a free one"
+            ) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {reason}; the default is --host 127.0.0.1"
+        ) from None
+    return listener
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """The signal that stopped uvicorn is raised again when it is done; here that is to end in nothing."""
+    in_main = threading.current_thread() is threading.main_thread()
+    handled = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+    before = [signal.signal(number, lambda *_: None) for number in handled]
+    try:
+        yield
+    finally:
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+
+
+class ServerThread:
+    """A server in a thread of its own, for tests and notebooks: `with mockveo.serve() as server: server.base_url`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = build(settings)
+        self._ready = threading.Event()
+        self._server = Server(self.app, on_ready=self._ready.set)
+        #: A key that the server accepts.
+        self.key = settings.key[0] if settings.key else SAMPLE_KEY
+        #: The server's root, e.g. http://127.0.0.1:40123.
+        self.url = self._server.url
+        #: What clients take as base URL; ends in /v1.
+        self.base_url = f"{self.url}/v1"
+        #: For the environment of a program that is a client.
+        self.env = {"COMETAPI_BASE_URL": self.base_url, "COMETAPI_KEY": self.key}
+        self._thread = threading.Thread(target=self._server.run_here, name="mockveo", daemon=True)
+
+    def start(self) -> Self:
+        """Starts to serve; returns once it listens."""
+        self._thread.start()
+        if not self._ready.wait(timeout=30):
+            raise RuntimeError("the server did not start within 30 s")
+        return self
+
+    def stop(self) -> None:
+        """Stops; returns once the port is free again."""
+        self._server.should_exit = True
+        self._thread.join(timeout=30)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
