@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mockveo
+from mockveo.forms import Part
+from mockveo.journal import KEPT_BYTES, Deviation, Exchange, Journal, as_json, as_line, fingerprint
+
+
+def exchange(method: str = "GET", path: str = "/v1/videos/x") -> Exchange:
+    one = Exchange(method, path, b"", [])
+    one.status = 200
+    return one
+
+
+@given(st.integers(1, 20), st.lists(st.booleans(), max_size=60))
+def test_a_journal_is_a_ring_that_knows_what_is_new(limit: int, steps: list[bool]) -> None:
+    journal, added, seen = Journal(limit), [], 0
+    for look in steps:
+        if look:
+            new = journal.since(seen)
+            assert new == added[seen:][-limit:]
+            seen = journal.count
+        else:
+            added.append(exchange())
+            journal.add(added[-1])
+        assert list(journal) == added[-limit:]
+        assert len(journal) == min(len(added), limit)
+    assert [one.number for one in added] == list(range(1, len(added) + 1))
+
+
+def test_a_journal_is_bounded_in_bytes_too() -> None:
+    journal = Journal(1000)
+    for _ in range(10):
+        one = exchange("POST")
+        one.parts = [Part("prompt", "p")]
+        one.body_size = KEPT_BYTES // 4
+        journal.add(one)
+    assert len(journal) == 4
+
+
+def test_a_file_that_is_not_kept_weighs_nothing() -> None:
+    journal = Journal(1000)
+    for _ in range(10):
+        one = exchange("POST")
+        one.parts = [Part("input_reference", None, "a.png", size=KEPT_BYTES)]
+        one.body_size = KEPT_BYTES + 100
+        journal.add(one)
+    assert len(journal) == 10
+
+
+def test_a_line_says_what_happened() -> None:
+    one = exchange("POST", "/v1/videos")
+    one.operation, one.job_id, one.state, one.progress = "createVideo", "task_1", "queued", 0
+    one.parts = [Part("input_reference", None, "a.png"), Part("input_reference", None, "b.png")]
+    one.deviations = [Deviation("content-type", "sent as application/json; the page says multipart/form-data")]
+    first, second = as_line(one).split("\n")
+    assert first[9:] == "POST /v1/videos 200 queued 0 % task_1, 2 images"
+    assert second.strip() == "! sent as application/json; the page says multipart/form-data"
+
+
+def test_a_line_of_an_error_names_it_and_of_a_client_that_left_says_so() -> None:
+    one = exchange()
+    one.status, one.error = 400, "task_not_exist"
+    assert as_line(one)[9:] == "GET /v1/videos/x 400 task_not_exist"
+    one.status, one.error = 0, ""
+    assert as_line(one)[9:] == "GET /v1/videos/x gone"
+
+
+def test_a_line_cannot_act_on_a_terminal() -> None:
+    assert "\x1b" not in as_line(exchange(path="/v1/\x1b[31m\r\nred"))
+    assert "\n" not in as_line(exchange(path="/v1/\x1b[31m\r\nred"))
+
+
+@pytest.mark.parametrize("key", ["sk-secret-0123456789", "<token>"])
+def test_a_key_is_never_shown(key: str) -> None:
+    with mockveo.serve(render=False) as server:
+        httpx.get(f"{server.base_url}/models", headers={"Authorization": f"Bearer {key}"})
+        httpx.get(f"{server.base_url}/models?key=x", headers={"X-Api-Key": key, "Cookie": key})
+        for one in server.app.world.journal:
+            shown = json.dumps([as_json(one), one.shown_headers(), as_line(one)])
+            assert key not in shown
+            assert fingerprint(key) in shown or one.status == 401
+
+
+def test_a_fingerprint_is_of_the_key_alone() -> None:
+    assert fingerprint("Bearer sk-a") == fingerprint("sk-a") != fingerprint("sk-b")
