@@ -11,7 +11,7 @@ Sources: RFC 7578 (multipart/form-data), RFC 2046 section 5.1 (multipart), WHATW
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -49,7 +49,7 @@ class Part(NamedTuple):
     data: bytes | None = None
     size: int = 0
     sha256: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Sequence[tuple[str, str]] = ()
     #: What is unusual about it, in a sentence each, without being wrong enough to refuse it.
     notes: tuple[str, ...] = ()
 
@@ -134,7 +134,7 @@ class MultipartReader:
         self._begun = False
         self._start = b""
         self._parts: list[Part] = []
-        self._segment: MultipartSegment | None = None
+        self._segment: Any = None  # a MultipartSegment while inside a part
         self._filename: str | None = None
         self._chunks: list[bytes] = []
         self._hash: Any = None
@@ -159,8 +159,12 @@ class MultipartReader:
                     self._end_part()
                 elif isinstance(event, MultipartSegment):
                     self._begin_part(event)
+                elif self._hash is None:
+                    self._chunks.append(event)
                 else:
-                    self._take(bytes(event))
+                    self._hash.update(event)
+                    if self._keep_files:
+                        self._chunks.append(event)
         except MultipartError as error:
             raise FormError(MULTIPART, _explain(error)) from None
 
@@ -187,39 +191,25 @@ class MultipartReader:
         if not segment.name:
             raise FormError(MULTIPART, "a part has no name")
         self._segment = segment
-        self._filename = segment.filename
-        disposition = dict(segment.headerlist).get("Content-Disposition", "")
-        if self._filename is None and "filename*" in disposition:
-            self._filename = _extended_filename(disposition)
-        self._hash = hashlib.sha256() if self._filename is not None else None
-
-    def _take(self, data: bytes) -> None:
-        if self._hash is not None:
-            self._hash.update(data)
-        if self._hash is None or self._keep_files:
-            self._chunks.append(data)
+        self._chunks = []
+        self._filename = filename = segment.filename
+        if filename is None:
+            for _, value in segment.headerlist:
+                if "filename*" in value:
+                    self._filename = filename = _extended_filename(segment.headerlist)
+        self._hash = None if filename is None else hashlib.sha256()
 
     def _end_part(self) -> None:
-        segment, data = self._segment, b"".join(self._chunks)
-        assert segment is not None
-        self._segment, self._chunks = None, []
-        name, headers = segment.name or "", tuple(segment.headerlist)
-        if self._filename is None:
+        segment, filename, chunks = self._segment, self._filename, self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._segment = None
+        name, kind, headers = segment.name, segment.content_type, segment.headerlist
+        if filename is None:
             value, notes = _text(data)
-            self._parts.append(Part(name, value, None, segment.content_type, None, 0, "", headers, notes))
-            return
-        self._parts.append(
-            Part(
-                name,
-                None,
-                self._filename,
-                segment.content_type,
-                data if self._keep_files else None,
-                segment.bytes_received,
-                self._hash.hexdigest(),
-                headers,
-            )
-        )
+            self._parts.append(Part(name, value, None, kind, None, 0, "", headers, notes))
+        else:
+            kept, size, digest = data if self._keep_files else None, segment.bytes_received, self._hash.hexdigest()
+            self._parts.append(Part(name, None, filename, kind, kept, size, digest, headers))
 
 
 def _text(data: bytes) -> tuple[str, tuple[str, ...]]:
@@ -230,13 +220,13 @@ def _text(data: bytes) -> tuple[str, tuple[str, ...]]:
         return data.decode("utf-8", "replace"), ("is not UTF-8",)
 
 
-def _extended_filename(disposition: str) -> str:
+def _extended_filename(headers: Sequence[tuple[str, str]]) -> str | None:
     # RFC 7578 section 4.2 forbids filename*, yet Go's parser - the gateway's - reads it.
     from email.message import Message
 
     message = Message()
-    message["Content-Disposition"] = disposition
-    return message.get_filename("")
+    message["Content-Disposition"] = dict(headers)["Content-Disposition"]
+    return message.get_filename()
 
 
 def _explain(error: MultipartError) -> str:

@@ -94,6 +94,12 @@ def luck(job_id: str) -> float:
     return zlib.crc32(job_id.encode()) / 2**32
 
 
+def end(job: Job) -> float:
+    """When the job comes to its end, in seconds of the world's clock."""
+    draw = luck(job.id)
+    return job.created + sum(stage.shortest + draw * (stage.longest - stage.shortest) for stage in job.plan.stages)
+
+
 def view(job: Job, now: float) -> View:
     """The job at `now`, in seconds of the world's clock."""
     elapsed = max(now - job.created, 0.0)

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -23,52 +24,32 @@ class Deviation(NamedTuple):
 
 
 class Exchange:
-    """One request and its answer. Filled in as the exchange goes on."""
+    """One request and its answer. Filled in as the exchange goes on; until then it has the values below."""
 
-    __slots__ = (
-        "body_size",
-        "deviations",
-        "duration",
-        "error",
-        "headers",
-        "job_id",
-        "method",
-        "number",
-        "operation",
-        "owner",
-        "parts",
-        "path",
-        "progress",
-        "query",
-        "sent",
-        "started",
-        "state",
-        "status",
-    )
+    number = 0
+    duration = 0.0
+    operation = ""
+    owner = ""
+    parts: Sequence[Part] = ()
+    body_size = 0
+    deviations: Sequence[Deviation] = ()
+    #: Of the answer; 0 where the client went away before it.
+    status = 0
+    sent = 0
+    #: The name of the error in the document, or empty.
+    error = ""
+    job_id = ""
+    #: Status and progress of the job, as answered.
+    state = ""
+    progress: int | None = None
 
     def __init__(self, method: str, path: str, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        self.number = 0
         self.started = time.time()
-        self.duration = 0.0
         self.method = method
         self.path = path
         self.query = query
         #: As they came, with the key: show them only through `shown_headers`.
         self.headers = headers
-        self.operation = ""
-        self.owner = ""
-        self.parts: Sequence[Part] = ()
-        self.body_size = 0
-        self.deviations: Sequence[Deviation] = ()
-        #: Of the answer; 0 where the client went away before it.
-        self.status = 0
-        self.sent = 0
-        #: The name of the error in the document, or empty.
-        self.error = ""
-        self.job_id = ""
-        #: Status and progress of the job, as answered.
-        self.state = ""
-        self.progress: int | None = None
 
     def shown_headers(self) -> list[tuple[str, str]]:
         """The request's headers with the credentials replaced by a fingerprint."""
@@ -121,7 +102,7 @@ def _weight(exchange: Exchange) -> int:
 
 def as_line(exchange: Exchange) -> str:
     """An exchange in one short line for a terminal, a further line for each deviation."""
-    clock = time.strftime("%H:%M:%S", time.localtime(exchange.started))
+    clock = _clock(int(exchange.started))
     what = exchange.error or exchange.state
     if exchange.progress is not None and not exchange.error:
         what = f"{what} {exchange.progress} %"
@@ -132,6 +113,11 @@ def as_line(exchange: Exchange) -> str:
     line = f"{clock} {exchange.method} {_printable(exchange.path)} {status} {what}".rstrip()
     took = f" ({exchange.duration:.1f} s)" if exchange.duration >= 0.1 else ""
     return "".join([line, took, *(f"\n         ! {_printable(note.message)}" for note in exchange.deviations)])
+
+
+@lru_cache(maxsize=2)
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
 
 
 def _printable(text: str) -> str:

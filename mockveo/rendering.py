@@ -8,8 +8,8 @@ few pastes, at even offsets because of the smaller planes. The same frames give 
 The clip begins with the first picture and ends with the last one, still and with nothing on them; the scene stands in
 for a missing one, and a cross-fade lies between. The kite and the words come and go in between.
 
-The same input gives the same bytes with the same PyAV, Pillow and fonts: the encoders run on one thread and write
-neither dates nor versions. Bytes that are no picture are treated as if none had been uploaded.
+The same input gives the same bytes with the same PyAV, Pillow and fonts: the encoders run on one thread, and nothing
+writes a date. Bytes that are no picture are treated as if none had been uploaded.
 """
 
 import math
@@ -139,7 +139,7 @@ def _faded(sprite: _Sprite, opacity: float) -> _Sprite:
 
 
 def _planes(image: Image.Image) -> _Planes:
-    frame = av.VideoFrame.from_image(image.convert("RGB"))  # type: ignore[no-untyped-call]
+    frame = av.VideoFrame.from_image(image.convert("RGB"))
     frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
     # A plane's rows may be longer than the picture's; for the way back, Pillow crops beyond the edge as well.
     rows = (Image.frombytes("L", (plane.line_size, plane.height), bytes(plane)) for plane in frame.planes)
@@ -357,7 +357,7 @@ def _video_frame(planes: _Planes, number: int) -> av.VideoFrame:
 def _still(frame: av.VideoFrame) -> Image.Image:
     width, height = (side * _STILL_SIDE // max(frame.width, frame.height) for side in (frame.width, frame.height))
     scaled = frame.reformat(width, height, "rgb24", src_colorspace=Colorspace.ITU709, interpolation="AREA")
-    return scaled.to_image()  # type: ignore[no-untyped-call,no-any-return]
+    return scaled.to_image()  # type: ignore[no-any-return]
 
 
 def _audio_frame(samples: bytes, number: int) -> av.AudioFrame:

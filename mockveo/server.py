@@ -18,14 +18,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import uvicorn
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockveo.api import bind
 from mockveo.clips import Clips
 from mockveo.errors import SettingsError
-from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
+from mockveo.hosts import Hosts
 from mockveo.scenarios import named
 from mockveo.settings import Settings
 from mockveo.spec import load
@@ -47,21 +46,13 @@ class Application:
         self.spec = load(settings.spec, profile=settings.profile, overlays=settings.overlay)
         self.world = World(self.spec, settings, named(settings.scenario), seed=self.seed)
         hosts = Hosts(settings.allow_host) if check_hosts else None
-        self._routes: ASGIApp = bind(self.world, settings, Clips(render=settings.render), hosts)
-        self._routes_for_browsers: ASGIApp = CORSMiddleware(
-            self._routes,
-            allow_origin_regex=LOOPBACK_ORIGIN,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=["*"],
-            allow_private_network=True,
-        )
+        routes = bind(self.world, settings, Clips(render=settings.render), hosts)
+        #: The routes, as what they are: an ASGI application. Calling this object is the same, by one call more.
+        self.asgi: ASGIApp = routes.app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one ASGI request."""
-        # Only browsers send Origin; what CORS costs is a fifth of a request, so nobody else pays for it.
-        from_browser = any(name == b"origin" for name, _ in scope["headers"])
-        await (self._routes_for_browsers if from_browser else self._routes)(scope, receive, send)
+        await self.asgi(scope, receive, send)
 
 
 def build(settings: Settings, *, check_hosts: bool = True) -> Application:
@@ -74,7 +65,8 @@ class _Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it return whether to stay open
         cycle = self.cycle
-        if cycle is None or cycle.response_complete or cycle.disconnected:
+        # None before the first request, whatever its annotation says.
+        if cycle is None or cycle.response_complete or cycle.disconnected:  # type: ignore[redundant-expr]
             return False
         cycle.keep_alive = False
         if cycle.more_body:
@@ -99,7 +91,7 @@ class Server(uvicorn.Server):
         settings = app.settings
         super().__init__(
             uvicorn.Config(
-                app,
+                app.asgi,
                 http=_Protocol,
                 loop="asyncio",
                 ws="none",
@@ -109,6 +101,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 log_level="critical",
                 server_header=False,
+                proxy_headers=False,
                 timeout_graceful_shutdown=GRACE,
             )
         )

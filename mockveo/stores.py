@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Protocol
 
-from mockveo.jobs import Job
+from mockveo.jobs import Job, end
 
 #: Characters of a prompt that a job keeps when its images and its prompt have to make room.
 KEPT_PROMPT = 1000
-#: How many unfinished jobs may be passed over to find a finished one to forget.
-PATIENCE = 64
 
 
 class Store(Protocol):
@@ -30,18 +29,19 @@ class Store(Protocol):
 
 
 class Memory:
-    """Jobs in memory: at most `max_jobs`, the oldest finished first out, and at most `max_bytes` of their inputs.
+    """Jobs in memory: at most `max_jobs`, and at most `max_bytes` of their inputs.
 
-    Inputs are images and long prompts; where they exceed the bound the oldest jobs lose theirs, not their lives.
-    `finished` says of a job whether it has come to its end.
+    To make room for a job the one goes whose end is the earliest, so finished ones first, the longest finished of
+    all. Inputs are images and long prompts; where they exceed the bound the oldest jobs lose theirs, not their lives.
     """
 
-    def __init__(self, *, max_jobs: int, max_bytes: int, finished: Callable[[Job], bool]) -> None:
+    def __init__(self, *, max_jobs: int, max_bytes: int) -> None:
         self._max_jobs = max_jobs
         self._max_bytes = max_bytes
-        self._finished = finished
         self._jobs: dict[str, Job] = {}
-        self._queue: deque[str] = deque()
+        #: Ids by the second their jobs end in, and those seconds as a heap.
+        self._ending: dict[float, deque[str]] = {}
+        self._seconds: list[float] = []
         self._heavy: deque[tuple[str, int]] = deque()
         self._bytes = 0
 
@@ -50,7 +50,11 @@ class Memory:
         while len(self._jobs) >= self._max_jobs:
             self._forget_one()
         self._jobs[job.id] = job
-        self._queue.append(job.id)
+        second = end(job) // 1
+        if second not in self._ending:
+            self._ending[second] = deque()
+            heappush(self._seconds, second)
+        self._ending[second].append(job.id)
         if job.images or len(job.prompt) > KEPT_PROMPT:
             self._weigh(job)
 
@@ -65,11 +69,10 @@ class Memory:
         return iter(self._jobs.values())
 
     def _forget_one(self) -> None:
-        for _ in range(min(PATIENCE, len(self._queue) - 1)):
-            if self._finished(self._jobs[self._queue[0]]):
-                break
-            self._queue.rotate(-1)
-        del self._jobs[self._queue.popleft()]
+        first = self._ending[self._seconds[0]]
+        del self._jobs[first.popleft()]
+        if not first:
+            del self._ending[heappop(self._seconds)]
 
     def _weigh(self, job: Job) -> None:
         weight = sum(map(len, job.images)) + len(job.prompt)

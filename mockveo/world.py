@@ -34,9 +34,7 @@ class World:
         self.spec = spec
         self.clock = clock or Clock(settings.speed)
         self.journal = Journal(settings.max_exchanges)
-        self.store: Store = Memory(
-            max_jobs=settings.max_jobs, max_bytes=settings.max_image_bytes, finished=self._finished
-        )
+        self.store: Store = Memory(max_jobs=settings.max_jobs, max_bytes=settings.max_image_bytes)
         self.plan: Plan = plan(scenario, spec.lifecycle, spec.failure)
         self._dice = random.Random(seed)
         self._keys = frozenset(settings.key)
@@ -130,6 +128,3 @@ class World:
             if len(self._echoes) < SHARED:
                 self._echoes[found] = shared
         return shared
-
-    def _finished(self, job: Job) -> bool:
-        return self.view(job).status in self.spec.terminal

@@ -17,6 +17,7 @@ FORM = {"prompt": (None, "a kite")}
 
 
 def test_a_server_in_a_thread() -> None:
+    before = set(threading.enumerate())
     with mockveo.serve(render=False) as server:
         assert server.base_url == f"{server.url}/v1"
         assert server.env == {"COMETAPI_BASE_URL": server.base_url, "COMETAPI_KEY": server.key}
@@ -24,7 +25,7 @@ def test_a_server_in_a_thread() -> None:
         assert answer.json()["status"] == "queued"
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.url)
-    assert not [thread for thread in threading.enumerate() if thread.name == "mockveo"]
+    assert not {thread for thread in set(threading.enumerate()) - before if thread.name == "mockveo"}
 
 
 def test_several_servers_do_not_meet() -> None:

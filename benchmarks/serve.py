@@ -1,0 +1,273 @@
+"""What a request to mockveo costs, beside a server that does nothing: `python benchmarks/serve.py`.
+
+Servers run on one core, the load generator on the other, in turns within one run; CPU time is what the operating
+system charged the server's process. Figures of different machines cannot be compared, ratios of one run can.
+Linux only. `--quick` for a look, `--rounds N` for more than three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONNECTIONS = 8
+TICK = os.sysconf("SC_CLK_TCK")
+BOUNDARY = "5dfffed2148d37cebcff109bc2c0c726"
+FIELDS = {"prompt": "A paper kite floats above a field.", "model": "veo3-fast", "size": "16x9"}
+
+
+def request(method: str, path: str, body: bytes = b"") -> bytes:
+    """A request as bytes."""
+    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n" if body else ""
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer sk-test\r\n{kind}\r\n"
+    return head.encode() + body
+
+
+def form(image: bytes | None = None) -> bytes:
+    """A multipart form, with the fields of the page's example and perhaps an image."""
+    opening = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
+    parts = [f'{opening}"{name}"\r\n\r\n{value}\r\n'.encode() for name, value in FIELDS.items()]
+    if image is not None:
+        head = f'{opening}"input_reference"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        parts.append(head.encode() + image + b"\r\n")
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+@dataclass
+class Running:
+    """A server in a process of its own, on the first core."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int
+    get: str = "/v1/videos/x"
+
+    def cpu(self) -> float:
+        """Seconds of CPU time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def resident(self) -> float:
+        """MB in memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
+
+    def load(self, data: bytes, count: int) -> float:
+        """Sends `count` requests over several connections; CPU microseconds of the server for each."""
+        before = self.cpu()
+        hammer(self.port, data, count)
+        return (self.cpu() - before) / count * 1e6
+
+
+def hammer(port: int, data: bytes, count: int) -> None:
+    """Sends a request again and again, each connection waiting for its answer before the next."""
+    selector = selectors.DefaultSelector()
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    sent = 0
+    for connection in connections:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connection, selectors.EVENT_READ, connection)
+        connection.sendall(data)
+        sent += 1
+    answered = 0
+    pending = dict.fromkeys(connections, b"")
+    while answered < count:
+        for key, _ in selector.select():
+            connection = key.data
+            pending[connection] += connection.recv(65536)
+            if not whole(pending[connection]):
+                continue
+            pending[connection] = b""
+            answered += 1
+            if sent < count:
+                connection.sendall(data)
+                sent += 1
+    for connection in connections:
+        connection.close()
+
+
+def whole(answer: bytes) -> bool:
+    """Whether an answer of 200 has come completely."""
+    head, found, body = answer.partition(b"\r\n\r\n")
+    if not found:
+        return False
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise SystemExit(f"not a 200: {answer[:300]!r}")
+    return len(body) >= int(re.findall(rb"content-length: (\d+)", head)[0])
+
+
+def once(port: int, data: bytes) -> bytes:
+    """The body of the answer to one request."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(data)
+        answer = b""
+        while not whole(answer):
+            answer += connection.recv(65536)
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+@contextmanager
+def started(name: str, *command: str) -> Iterator[Running]:
+    """A server that has answered its first request."""
+    port = free_port()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            ["taskset", "-c", "0", sys.executable, *(part.format(port=port) for part in command)], stdout=log
+        )
+        server = Running(name, process, port)
+        try:
+            wait(server, lambda: once(port, request("POST", "/v1/videos", form())))
+            if name.startswith("mockveo"):
+                server.get = f"/v1/videos/{json.loads(once(port, request('POST', '/v1/videos', form())))['id']}"
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait(server: Running, first: Callable[[], bytes]) -> None:
+    """Returns once the server has answered."""
+    while True:
+        try:
+            first()
+        except OSError:
+            if server.process.poll() is not None:
+                raise SystemExit(f"{server.name} did not start") from None
+            time.sleep(0.001)
+        else:
+            return
+
+
+MOCKVEO = ("-m", "mockveo", "serve", "--port", "{port}", "--seed", "1", "--no-render")
+
+
+def per_request(rounds: int, count: int) -> dict[str, tuple[float, float]]:
+    """CPU microseconds of a GET and of a POST, by server: medians of rounds in which the servers take turns."""
+    bare = str(HERE / "bare.py")
+    with (
+        started("bare uvicorn", bare, "bare", "{port}") as first,
+        started("Starlette route", bare, "starlette", "{port}") as second,
+        started("mockveo", *MOCKVEO) as third,
+        started("mockveo --quiet", *MOCKVEO, "--quiet") as fourth,
+    ):
+        servers = [first, second, third, fourth]
+        figures: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
+        for server in servers:
+            server.load(request("GET", server.get), count // 5)
+        for _ in range(rounds):
+            for server in servers:
+                got = server.load(request("GET", server.get), count)
+                posted = server.load(request("POST", "/v1/videos", form()), count)
+                figures[server.name].append((got, posted))
+    return {
+        name: (statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs))
+        for name, pairs in figures.items()
+    }
+
+
+def first_answer(rounds: int, *command: str) -> float:
+    """Milliseconds until a server's first 200, median."""
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        port = free_port()
+        process = subprocess.Popen([sys.executable, *(part.format(port=port) for part in command)])
+        server = Running("started", process, port)
+        wait(server, lambda port=port: once(port, request("GET", "/api/models")))  # type: ignore[misc]
+        times.append((time.perf_counter() - begun) * 1000)
+        process.terminate()
+        process.wait()
+    return statistics.median(times)
+
+
+def command_time(rounds: int, *arguments: str) -> float:
+    """Milliseconds of a command, median."""
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        times.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(times)
+
+
+def big_image(rounds: int) -> tuple[float, float]:
+    """Milliseconds and MB that a create with an image of 10 MB costs."""
+    data = request("POST", "/v1/videos", form(os.urandom(10_000_000)))
+    with started("mockveo", *MOCKVEO, "--quiet") as server:
+        before = server.resident()
+        times = []
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            once(server.port, data)
+            times.append((time.perf_counter() - begun) * 1000)
+        return statistics.median(times), server.resident() - before
+
+
+def memory(count: int) -> tuple[float, float, float]:
+    """MB after the start, after a first fill of the journal, and after `count` requests."""
+    with started("mockveo", *MOCKVEO, "--quiet") as server:
+        start = server.resident()
+        server.load(request("GET", server.get), 5000)
+        warm = server.resident()
+        server.load(request("GET", server.get), count)
+        return start, warm, server.resident()
+
+
+def main() -> None:
+    """Prints the tables."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--quick", action="store_true", help="a tenth of the load")
+    chosen = options.parse_args()
+    scale = 10 if chosen.quick else 1
+    os.sched_setaffinity(0, {1})
+
+    figures = per_request(chosen.rounds, 20_000 // scale)
+    bare_get, bare_post = figures["bare uvicorn"]
+    print(f"CPU us per request       GET  x bare    POST  x bare   (POST: a form of {len(form())} bytes)")
+    for name, (got, posted) in figures.items():
+        print(f"{name:<20}{got:>8.0f}{got / bare_get:>8.2f}{posted:>8.0f}{posted / bare_post:>8.2f}")
+
+    os.sched_setaffinity(0, {0, 1})
+    bare = first_answer(7, str(HERE / "bare.py"), "bare", "{port}")
+    ours = first_answer(7, *MOCKVEO, "--quiet")
+    nothing = command_time(7, "-c", "pass")
+    shown = command_time(7, "-m", "mockveo", "--help")
+    print(f"\nstart to first 200: {ours:.0f} ms (bare uvicorn {bare:.0f}, python -c pass {nothing:.0f})")
+    print(f"mockveo --help: {shown:.0f} ms")
+
+    milliseconds, grown = big_image(5)
+    print(f"image of 10 MB: {milliseconds:.1f} ms, +{grown:.1f} MB")
+    count = 200_000 // scale
+    start, warm, after = memory(count)
+    print(f"resident: {start:.1f} MB after the start, {warm:.1f} after 5000 requests, {after:.1f} after {count}")
+
+    jobs = subprocess.run(
+        [sys.executable, str(HERE / "jobs.py"), str(1_000_000 // scale)], check=True, capture_output=True, text=True
+    )
+    print(jobs.stdout.strip())
+
+
+if __name__ == "__main__":
+    main()
