@@ -15,6 +15,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/openapi-spec-validator openapi.yaml
+	$(BIN)/python scripts/docs.py --check
 
 clients: .venv/dev
 	$(BIN)/python scripts/install_clients.py

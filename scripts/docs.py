@@ -1,0 +1,86 @@
+"""Writes what the documents repeat from the code: `python scripts/docs.py`; with `--check` it only looks.
+
+- README.md: the table of settings
+- ARCHITECTURE.md: the picture of which module imports which
+"""
+
+import ast
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from mockveo.settings import Settings, flag
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def settings() -> str:
+    """A table of the settings."""
+    rows = ["| flag | default | |", "|---|---|---|"]
+    for setting in fields(Settings):
+        default = "" if setting.default in (None, ()) else f"`{setting.default}`".replace("False", "off")
+        rows.append(f"| `{flag(setting.name)}` | {default} | {setting.metadata['help']} |")
+    return "\n".join(rows)
+
+
+def modules() -> dict[str, set[str]]:
+    """Each module of the package with those it imports, at the top of the file or within a function."""
+    package = ROOT / "mockveo"
+    names = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
+    found = {}
+    for name in sorted(names):
+        imported = set()
+        for node in ast.walk(ast.parse((package / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mockveo":
+                imported |= {(node.module or "").partition(".")[2]} if node.module != "mockveo" else set()
+                imported |= {alias.name for alias in node.names if node.module == "mockveo"}
+        # rendering and clips name each other's types; the picture shows who calls whom.
+        found[name] = (imported & names) - ({"clips"} if name == "rendering" else set()) - {"errors", "_paths"}
+    return found
+
+
+def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The graph without the arrows that a longer way implies."""
+
+    def below(name: str) -> set[str]:
+        return graph[name].union(*(below(child) for child in graph[name]))
+
+    return {
+        name: {one for one in to if not any(one in below(other) for other in to - {one})} for name, to in graph.items()
+    }
+
+
+def picture() -> str:
+    """The modules as a diagram of GitHub's; `errors` and `_paths`, which anyone may import, are left out."""
+    arrows = [
+        f"  {name} --> {' & '.join(sorted(to))}" if to else f"  {name}"
+        for name, to in reduced(modules()).items()
+        if name not in ("errors", "_paths")
+    ]
+    return "\n".join(["```mermaid", "flowchart TD", *arrows, "```"])
+
+
+def filled(text: str, name: str, block: str) -> str:
+    """The text with what is between the two marks of that name replaced."""
+    head, mark, rest = text.partition(f"<!-- {name}: written by scripts/docs.py -->\n")
+    _, end, tail = rest.partition("<!-- end -->")
+    if not mark or not end:
+        raise SystemExit(f"the marks of {name!r} are missing")
+    return f"{head}{mark}{block}\n{end}{tail}"
+
+
+def main() -> None:
+    """Writes the blocks, or says which are old."""
+    for name, block, path in (
+        ("settings", settings(), ROOT / "README.md"),
+        ("picture", picture(), ROOT / "ARCHITECTURE.md"),
+    ):
+        old = path.read_text()
+        new = filled(old, name, block)
+        if old != new and "--check" in sys.argv:
+            raise SystemExit(f"{path.name}: {name} is old; run python scripts/docs.py")
+        path.write_text(new)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The documents are true: what they say can be run is run, what they repeat is generated, what they name is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+import mockveo
+from mockveo import scenarios
+from mockveo._paths import profiles
+from mockveo.settings import Settings, flag
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+README = (ROOT / "README.md").read_text()
+SERVER = "http://127.0.0.1:8360"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def run(code: str, directory: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=directory, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "docs.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_python_block_runs(tmp_path: Path) -> None:
+    client, in_thread = blocks("python")
+    with mockveo.serve(speed=100, render=False) as server:
+        out = run(client.replace(SERVER, server.url), tmp_path)
+    assert out.startswith("queued 0\n")
+    assert "in_progress" in out
+    assert (tmp_path / "kite.mp4").read_bytes()[4:8] == b"ftyp"
+    assert run(in_thread, tmp_path).startswith("http://127.0.0.1:")
+
+
+def test_the_curl_block_runs(tmp_path: Path) -> None:
+    (command,) = [block for block in blocks("bash") if block.startswith("curl")]
+    (tmp_path / "example-file").write_bytes(b"\x89PNG")
+    with mockveo.serve(render=False) as server:
+        done = subprocess.run(
+            shlex.split(command.replace("\\\n", " ").replace(SERVER, server.url)),
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert '"status":"queued"' in done.stdout
+    assert '"size":"16x9"' in done.stdout
+
+
+def test_the_overlay_block_does_what_it_says(tmp_path: Path) -> None:
+    (overlay,) = blocks("yaml")
+    assert yaml.safe_load(overlay)
+    (tmp_path / "square.yaml").write_text(overlay)
+    assert "mockveo serve --overlay square.yaml\n" in blocks("bash")
+    with mockveo.serve(overlay=str(tmp_path / "square.yaml"), render=False) as server:
+        statuses = [
+            httpx.post(
+                f"{server.base_url}/videos",
+                headers={"Authorization": "Bearer sk"},
+                files={"prompt": (None, "p"), "size": (None, size)},
+            ).status_code
+            for size in ("1x1", "2x1")
+        ]
+    assert statuses == [200, 400]
+
+
+def test_every_command_in_a_block_is_one_there_is() -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for block in blocks("bash"):
+        for target in re.findall(r"\bmake (\w+)", block):
+            assert target in targets
+        for path in re.findall(r"-r (\S+)", block):
+            assert (ROOT / path).exists()
+
+
+def test_the_long_commands_do_what_make_does() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for name, command in (("runtime", "mockveo"), ("dev", "-m pytest -n auto")):
+        (line,) = [block for block in blocks("bash") if f"requirements/{name}.txt" in block]
+        assert line.strip().endswith(command)
+        for step in (f"--require-hashes -r requirements/{name}.txt", "--no-deps --no-build-isolation --editable ."):
+            assert step in line
+            assert step in makefile
+
+
+def test_every_setting_profile_and_scenario_is_named() -> None:
+    for setting in fields(Settings):
+        assert f"`{flag(setting.name)}`" in README
+    for name in [*profiles(), *scenarios.BUILT_IN]:
+        assert f"{name}`" in README
+    for name in ("--ready-file", "--log json", "--quiet", "--version"):
+        assert name in README
+
+
+def test_every_flag_in_the_documents_is_one_there_is() -> None:
+    known = {flag(setting.name) for setting in fields(Settings)}
+    known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render"}
+    for path in DOCUMENTS:
+        for line in path.read_text().splitlines():
+            if line.startswith((" ", "python3 -m venv")) or "--request" in line:
+                continue
+            assert set(re.findall(r"`(?:mockveo serve )?(--[a-z-]+)", line)) <= known, line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_is_named_is_there(path: Path) -> None:
+    text = path.read_text()
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (path.parent / link).exists(), link
+    for name in re.findall(r"`((?:mockveo|tests|scripts|benchmarks|docs|overlays|requirements|\.ci)/[\w./-]*)`", text):
+        if name != "contracts/mockveo_contracts/":
+            assert (ROOT / name).exists(), name
+
+
+def test_the_changelog_has_this_version_or_what_is_to_come() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in text or f"## [{mockveo.__version__}]" in text
+
+
+def test_no_document_names_what_must_not_be_named() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    for name in tracked or [str(path.relative_to(ROOT)) for path in DOCUMENTS]:
+        path = ROOT / name
+        if path.suffix in (".md", ".txt", ".py", ".toml", ".yaml", ".yml", ".json", ".sh", ".mjs", ".in", ""):
+            text = path.read_text(errors="replace")
+            assert not re.search(r"/(work|root)/\w|--(extra-)?index-url|registry\.\w+js|pypi\.org/simple", text) or (
+                path.name == "test_docs.py"
+            ), name

@@ -1,0 +1,50 @@
+"""The wheel: exactly these files, and they work where the repository is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import mockveo
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(directory), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+def test_it_holds_exactly_these_files(wheel: Path) -> None:
+    modules = {f"mockveo/{path.name}" for path in (ROOT / "mockveo").glob("*.py")}
+    media = {f"mockveo/media/{shape}.{kind}" for shape in ("landscape", "portrait") for kind in ("mp4", "webp", "jpg")}
+    data = {"mockveo/openapi.yaml", "mockveo/overlays/docs-2026-10.yaml", "mockveo/overlays/gateway.yaml"}
+    about = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
+    info = {f"mockveo-{mockveo.__version__}.dist-info/{name}" for name in about}
+    with zipfile.ZipFile(wheel) as archive:
+        assert set(archive.namelist()) == modules | media | data | info | {"mockveo/py.typed"}
+
+
+def test_it_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import mockveo, pathlib\n"
+        "assert pathlib.Path(mockveo.__file__).is_relative_to(sys.argv[1]), mockveo.__file__\n"
+        "for profile in ('docs-2026-03', 'docs-2026-10', 'gateway'):\n"
+        "    app = mockveo.app(profile=profile, render=False)\n"
+        "    assert app.spec.operations['createVideo'].path == '/v1/videos'\n"
+        "from mockveo.clips import Clips, Source\n"
+        "assert Clips(render=False).get(Source('task_1', '9x16', 'p'), 'video')[4:8] == b'ftyp'\n"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code, str(tmp_path)], cwd=tmp_path, check=True)
