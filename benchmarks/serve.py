@@ -25,7 +25,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 8
-TICK = os.sysconf("SC_CLK_TCK")
+#: Requests a server gets before it is the next one's turn: short, as the speed of a machine drifts.
+TURN = 500
 BOUNDARY = "5dfffed2148d37cebcff109bc2c0c726"
 FIELDS = {"prompt": "A paper kite floats above a field.", "model": "veo3-fast", "size": "16x9"}
 
@@ -57,9 +58,8 @@ class Running:
     get: str = "/v1/videos/x"
 
     def cpu(self) -> float:
-        """Seconds of CPU time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        """Seconds its main thread has had a core so far."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
 
     def resident(self) -> float:
         """MB in memory."""
@@ -162,8 +162,11 @@ def wait(server: Running, first: Callable[[], bytes]) -> None:
 MOCKVEO = ("-m", "mockveo", "serve", "--port", "{port}", "--seed", "1", "--no-render")
 
 
-def per_request(rounds: int, count: int) -> dict[str, tuple[float, float]]:
-    """CPU microseconds of a GET and of a POST, by server: medians of rounds in which the servers take turns."""
+def per_request(rounds: int, count: int) -> dict[str, tuple[float, float, float, float]]:
+    """CPU microseconds of a GET and of a POST by server, and both as multiples of the bare server's in the same turn.
+
+    The servers take short turns; of each round the sum counts, of the rounds the median.
+    """
     bare = str(HERE / "bare.py")
     with (
         started("bare uvicorn", bare, "bare", "{port}") as first,
@@ -172,18 +175,27 @@ def per_request(rounds: int, count: int) -> dict[str, tuple[float, float]]:
         started("mockveo --quiet", *MOCKVEO, "--quiet") as fourth,
     ):
         servers = [first, second, third, fourth]
+        post = request("POST", "/v1/videos", form())
         figures: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
-        for server in servers:
-            server.load(request("GET", server.get), count // 5)
         for _ in range(rounds):
-            for server in servers:
-                got = server.load(request("GET", server.get), count)
-                posted = server.load(request("POST", "/v1/videos", form()), count)
-                figures[server.name].append((got, posted))
-    return {
-        name: (statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs))
-        for name, pairs in figures.items()
-    }
+            got, posted = dict.fromkeys(figures, 0.0), dict.fromkeys(figures, 0.0)
+            turns = max(count // TURN, 1)
+            for _ in range(turns):
+                for server in servers:
+                    got[server.name] += server.load(request("GET", server.get), TURN) / turns
+                    posted[server.name] += server.load(post, TURN) / turns
+            for name, pairs in figures.items():
+                pairs.append((got[name], posted[name]))
+    table = {}
+    for name, pairs in figures.items():
+        ratios = [
+            (one / base_get, other / base_post)
+            for (one, other), (base_get, base_post) in zip(pairs, figures["bare uvicorn"], strict=True)
+        ]
+        columns = (*zip(*pairs, strict=True), *zip(*ratios, strict=True))
+        got_us, posted_us, got_ratio, posted_ratio = map(statistics.median, columns)
+        table[name] = (got_us, posted_us, got_ratio, posted_ratio)
+    return table
 
 
 def first_answer(rounds: int, *command: str) -> float:
@@ -244,10 +256,9 @@ def main() -> None:
     os.sched_setaffinity(0, {1})
 
     figures = per_request(chosen.rounds, 20_000 // scale)
-    bare_get, bare_post = figures["bare uvicorn"]
     print(f"CPU us per request       GET  x bare    POST  x bare   (POST: a form of {len(form())} bytes)")
-    for name, (got, posted) in figures.items():
-        print(f"{name:<20}{got:>8.0f}{got / bare_get:>8.2f}{posted:>8.0f}{posted / bare_post:>8.2f}")
+    for name, (got, posted, got_ratio, posted_ratio) in figures.items():
+        print(f"{name:<20}{got:>8.0f}{got_ratio:>8.2f}{posted:>8.0f}{posted_ratio:>8.2f}")
 
     os.sched_setaffinity(0, {0, 1})
     bare = first_answer(7, str(HERE / "bare.py"), "bare", "{port}")

@@ -47,7 +47,11 @@ class Api:
         assert form is not None
         parts = await self._read_form(call)
         values = interpret(parts, form, call.headers.get(b"content-type", b"").decode("latin-1"))
-        call.exchange.parts, call.exchange.deviations = parts, values.deviations
+        exchange = call.exchange
+        exchange.parts, exchange.deviations = parts, values.deviations
+        exchange.kept = exchange.body_size
+        if not self.clips.renders:
+            exchange.kept -= sum([image.size for image in values.images])
         if call.settings.strict and values.deviations:
             raise Refusal("invalid_request", detail="; ".join(note.message for note in values.deviations))
         model = self._model(call, form, values)
@@ -168,7 +172,9 @@ def bind(world: World, settings: Settings, clips: Clips, hosts: Hosts | None) ->
                 raise SpecError(f"{operation.id} has no error example named {name!r} among its responses")
         by_path.setdefault(operation.path, {})[operation.method] = Play(operation, handler)
     by_path.update(_document_plays(world))
-    routes = [Route(path, Endpoint(plays, world, settings, hosts)) for path, plays in by_path.items()]
+    # In the router's order: what is polled comes first.
+    order = sorted(by_path, key=lambda path: "{" not in path)
+    routes = [Route(path, Endpoint(by_path[path], world, settings, hosts)) for path in order]
     # No redirect to or from a trailing slash: starlette would build its URL from the Host header.
     return Router(routes, redirect_slashes=False, default=Endpoint({}, world, settings, hosts))
 
@@ -235,9 +241,12 @@ def interpret(parts: Sequence[Part], form: Form, content_type: str) -> Values:
     for part in parts:
         for code, message in _take(part, form, values):
             values.deviations.append(Deviation(code, message))
-    fields = {name: value for name, value in values.fields.items() if value != "" or "default" not in form.fields[name]}
-    typed = forms.as_json_types(fields, form.fields)
-    return Values({**form.defaults, **typed}, values.images, values.deviations)
+    for name, value in list(values.fields.items()):
+        if value == "":
+            del values.fields[name]
+        elif name in form.typed and isinstance(value, str):
+            values.fields[name] = forms.as_json(value)
+    return Values({**form.defaults, **values.fields}, values.images, values.deviations)
 
 
 def _take(part: Part, form: Form, values: Values) -> Iterator[tuple[str, str]]:

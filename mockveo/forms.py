@@ -11,7 +11,7 @@ Sources: RFC 7578 (multipart/form-data), RFC 2046 section 5.1 (multipart), WHATW
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -242,15 +242,9 @@ def media_type_fits(content_type: str, patterns: tuple[str, ...]) -> bool:
     return any(pattern in ("*/*", content_type, f"{kind}/*") for pattern in patterns)
 
 
-def as_json_types(values: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Texts of a form as the types their schemas want; what is not of that type stays text, to be found wrong."""
-    return {name: _typed(value, fields.get(name, {}).get("type")) for name, value in values.items()}
-
-
-def _typed(value: Any, kind: Any) -> Any:
-    if not isinstance(value, str) or kind not in ("integer", "number", "boolean"):
-        return value
+def as_json(text: str) -> Any:
+    """A text of a form that is to be a number or a boolean; what is neither stays text, to be found wrong."""
     try:
-        return orjson.loads(value)
+        return orjson.loads(text)
     except ValueError:
-        return value
+        return text

@@ -96,8 +96,10 @@ def luck(job_id: str) -> float:
 
 def end(job: Job) -> float:
     """When the job comes to its end, in seconds of the world's clock."""
-    draw = luck(job.id)
-    return job.created + sum(stage.shortest + draw * (stage.longest - stage.shortest) for stage in job.plan.stages)
+    total, draw = job.created, luck(job.id)
+    for stage in job.plan.stages:
+        total += stage.shortest + draw * (stage.longest - stage.shortest)
+    return total
 
 
 def view(job: Job, now: float) -> View:

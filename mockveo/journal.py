@@ -32,6 +32,8 @@ class Exchange:
     owner = ""
     parts: Sequence[Part] = ()
     body_size = 0
+    #: Bytes of the body that are kept in `parts`.
+    kept = 0
     deviations: Sequence[Deviation] = ()
     #: Of the answer; 0 where the client went away before it.
     status = 0
@@ -48,14 +50,20 @@ class Exchange:
         self.method = method
         self.path = path
         self.query = query
-        #: As they came, with the key: show them only through `shown_headers`.
-        self.headers = headers
+        # In one piece, since a journal of many small objects costs each request more than the joining.
+        self._headers = b"\n".join([part for header in headers for part in header])
 
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The request's headers as they came, credentials included."""
+        parts = self._headers.decode("latin-1").split("\n")
+        return list(zip(parts[::2], parts[1::2], strict=True)) if self._headers else []
+
+    @property
     def shown_headers(self) -> list[tuple[str, str]]:
         """The request's headers with the credentials replaced by a fingerprint."""
         secret = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
-        decoded = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
-        return [(name, f"({fingerprint(value)})" if name.lower() in secret else value) for name, value in decoded]
+        return [(name, f"({fingerprint(value)})" if name.lower() in secret else value) for name, value in self.headers]
 
 
 def fingerprint(key: str) -> str:
@@ -79,9 +87,9 @@ class Journal:
         self.count += 1
         exchange.number = self.count
         self._exchanges.append(exchange)
-        self._bytes += _weight(exchange)
+        self._bytes += exchange.kept
         while len(self._exchanges) > self._limit or (self._bytes > KEPT_BYTES and len(self._exchanges) > 1):
-            self._bytes -= _weight(self._exchanges.popleft())
+            self._bytes -= self._exchanges.popleft().kept
 
     def since(self, number: int) -> list[Exchange]:
         """The exchanges after the one of that number, as far as they are still there, oldest first."""
@@ -92,12 +100,6 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._exchanges)
-
-
-def _weight(exchange: Exchange) -> int:
-    return (
-        0 if not exchange.parts else exchange.body_size - sum(part.size for part in exchange.parts if part.data is None)
-    )
 
 
 def as_line(exchange: Exchange) -> str:

@@ -67,6 +67,8 @@ class Form:
     media_types: tuple[str, ...]
     fields: Mapping[str, Mapping[str, Json]]
     defaults: Mapping[str, Json]
+    #: Fields that are no text but a number or a boolean, sent as text.
+    typed: frozenset[str]
     file_fields: frozenset[str]
     #: Media type patterns that each file field accepts, e.g. `image/*`; absent where the document says nothing.
     file_types: Mapping[str, tuple[str, ...]]
@@ -266,6 +268,9 @@ class Spec:
             media_types=tuple(content),
             fields=fields,
             defaults={name: node["default"] for name, node in fields.items() if "default" in node},
+            typed=frozenset(
+                name for name, node in fields.items() if node.get("type") in ("integer", "number", "boolean")
+            ),
             file_fields=frozenset(files),
             file_types={
                 name: tuple(pattern.strip() for pattern in encoding["contentType"].split(","))

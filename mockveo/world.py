@@ -121,7 +121,7 @@ class World:
 
     def _shared_echo(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         names = self.spec.kept
-        found = tuple(values.get(name) for name in names)
+        found = tuple([values.get(name) for name in names])
         shared = self._echoes.get(found)
         if shared is None:
             shared = {name: value for name, value in zip(names, found, strict=True) if value is not None}

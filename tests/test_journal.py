@@ -38,20 +38,22 @@ def test_a_journal_is_bounded_in_bytes_too() -> None:
     journal = Journal(1000)
     for _ in range(10):
         one = exchange("POST")
-        one.parts = [Part("prompt", "p")]
-        one.body_size = KEPT_BYTES // 4
+        one.kept = KEPT_BYTES // 4
         journal.add(one)
     assert len(journal) == 4
 
 
-def test_a_file_that_is_not_kept_weighs_nothing() -> None:
-    journal = Journal(1000)
-    for _ in range(10):
-        one = exchange("POST")
-        one.parts = [Part("input_reference", None, "a.png", size=KEPT_BYTES)]
-        one.body_size = KEPT_BYTES + 100
-        journal.add(one)
-    assert len(journal) == 10
+@pytest.mark.parametrize(("render", "kept"), [(False, 300), (True, 1300)])
+def test_only_a_file_that_is_kept_counts(*, render: bool, kept: int) -> None:
+    with mockveo.serve(render=render) as server:
+        httpx.post(
+            f"{server.base_url}/videos",
+            headers={"Authorization": "Bearer sk"},
+            data={"prompt": "p"},
+            files={"input_reference": b"x" * 1000},
+        )
+        (one,) = server.app.world.journal
+    assert one.kept == pytest.approx(kept, abs=200)
 
 
 def test_a_line_says_what_happened() -> None:
@@ -83,9 +85,15 @@ def test_a_key_is_never_shown(key: str) -> None:
         httpx.get(f"{server.base_url}/models", headers={"Authorization": f"Bearer {key}"})
         httpx.get(f"{server.base_url}/models?key=x", headers={"X-Api-Key": key, "Cookie": key})
         for one in server.app.world.journal:
-            shown = json.dumps([as_json(one), one.shown_headers(), as_line(one)])
+            shown = json.dumps([as_json(one), one.shown_headers, as_line(one)])
             assert key not in shown
             assert fingerprint(key) in shown or one.status == 401
+
+
+@given(st.lists(st.tuples(st.binary(), st.binary()).map(lambda pair: tuple(part.replace(b"\n", b"") for part in pair))))
+def test_headers_are_kept_as_they_came(headers: list[tuple[bytes, bytes]]) -> None:
+    one = Exchange("GET", "/", b"", headers)
+    assert [(name.encode("latin-1"), value.encode("latin-1")) for name, value in one.headers] == headers
 
 
 def test_a_fingerprint_is_of_the_key_alone() -> None:
