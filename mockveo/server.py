@@ -33,6 +33,8 @@ from mockveo.world import World
 
 #: A key to paste where any key will do.
 SAMPLE_KEY: Final = "sk-mockveo"
+#: Seconds without a byte after which a body counts as ended short.
+BODY_TIMEOUT: Final = 30.0
 #: Seconds that open exchanges get to finish in when the server is stopped.
 GRACE: Final = 2
 
@@ -61,7 +63,25 @@ def build(settings: Settings, *, check_hosts: bool = True) -> Application:
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, but a client that closes its sending side is answered before the connection is closed."""
+    """uvicorn's protocol, but a client that stops sending before its body is complete is answered and told so."""
+
+    #: Seconds without a byte of a body that is to come.
+    stalled = 0.0
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body has come."""
+        self.stalled = 0.0
+        super().on_body(body)
+
+    def wait(self, seconds: float) -> None:
+        """Time has passed. A body of which nothing comes any more has ended short."""
+        cycle = self.cycle
+        if cycle is None or not cycle.more_body or cycle.response_complete:  # type: ignore[redundant-expr]  # as below
+            self.stalled = 0.0
+            return
+        self.stalled += seconds
+        if self.stalled >= BODY_TIMEOUT:
+            self._end_short()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it return whether to stay open
         cycle = self.cycle
@@ -70,9 +90,13 @@ class _Protocol(HttpToolsProtocol):
             return False
         cycle.keep_alive = False
         if cycle.more_body:
-            cycle.scope[ENDED_SHORT] = True  # type: ignore[typeddict-unknown-key]
-            cycle.message_event.set()
+            self._end_short()
         return True
+
+    def _end_short(self) -> None:
+        self.cycle.keep_alive = False
+        self.cycle.scope[ENDED_SHORT] = True  # type: ignore[typeddict-unknown-key]
+        self.cycle.message_event.set()
 
 
 class Server(uvicorn.Server):
@@ -125,6 +149,10 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         self._on_beat()
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, _Protocol)
+                connection.wait(1.0)
         return await super().on_tick(counter)
 
     def run_here(self) -> None:

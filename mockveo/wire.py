@@ -23,8 +23,6 @@ from mockveo.world import World
 
 log = logging.getLogger("mockveo")
 
-#: Seconds without a byte after which a body counts as ended short.
-BODY_TIMEOUT: Final = 30.0
 #: In the scope of a request whose client will send no more although it promised to; set by the server's protocol.
 ENDED_SHORT: Final = "mockveo.ended_short"
 
@@ -93,10 +91,9 @@ class Call:
         promised = self.headers.get(b"content-length", b"0")
         if promised.isdigit() and int(promised) > limit:
             raise Refusal("body_too_large")
-        exchange = self.exchange
-        receive, first = self.receive, True
+        exchange, receive = self.exchange, self.receive
         while True:
-            message = await (receive() if first else self._receive_in_time())
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             chunk = message.get("body", b"")
@@ -108,14 +105,6 @@ class Call:
                 return
             if ENDED_SHORT in self.scope:
                 raise EndedShort(exchange.body_size)
-            first = False
-
-    async def _receive_in_time(self) -> Any:
-        import anyio
-
-        with anyio.move_on_after(BODY_TIMEOUT):
-            return await self.receive()
-        raise EndedShort(self.exchange.body_size)
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

@@ -54,7 +54,7 @@ THIRD_PARTIES = {
     "orjson": {"forms", "wire", "api", "console"},
     "starlette": {"wire", "api", "server"},
     "uvicorn": {"server"},
-    "anyio": {"wire", "api"},
+    "anyio": {"api"},
     "av": {"rendering"},
     "PIL": {"rendering"},
     "numpy": {"rendering"},

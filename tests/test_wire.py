@@ -8,6 +8,7 @@ import re
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ import httpx
 import pytest
 
 import mockveo
-from mockveo import wire
 from mockveo.server import ServerThread
 
 MIB = 2**20
@@ -151,11 +151,24 @@ def test_a_chunked_body_without_its_end_is_told_so(server: ServerThread) -> None
     assert answer.json["message"] == "the body ended after 5 bytes, without its last chunk"
 
 
-def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "BODY_TIMEOUT", 0.2)
-    answer = exchange(server, head(length=1000) + FIELD)
+@pytest.mark.parametrize("sent", [b"", FIELD], ids=["nothing", "some"])
+def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(mockveo.server, "BODY_TIMEOUT", 1.0)
+    answer = exchange(server, head(length=1000) + sent)
     assert answer.status == 400
-    assert "of the 1000 bytes" in answer.json["message"]
+    assert answer.json["message"] == f"the body ended after {len(sent)} of the 1000 bytes that Content-Length promises"
+    assert "connection: close" in answer.head
+
+
+def test_a_slow_body_is_waited_for(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mockveo.server, "BODY_TIMEOUT", 2.0)
+    data = FIELD + b"--b--\r\n"
+    with connect(server) as connection:
+        connection.sendall(head(length=len(data)))
+        for start in range(0, len(data), 16):
+            connection.sendall(data[start : start + 16])
+            time.sleep(0.8)
+        assert receive(connection).status == 200
 
 
 def test_a_client_that_closes_its_side_after_a_whole_request_is_answered(server: ServerThread) -> None:
