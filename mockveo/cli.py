@@ -5,6 +5,7 @@ Exit statuses: 0 done, 2 a setting, a file or an address cannot be used.
 
 from __future__ import annotations
 
+import gc
 import sys
 import typing
 import warnings
@@ -82,6 +83,7 @@ def serve(ready_file: str | None, log_format: str, quiet: bool, **values: Any) -
 
     At the default pace a job takes 6 to 20 seconds; with --speed 1 as long as in reality, one to three minutes.
     """
+    gc.disable()  # until it listens: there is no garbage in starting
     # Here, not above: --help and --version are not to wait for a web server to load.
     from mockveo.console import run
     from mockveo.settings import of

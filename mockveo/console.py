@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -31,6 +32,9 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
     log = Log(app.world.journal, _FORMATS[log_format], sys.stdout)
 
     def ready() -> None:
+        # What was made to start with stays for good: the collector need not look at it, now or ever.
+        gc.freeze()
+        gc.enable()
         if not quiet and log_format == "text":
             print(banner(app, server.url), flush=True)
         if ready_file is not None:

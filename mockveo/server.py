@@ -7,7 +7,6 @@ its sending side early still gets an answer, and Ctrl-C is a clean end.
 from __future__ import annotations
 
 import errno
-import gc
 import random
 import signal
 import socket
@@ -141,9 +140,6 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen, and says so."""
         await super().startup(sockets)
-        # What was made to start with stays for good: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
         self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
