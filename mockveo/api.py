@@ -219,6 +219,8 @@ def _queries(call: Call) -> dict[str, str]:
 
 def _as_instance(values: Values, form: Form) -> dict[str, Any]:
     """The form as its schema sees it: a file is text, of the file's length where the schema limits that."""
+    if not values.images:
+        return values.fields
     instance = dict(values.fields)
     for name in form.file_fields:
         files = ["\0" * part.size if name in form.sized else "" for part in values.images if _plain(part.name) == name]
@@ -238,19 +240,22 @@ def interpret(parts: Sequence[Part], form: Form, content_type: str) -> Values:
     if parts and kind not in form.media_types:
         message = f"sent as {kind}; the page says {' or '.join(form.media_types)}"
         values.deviations.append(Deviation("content-type", message))
+    fields, typed = values.fields, form.typed
     for part in parts:
+        name, value = part.name, part.value
+        if part.filename is None and name in form.texts and name not in fields and not part.notes:
+            if value != "":
+                fields[name] = forms.as_json(value) if name in typed and isinstance(value, str) else value
+            continue
         for code, message in _take(part, form, values):
             values.deviations.append(Deviation(code, message))
-    for name, value in list(values.fields.items()):
-        if value == "":
-            del values.fields[name]
-        elif name in form.typed and isinstance(value, str):
-            values.fields[name] = forms.as_json(value)
-    return Values({**form.defaults, **values.fields}, values.images, values.deviations)
+    for name, default in form.defaults.items():
+        fields.setdefault(name, default)
+    return values
 
 
 def _take(part: Part, form: Form, values: Values) -> Iterator[tuple[str, str]]:
-    """Puts a part where it belongs, and says what is unusual about it."""
+    """Puts a part that is no ordinary field where it belongs, and says what is unusual about it."""
     name, plain = part.name, _plain(part.name)
     for note in part.notes:
         yield "encoding", f"the field {name!r} {note}"

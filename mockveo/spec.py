@@ -67,8 +67,10 @@ class Form:
     media_types: tuple[str, ...]
     fields: Mapping[str, Mapping[str, Json]]
     defaults: Mapping[str, Json]
-    #: Fields that are no text but a number or a boolean, sent as text.
+    #: Fields that are sent as text, and those of them that are a number or a boolean.
+    texts: frozenset[str]
     typed: frozenset[str]
+    #: Fields that are sent as files.
     file_fields: frozenset[str]
     #: Media type patterns that each file field accepts, e.g. `image/*`; absent where the document says nothing.
     file_types: Mapping[str, tuple[str, ...]]
@@ -271,6 +273,7 @@ class Spec:
             typed=frozenset(
                 name for name, node in fields.items() if node.get("type") in ("integer", "number", "boolean")
             ),
+            texts=frozenset(set(fields) - files),
             file_fields=frozenset(files),
             file_types={
                 name: tuple(pattern.strip() for pattern in encoding["contentType"].split(","))
