@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
@@ -19,12 +19,16 @@ from mockveo.clips import MEDIA_TYPES, Clips, Source
 from mockveo.errors import SpecError
 from mockveo.forms import FormError, Part
 from mockveo.hosts import Hosts
-from mockveo.jobs import Job, View
+from mockveo.jobs import Job, View, view
 from mockveo.journal import Deviation
 from mockveo.settings import Settings
 from mockveo.spec import Form, Operation, Problem
 from mockveo.wire import Answer, Call, EndedShort, Endpoint, Handler, Play, Refusal, checked_answer
 from mockveo.world import World
+
+#: Deviations of one request that are noted, and characters of a name that are shown.
+MAX_DEVIATIONS: Final = 20
+MAX_SHOWN: Final = 80
 
 
 class Values(NamedTuple):
@@ -48,10 +52,10 @@ class Api:
         parts = await self._read_form(call)
         values = interpret(parts, form, call.headers.get(b"content-type", b"").decode("latin-1"))
         exchange = call.exchange
-        exchange.parts, exchange.deviations = parts, values.deviations
-        exchange.kept = exchange.body_size
-        if not self.clips.renders:
-            exchange.kept -= sum([image.size for image in values.images])
+        # The journal knows files by their size and hash; their bytes are the job's alone.
+        exchange.parts = [part._replace(data=None) for part in parts] if values.images else parts
+        exchange.deviations = values.deviations
+        exchange.kept += exchange.body_size - sum([image.size for image in values.images])
         if call.settings.strict and values.deviations:
             raise Refusal("invalid_request", detail="; ".join(note.message for note in values.deviations))
         model = self._model(call, form, values)
@@ -60,7 +64,7 @@ class Api:
             raise Refusal("insufficient_quota")
         images = tuple(part.data for part in values.images if part.data is not None)
         job = world.add(call.owner, model, values.fields, images)
-        return self._job_answer(call, job, world.view(job))
+        return self._job_answer(call, job, view(job, job.created))
 
     async def _read_form(self, call: Call) -> list[Part]:
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
@@ -82,7 +86,8 @@ class Api:
             wanted = (
                 f"of the {promised} bytes that Content-Length promises" if promised else "bytes, without its last chunk"
             )
-            raise Refusal("invalid_request", detail=f"the body ended after {error.received} {wanted}") from None
+            name = "invalid_multipart_form" if content_type.lower().startswith(forms.MULTIPART) else "invalid_request"
+            raise Refusal(name, detail=f"the body ended after {error.received} {wanted}") from None
 
     def _model(self, call: Call, form: Form, values: Values) -> str:
         """The provider's model id. In the gateway's order: model, then whatever else is wrong with the form."""
@@ -125,7 +130,7 @@ class Api:
             raise Refusal("content_not_ready", status=now.status)
         variant = queries.get("variant", "video")
         data = await self._clip(Source(job.id, str(job.echo.get("size", "")), job.prompt, job.images), variant)
-        return content_answer(data, MEDIA_TYPES[variant], call.headers)
+        return content_answer(data, MEDIA_TYPES[variant], call.headers, call.exchange.method)
 
     async def _clip(self, source: Source, variant: str) -> bytes:
         data = self.clips.at_hand(source, variant)
@@ -192,7 +197,7 @@ def _document_plays(world: World) -> dict[str, dict[str, Play]]:
 def _refusal(operation: Operation, problem: Problem) -> Refusal:
     """The error for a problem with a field: its own by name where the document has one, else `invalid_request`."""
     required, invalid = f"{problem.field}_required", f"invalid_{problem.field}"
-    candidates = (required, invalid) if problem.missing else (invalid, required)
+    candidates = (required, invalid) if problem.missing else (invalid,)
     name = next((name for name in candidates if name in operation.errors), "invalid_request")
     return Refusal(name, detail=problem.message)
 
@@ -244,11 +249,14 @@ def interpret(parts: Sequence[Part], form: Form, content_type: str) -> Values:
     for part in parts:
         name, value = part.name, part.value
         if part.filename is None and name in form.texts and name not in fields and not part.notes:
-            if value != "":
+            if value != "" and value is not None:
                 fields[name] = forms.as_json(value) if name in typed and isinstance(value, str) else value
             continue
         for code, message in _take(part, form, values):
-            values.deviations.append(Deviation(code, message))
+            if len(values.deviations) < MAX_DEVIATIONS:
+                values.deviations.append(Deviation(code, message))
+            elif len(values.deviations) == MAX_DEVIATIONS:
+                values.deviations.append(Deviation("more", "and more of this kind"))
     for name, default in form.defaults.items():
         fields.setdefault(name, default)
     return values
@@ -256,12 +264,12 @@ def interpret(parts: Sequence[Part], form: Form, content_type: str) -> Values:
 
 def _take(part: Part, form: Form, values: Values) -> Iterator[tuple[str, str]]:
     """Puts a part that is no ordinary field where it belongs, and says what is unusual about it."""
-    name, plain = part.name, _plain(part.name)
+    name, plain = part.name[:MAX_SHOWN], _plain(part.name)
     for note in part.notes:
         yield "encoding", f"the field {name!r} {note}"
     if plain in form.file_fields:
         yield from _take_file(part, plain, form, values)
-    elif name not in form.fields:
+    elif part.name not in form.fields:
         files = " and ".join(sorted(form.file_fields))
         hint = f"; a file is sent as {files}" if part.is_file else f"; the fields are {', '.join(form.fields)}"
         yield "unknown-part", f"{'the file part' if part.is_file else 'the field'} {name!r} is not in the page{hint}"
@@ -287,16 +295,16 @@ def _take_file(part: Part, plain: str, form: Form, values: Values) -> Iterator[t
     values.images.append(part)
 
 
-def content_answer(data: bytes, media_type: str, headers: Mapping[bytes, bytes]) -> Answer:
+def content_answer(data: bytes, media_type: str, headers: Mapping[bytes, bytes], method: str = "GET") -> Answer:
     """An answer with bytes: whole, one range of them, or not at all when the client has them.
 
     Sources: RFC 9110 sections 13.1.2 (If-None-Match), 13.1.5 (If-Range) and 14.2 (Range; more than one is ignored).
     """
     etag = b'"%s"' % sha256(data).hexdigest()[:32].encode()
     common = [(b"etag", etag), (b"accept-ranges", b"bytes")]
-    if etag in _tags(headers.get(b"if-none-match", b"")):
+    if {etag, b"*"} & set(_tags(headers.get(b"if-none-match", b""))):
         return Answer(304, common, b"")
-    wanted = _range(headers.get(b"range", b""), len(data))
+    wanted = _range(headers.get(b"range", b""), len(data)) if method == "GET" else None
     if wanted is None or headers.get(b"if-range", etag) != etag:
         return _bytes_answer(200, common, media_type, data)
     start, end = wanted
@@ -322,8 +330,14 @@ def _range(header: bytes, size: int) -> tuple[int, int] | None:
     if unit != b"bytes" or not dash or not all(end.isdigit() or end == b"" for end in (first, last)) or spec == b"-":
         return None
     if not first:
-        return max(size - int(last), 0), size
-    start, end = int(first), min(int(last) + 1, size) if last else size
-    if last and int(last) < start:
+        return max(size - _number(last), 0), size
+    start = _number(first)
+    if last and _number(last) < start:
         return None
+    end = min(_number(last) + 1, size) if last else size
     return min(start, size), max(end, min(start, size))
+
+
+def _number(digits: bytes) -> int:
+    # Larger than anything there is; int() refuses to read thousands of digits.
+    return int(digits) if len(digits) < 18 else 10**18

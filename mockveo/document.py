@@ -8,6 +8,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from mockveo.errors import SpecError
+from mockveo.structure import STRUCTURE
 
 _MISSING: Final = object()
 
@@ -17,8 +18,13 @@ Json = Any
 class Document:
     """A parsed OpenAPI document: look-up by JSON pointer through `$ref`s, and compiled schemas."""
 
-    def __init__(self, tree: dict[str, Json]) -> None:
-        self.tree = tree
+    def __init__(self, tree: Json) -> None:
+        version = tree.get("openapi") if isinstance(tree, dict) else type(tree).__name__
+        if not str(version).startswith("3.1"):
+            raise SpecError(f"`openapi` is {version!r}, wanted an OpenAPI 3.1 document that begins with openapi: 3.1.0")
+        self.tree: dict[str, Json] = tree
+        for error in jsonschema_rs.Draft202012Validator(STRUCTURE).iter_errors(tree):
+            raise SpecError(f"/{'/'.join(escape(str(part)) for part in error.instance_path)}: {error.message}")
         self._validators: dict[int, jsonschema_rs.Draft202012Validator] = {}
 
     def find(self, pointer: str) -> Json | None:

@@ -22,6 +22,8 @@ MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
+#: Bytes that a body of text may have. Precedent: Go's net/http reads no more than 10 MB of a urlencoded form.
+MAX_TEXT: Final = 10 * 2**20
 #: Parts a form may have. Precedent: Go's mime/multipart, which the gateway family reads forms with, allows 1000.
 MAX_PARTS: Final = 1000
 
@@ -89,9 +91,13 @@ class TextReader:
         self._kind = kind
         self._parse = parse
         self._chunks: list[bytes] = []
+        self._size = 0
 
     def feed(self, chunk: bytes) -> None:
         """Takes the next bytes."""
+        self._size += len(chunk)
+        if self._size > MAX_TEXT:
+            raise FormError(self._kind, f"the body has more than {MAX_TEXT} bytes; send large ones as {MULTIPART}")
         self._chunks.append(chunk)
 
     def finish(self) -> list[Part]:
@@ -114,6 +120,8 @@ def _json(body: bytes) -> list[Part]:
     value = orjson.loads(body)
     if not isinstance(value, dict):
         raise ValueError(f'it is {_json_type(value)}, wanted an object such as {{"prompt": "A paper kite"}}')
+    if len(value) > MAX_PARTS:
+        raise ValueError(f"it has more than {MAX_PARTS} members")
     return [Part(name, item) for name, item in value.items()]
 
 
@@ -226,7 +234,10 @@ def _extended_filename(headers: Sequence[tuple[str, str]]) -> str | None:
 
     message = Message()
     message["Content-Disposition"] = dict(headers)["Content-Disposition"]
-    return message.get_filename()
+    try:
+        return message.get_filename()
+    except (LookupError, UnicodeError) as error:
+        raise FormError(MULTIPART, f"the form is malformed: filename* cannot be decoded: {error}") from None
 
 
 def _explain(error: MultipartError) -> str:

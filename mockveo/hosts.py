@@ -13,6 +13,7 @@ from collections.abc import Iterable
 LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
 
 _REMEMBERED = 1000
+_SHORT = 100
 
 
 class Hosts:
@@ -28,15 +29,16 @@ class Hosts:
             return True
         if not self._allows(header.decode("latin-1")):
             return False
-        if len(self._seen) < _REMEMBERED:
+        if len(self._seen) < _REMEMBERED and len(header) < _SHORT:
             self._seen.add(header)
         return True
 
     def _allows(self, header: str) -> bool:
         name = header.lower()
         if name.startswith("["):
-            name = name[1:].partition("]")[0]
-        elif name.count(":") == 1:
+            name, _, port = name[1:].partition("]")
+            return is_ip(name) and (not port or port[:1] == ":")
+        if name.count(":") == 1:
             name = name.partition(":")[0]
         return name.rstrip(".") in self._names or name.endswith(".localhost") or is_ip(name)
 

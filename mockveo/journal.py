@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ class Exchange:
     owner = ""
     parts: Sequence[Part] = ()
     body_size = 0
-    #: Bytes of the body that are kept in `parts`.
+    #: Bytes of the request that are kept.
     kept = 0
     deviations: Sequence[Deviation] = ()
     #: Of the answer; 0 where the client went away before it.
@@ -52,6 +53,7 @@ class Exchange:
         self.query = query
         # In one piece, since a journal of many small objects costs each request more than the joining.
         self._headers = b"\n".join([part for header in headers for part in header])
+        self.kept = len(self._headers)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -122,6 +124,11 @@ def _clock(second: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(second))
 
 
+def _without_secrets(query: str) -> str:
+    """A query string with the values of whatever sounds like a credential left out."""
+    return re.sub(r"(?i)((?:^|&)[^=&]*(?:key|token|auth|secret|sig)[^=&]*=)[^&]*", r"\1...", query)
+
+
 def _printable(text: str) -> str:
     """Text without characters that would act on a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
@@ -134,7 +141,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "number": exchange.number,
         "method": exchange.method,
         "path": exchange.path,
-        "query": exchange.query.decode("latin-1"),
+        "query": _without_secrets(exchange.query.decode("latin-1")),
         "operation": exchange.operation or None,
         "key": fingerprint(exchange.owner) if exchange.owner else None,
         "request_bytes": exchange.body_size,

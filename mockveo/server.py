@@ -27,13 +27,15 @@ from mockveo.hosts import Hosts
 from mockveo.scenarios import named
 from mockveo.settings import Settings
 from mockveo.spec import load
-from mockveo.wire import ENDED_SHORT
+from mockveo.wire import ENDED_SHORT, error_of_ours
 from mockveo.world import World
 
 #: A key to paste where any key will do.
 SAMPLE_KEY: Final = "sk-mockveo"
 #: Seconds without a byte after which a body counts as ended short.
 BODY_TIMEOUT: Final = 30.0
+#: Bytes of the head of a request. Precedent: nginx takes heads of up to 32 KB by default, Node of 16 KB.
+MAX_HEAD: Final = 64 * 2**10
 #: Seconds that open exchanges get to finish in when the server is stopped.
 GRACE: Final = 2
 
@@ -66,6 +68,39 @@ class _Protocol(HttpToolsProtocol):
 
     #: Seconds without a byte of a body that is to come.
     stalled = 0.0
+    #: Bytes of a head that is not complete yet; None between heads.
+    head: int | None = None
+    #: The client wants the connection closed, which has to wait until it has sent its whole body: closed earlier, the
+    #: answer would be lost to a reset.
+    closing = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        super().data_received(data)
+        if self.head is not None:
+            self.head += len(data)
+            if self.head > MAX_HEAD:
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.head = 0
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is complete."""
+        self.head = None
+        super().on_headers_complete()
+        if not self.cycle.keep_alive:
+            self.closing = self.cycle.keep_alive = True
+
+    def on_message_complete(self) -> None:
+        """The body of a request is complete."""
+        super().on_message_complete()
+        if self.closing:
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body has come."""
@@ -75,12 +110,24 @@ class _Protocol(HttpToolsProtocol):
     def wait(self, seconds: float) -> None:
         """Time has passed. A body of which nothing comes any more has ended short."""
         cycle = self.cycle
-        if cycle is None or not cycle.more_body or cycle.response_complete:  # type: ignore[redundant-expr]  # as below
+        if cycle is None or not cycle.more_body:  # type: ignore[redundant-expr]  # as below
             self.stalled = 0.0
             return
         self.stalled += seconds
-        if self.stalled >= BODY_TIMEOUT:
+        if self.stalled < BODY_TIMEOUT:
+            return
+        if not cycle.response_complete:
             self._end_short()
+        elif self.closing:
+            self.transport.close()
+
+    def _refuse_head(self) -> None:
+        answer = error_of_ours(431, "head_too_large", f"The head of the request has more than {MAX_HEAD} bytes.")
+        lines = [b"HTTP/1.1 431 Request Header Fields Too Large", b"connection: close"]
+        lines += [name + b": " + value for name, value in answer.headers]
+        self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
+        self.transport.close()
+        self.head = None
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it return whether to stay open
         cycle = self.cycle
@@ -151,6 +198,10 @@ class Server(uvicorn.Server):
                 connection.wait(1.0)
         return await super().on_tick(counter)
 
+    def close(self) -> None:
+        """Gives the port back, of a server that was never run too."""
+        self._socket.close()
+
     def run_here(self) -> None:
         """Serves in the calling thread until `should_exit`; in the main thread SIGINT and SIGTERM are a clean end."""
         with _quiet_signals():
@@ -198,6 +249,7 @@ class ServerThread:
         self.app = build(settings)
         self._ready = threading.Event()
         self._server = Server(self.app, on_ready=self._ready.set)
+        self._started = False
         #: A key that the server accepts.
         self.key = settings.key[0] if settings.key else SAMPLE_KEY
         #: The server's root, e.g. http://127.0.0.1:40123.
@@ -210,6 +262,7 @@ class ServerThread:
 
     def start(self) -> Self:
         """Starts to serve; returns once it listens."""
+        self._started = True
         self._thread.start()
         if not self._ready.wait(timeout=30):
             raise RuntimeError("the server did not start within 30 s")
@@ -218,7 +271,9 @@ class ServerThread:
     def stop(self) -> None:
         """Stops; returns once the port is free again."""
         self._server.should_exit = True
-        self._thread.join(timeout=30)
+        if self._started:
+            self._thread.join(timeout=30)
+        self._server.close()
 
     def __enter__(self) -> Self:
         self.start()

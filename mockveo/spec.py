@@ -29,12 +29,14 @@ from mockveo.errors import SpecError
 #: Operations that mockveo can play; a document may lack some, but not have others.
 KNOWN_OPERATIONS: Final = ("createVideo", "retrieveVideo", "retrieveVideoContent", "listModels", "listPublicModels")
 DEFAULT_PROFILE: Final = "docs-2026-03"
+#: Characters of a message about a wrong value, which repeats the value.
+MAX_MESSAGE: Final = 300
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 _YAML_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 class Problem(NamedTuple):
-    """What is wrong with one value: `field` is the name of the field, `missing` whether it was left out."""
+    """What is wrong with one value: `field` is the name of the field, `missing` whether it was left out or blank."""
 
     field: str
     missing: bool
@@ -82,17 +84,22 @@ class Form:
         """What is wrong with `values`, in the order of the document's fields. A file counts as text of its length."""
         if self._validator.is_valid(values):
             return []
-        found = [_problem(error) for error in self._validator.iter_errors(values)]
+        try:
+            found = [_problem(error, values) for error in self._validator.iter_errors(values)]
+        except ValueError as error:  # a value nested too deeply to be looked at
+            return [Problem("", False, str(error))]
         order = {name: place for place, name in enumerate(self.fields)}
         return sorted(found, key=lambda problem: order.get(problem.field, len(order)))
 
 
-def _problem(error: jsonschema_rs.ValidationError) -> Problem:
+def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -> Problem:
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return Problem(kind.property, True, f"{kind.property} is required")
     name = str(error.instance_path[0]) if error.instance_path else ""
-    return Problem(name, False, f"{name}: {error.message}" if name else error.message)
+    blank = isinstance(values.get(name), str) and not values[name].strip()
+    message = error.message if len(error.message) < MAX_MESSAGE else f"{error.message[:MAX_MESSAGE]}..."
+    return Problem(name, blank, f"{name}: {message}" if name else message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +150,21 @@ class Spec:
     """The contract that a server plays or a suite checks. Build one with `load`."""
 
     def __init__(self, tree: Json, text: bytes) -> None:
-        if not isinstance(tree, dict) or not str(tree.get("openapi", "")).startswith("3.1"):
-            found = tree.get("openapi") if isinstance(tree, dict) else type(tree).__name__
-            raise SpecError(f"`openapi` is {found!r}, wanted an OpenAPI 3.1 document that begins with openapi: 3.1.0")
         self.document = Document(tree)
         #: The effective document as YAML, as it is served.
         self.text = text
-        self.operations = {operation.id: operation for operation in self._operations()}
+        self.operations: dict[str, Operation] = {}
+        for operation in self._operations():
+            if operation.id in self.operations:
+                raise SpecError(f"the operationId {operation.id} stands at two places, wanted one")
+            self.operations[operation.id] = operation
         if "createVideo" not in self.operations or "retrieveVideo" not in self.operations:
             raise SpecError("the document needs the operations createVideo and retrieveVideo (see `operationId`)")
         form = self.operations["createVideo"].form
         if form is None:
             raise SpecError("createVideo has no requestBody")
-        self.form: Form = form
+        if "prompt" not in form.fields:
+            raise SpecError("the form of createVideo has no `prompt`, without which there is no job")
         #: What a client may send as `model` -> what answers carry; None where the document lists no aliases.
         self.aliases: Mapping[str, str] | None = form.fields.get("model", {}).get("x-aliases")
         self._read_lifecycle()
@@ -195,6 +204,8 @@ class Spec:
     def _unknown_path(self) -> ErrorExample:
         response = self.document.at("/components/responses/UnknownPath")
         examples = dict(self._examples("/components/responses/UnknownPath", int(response.get("x-status", 404))))
+        if not examples:
+            raise SpecError("/components/responses/UnknownPath has no example, wanted the body of the answer")
         return next(iter(examples.values()))
 
     def _success_pointer(self, operation_id: str) -> str:

@@ -137,10 +137,13 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Plays one exchange. What CORS costs only browsers pay: nobody else sends Origin."""
         for name, _ in scope["headers"]:
-            if name == b"origin":
+            if name == b"origin" and self._serves(dict(scope["headers"])):
                 await self._for_browsers(scope, receive, send)
                 return
         await self._play(scope, receive, send)
+
+    def _serves(self, headers: Mapping[bytes, bytes]) -> bool:
+        return self._hosts is None or self._hosts.serve(headers.get(b"host"))
 
     async def _play(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = perf_counter()
@@ -163,7 +166,7 @@ class Endpoint:
             await send({"type": "http.response.body", "body": answer.body})
 
     async def _answer(self, call: Call, play: Play | None) -> Answer:
-        if self._hosts is not None and not self._hosts.serve(call.headers.get(b"host")):
+        if not self._serves(call.headers):
             return self._refuse_host(call)
         try:
             if play is None:

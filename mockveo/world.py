@@ -21,6 +21,8 @@ ALPHANUMERIC: Final = string.digits + string.ascii_letters
 _OF_BYTE: Final = "".join(ALPHANUMERIC[byte * len(ALPHANUMERIC) // 256] for byte in range(256)).encode()
 #: Distinct keys, and distinct sets of echoed values, that are kept as one object each.
 SHARED: Final = 10_000
+#: Bytes up to which a key is one of these.
+SHORT: Final = 200
 #: Request ids carry the time of this zone. Source: observed, "20260205132859798638387SIHCnxzJ", taken as UTC+8.
 UTC_PLUS_8: Final = 8 * 3600
 
@@ -52,7 +54,7 @@ class World:
         owner = key.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not owner or (self._keys and owner not in self._keys):
             return None
-        if len(self._owners) < SHARED:
+        if len(self._owners) < SHARED and len(authorization) < SHORT:
             self._owners[authorization] = owner
         return owner
 
@@ -63,6 +65,8 @@ class World:
         spent = self._spent.get(owner, 0)
         if spent >= self._credit:
             return False
+        if len(self._spent) >= SHARED:
+            del self._spent[next(iter(self._spent))]
         self._spent[owner] = spent + 1
         return True
 
@@ -125,6 +129,6 @@ class World:
         shared = self._echoes.get(found)
         if shared is None:
             shared = {name: value for name, value in zip(names, found, strict=True) if value is not None}
-            if len(self._echoes) < SHARED:
+            if len(self._echoes) < SHARED and sum([len(str(value)) for value in found]) < SHORT:
                 self._echoes[found] = shared
         return shared

@@ -18,7 +18,17 @@ def test_served(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.com", "evil.com:8360", "127.0.0.1.evil.com", "localhost.evil.com", "evil-localhost", "", "[evil]", "1.2.3"],
+    [
+        "evil.com",
+        "evil.com:8360",
+        "127.0.0.1.evil.com",
+        "localhost.evil.com",
+        "evil-localhost",
+        "",
+        "[evil]",
+        "1.2.3",
+        "[::1]evil.com",
+    ],
 )
 def test_refused(host: str) -> None:
     assert not Hosts().serve(host.encode())

@@ -9,6 +9,8 @@ import socket
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,14 +81,13 @@ def resident() -> int:
 
 
 @pytest.fixture(autouse=True)
-def goes_on(server: ServerThread) -> Iterator[None]:
-    """After whatever a test does the server answers as ever, and has left no file behind."""
-    before = set(os.listdir(tempfile.gettempdir()))
+def goes_on(server: ServerThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After whatever a test does the server answers as ever, and has left no temporary file behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
     answer = exchange(server, head(length=len(FIELD) + 5), FIELD + b"--b--")
     assert answer.status == 200
-    left = {name for name in set(os.listdir(tempfile.gettempdir())) - before if "mockveo" in name or "upload" in name}
-    assert not left
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_whole_form_in_single_bytes(server: ServerThread) -> None:
@@ -139,7 +140,7 @@ def test_a_body_shorter_than_promised_is_told_so(server: ServerThread) -> None:
     answer = exchange(server, head(length=1000) + FIELD, half_close=True)
     assert answer.status == 400
     assert answer.json == {
-        "code": "invalid_request",
+        "code": "invalid_multipart_form",
         "message": f"the body ended after {len(FIELD)} of the 1000 bytes that Content-Length promises",
     }
     assert "connection: close" in answer.head
@@ -225,6 +226,102 @@ def test_a_gigabyte_is_refused_in_flat_memory(server: ServerThread, transfer: st
         sender.join()
     assert answer.status == 413
     assert peak[0] - before < 48 * MIB
+
+
+@pytest.mark.parametrize("key", ["bad", "good"])
+def test_an_early_answer_reaches_a_client_that_wants_the_connection_closed(key: str) -> None:
+    with mockveo.serve(key="good", max_body=5 * MIB, render=False) as server:
+        request = urllib.request.Request(
+            f"{server.base_url}/videos", data=b"prompt=" + b"a" * 8 * MIB, headers={"Authorization": f"Bearer {key}"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=20)  # sends Connection: close, and reads only when it has sent all
+        assert caught.value.code == (413 if key == "good" else 401)
+        assert json.loads(caught.value.read())
+        caught.value.close()
+
+
+def test_a_client_that_wants_the_connection_closed_has_it_closed(server: ServerThread) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        data = b""
+        while chunk := connection.recv(65536):
+            data += chunk
+    assert Raw(data).status == 200
+    assert "connection: close" in Raw(data).head
+
+
+@pytest.mark.parametrize("size", [70_000, 5 * MIB])
+def test_a_head_that_is_too_large_is_refused(server: ServerThread, size: int) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nX: ")
+        try:
+            for _ in range(0, size, 10_000):
+                connection.sendall(b"x" * 10_000)
+            answer = receive(connection)
+        except ConnectionError:
+            return
+    assert answer.status == 431
+    assert answer.json["error"]["code"] == "head_too_large"
+
+
+def test_many_small_heads_on_one_connection_are_no_large_one(server: ServerThread) -> None:
+    request = b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nX: %s\r\n\r\n" % (b"x" * 1000)
+    with connect(server) as connection:
+        for _ in range(100):
+            connection.sendall(request)
+            assert receive(connection).status == 200
+
+
+def test_what_a_server_remembers_of_wild_requests_is_bounded() -> None:
+    sizes = []
+    with (
+        mockveo.serve(max_image_bytes=MIB, render=False) as server,
+        httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk"}) as client,
+    ):
+        for number in range(10, 40):
+            wild = str(number) * MIB
+            client.post("/v1/videos", data={"prompt": "p", "size": wild})
+            client.post("/v1/videos", json={"prompt": "p", wild: 1})
+            client.post("/v1/videos", json={"prompt": wild})
+            sizes.append(resident())
+    # The first half fills the journal, and the allocator's own reserves.
+    assert sizes[-1] - sizes[14] < 24 * MIB
+
+
+def test_a_note_about_a_wild_name_is_short(server: ServerThread, client: httpx.Client) -> None:
+    fields = {"prompt": "p", **{f"{number}" * 5000: "1" for number in range(100, 200)}}
+    job = client.post("/v1/videos", json=fields).json()["id"]
+    noted = {exchange.job_id: exchange for exchange in server.app.world.journal}[job]
+    assert len(noted.deviations) == 21
+    assert sum(len(note.message) for note in noted.deviations) < 5000
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"prompt": ' + b"[" * 300 + b"]" * 300 + b"}", "Recursion limit"),
+        (b'{"prompt": 5}', 'prompt: 5 is not of type "string"'),
+        (b'{"prompt": "p", "model": 5}', 'model: 5 is not of type "string"'),
+        (b"{" + b",".join(b'"%d":1' % number for number in range(2000)) + b"}", "more than 1000 members"),
+    ],
+)
+def test_odd_json_is_refused_with_the_reason(client: httpx.Client, body: bytes, message: str) -> None:
+    answer = client.post("/v1/videos", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_request"
+    assert message in answer.json()["message"]
+
+
+def test_null_counts_as_left_out(client: httpx.Client) -> None:
+    assert client.post("/v1/videos", json={"prompt": "p", "model": None, "size": None}).status_code == 200
+    assert client.post("/v1/videos", json={"prompt": None}).json()["message"] == "prompt is required"
+
+
+def test_a_file_name_star_that_cannot_be_decoded_is_refused(server: ServerThread) -> None:
+    body = b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename*=undefined''%ff\r\n\r\nx\r\n--b--"
+    answer = exchange(server, head(length=len(body)) + body)
+    assert (answer.status, answer.json["code"]) == (400, "invalid_multipart_form")
 
 
 def test_a_million_parts_are_refused() -> None:
@@ -314,6 +411,11 @@ def test_a_browser_page_of_this_machine_may_call(client: httpx.Client) -> None:
         assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
 
 
+def test_a_preflight_is_no_way_around_the_host_header(client: httpx.Client) -> None:
+    asked = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST", "Host": "evil.com"}
+    assert client.options("/v1/videos", headers=asked).status_code == 421
+
+
 def test_a_page_of_the_web_may_not(client: httpx.Client) -> None:
     origin = {"Origin": "https://evil.com", "Access-Control-Request-Method": "POST"}
     assert client.options("/v1/videos", headers=origin).status_code == 400
@@ -343,3 +445,4 @@ def test_self_check_stops_an_answer_that_breaks_the_document(
     answer = client.get(f"/v1/videos/{job}")
     assert answer.status_code == 500
     assert '"50%" is not of type "integer" at /progress' in answer.json()["error"]["message"]
+    monkeypatch.undo()
