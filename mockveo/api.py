@@ -175,6 +175,7 @@ def bind(world: World, settings: Settings, clips: Clips, hosts: Hosts | None) ->
         for name in (*needed, *(["invalid_token"] if operation.authorised else [])):
             if name not in operation.errors:
                 raise SpecError(f"{operation.id} has no error example named {name!r} among its responses")
+        _check(operation)
         by_path.setdefault(operation.path, {})[operation.method] = Play(operation, handler)
     by_path.update(_document_plays(world))
     # In the router's order: what is polled comes first.
@@ -182,6 +183,19 @@ def bind(world: World, settings: Settings, clips: Clips, hosts: Hosts | None) ->
     routes = [Route(path, Endpoint(by_path[path], world, settings, hosts)) for path in order]
     # No redirect to or from a trailing slash: starlette would build its URL from the Host header.
     return Router(routes, redirect_slashes=False, default=Endpoint({}, world, settings, hosts))
+
+
+def _check(operation: Operation) -> None:
+    """What a handler takes for granted of its operation. Raises SpecError."""
+    if operation.id in ("retrieveVideo", "retrieveVideoContent") and operation.path.count("{") != 1:
+        raise SpecError(
+            f"the path of {operation.id} is {operation.path}, wanted one parameter: /v1/videos/{{video_id}}"
+        )
+    if operation.id != "retrieveVideoContent" and operation.success is None:
+        raise SpecError(f"{operation.id} has no response 200 with a schema for application/json")
+    for query in operation.queries:
+        if query.name == "variant" and not query.only(MEDIA_TYPES):
+            raise SpecError(f"the variants of {operation.id} are not all among {', '.join(MEDIA_TYPES)}")
 
 
 def _document_plays(world: World) -> dict[str, dict[str, Play]]:

@@ -56,6 +56,8 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
             declaration += f"/--no-{declaration[2:]}"
         elif typing.get_origin(hint) is tuple:
             options["multiple"] = True
+            # In a variable paths are joined as in PATH, so that a blank in one does no harm; others by blanks.
+            options["type"] = click.Path() if setting.name == "overlay" else str
         else:
             options["type"] = next(kind for kind in (hint, *kinds) if kind in (str, int, float))
         command = click.option(declaration, setting.name, **options)(command)

@@ -19,7 +19,7 @@ import re
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,17 +73,29 @@ class Clips:
         self.renders: bool = available if render is None else render
         self._cache = _Cache(cache_bytes)
         self._rendering = threading.Lock()
+        self._making: dict[Hashable, threading.Event] = {}
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Make no more clips: whoever still waits for one gets a packaged one, soon."""
+        self._closed.set()
 
     def get(self, source: Source, variant: str) -> bytes:
         """Return the bytes of a variant. Blocks for a second when the clip must be rendered: call it in a worker."""
-        if (ready := self.at_hand(source, variant)) is not None:
-            return ready
-        with self._rendering:
-            media = self._cache.get(_key(source))  # another thread may have made it while this one waited
-            if media is None:
-                media = _rendered(source)
-                self._cache.put(_key(source), media)
-        return _pick(media, variant)
+        key, mine = _key(source), threading.Event()
+        while (ready := self.at_hand(source, variant)) is None:
+            making = self._making.setdefault(key, mine)
+            if making is mine:
+                try:
+                    with self._rendering:
+                        media = _stand_in(source) if self._closed.is_set() else _rendered(source, self._closed.is_set)
+                    self._cache.put(key, media)
+                finally:
+                    del self._making[key]
+                    mine.set()
+                return _pick(media, variant)
+            making.wait()
+        return ready
 
     def at_hand(self, source: Source, variant: str) -> bytes | None:
         """Return the bytes of a variant if they can be had without rendering."""
@@ -127,12 +139,25 @@ def _pick(media: Media, variant: str) -> bytes:
     return dict(zip(Media._fields, media, strict=True))[variant]
 
 
-def _rendered(source: Source) -> Media:
+class Stopped(Exception):
+    """A clip is not finished since nobody is to have it any more."""
+
+
+def _rendered(source: Source, stopped: Callable[[], bool]) -> Media:
     first, last = (*source.images[:2], None, None)[:2]
     try:
         from mockveo.rendering import render  # PyAV is optional, and slow to import
 
-        media = render(portrait=portrait(source.size), title=source.id, caption=source.prompt, first=first, last=last)
+        media = render(
+            portrait=portrait(source.size),
+            title=source.id,
+            caption=source.prompt,
+            first=first,
+            last=last,
+            stopped=stopped,
+        )
+    except Stopped:
+        return _stand_in(source)
     except Exception:  # noqa: BLE001 - a codec missing in this build of FFmpeg, say: a stand-in is better than a 500
         _log.warning("could not render the clip of %s, a packaged one stands in", source.id, exc_info=True)
         return _stand_in(source)

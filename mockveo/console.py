@@ -5,15 +5,19 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import queue
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 import orjson
 
 from mockveo import __version__
+from mockveo.errors import SettingsError
 from mockveo.hosts import is_loopback
 from mockveo.journal import Exchange, Journal, as_json, as_line
 from mockveo.server import SAMPLE_KEY, Application, Server
@@ -29,14 +33,17 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
     """Serves until SIGINT or SIGTERM. Raises MockveoError where that cannot begin."""
     logging.basicConfig(format="mockveo: %(message)s", level=logging.WARNING)
     app = Application(settings)
-    log = Log(app.world.journal, _FORMATS[log_format], sys.stdout)
+    out = Output(sys.stdout.fileno())
+    log = Log(app.world.journal, _FORMATS[log_format], out)
+    if ready_file is not None:
+        _check_ready_file(Path(ready_file))
 
     def ready() -> None:
         # What was made to start with stays for good: the collector need not look at it, now or ever.
         gc.freeze()
         gc.enable()
         if not quiet and log_format == "text":
-            print(banner(app, server.url), flush=True)
+            out.write(banner(app, server.url))
         if ready_file is not None:
             _write_ready(Path(ready_file), server)
 
@@ -50,6 +57,7 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
     finally:
         if not quiet:
             log.flush()
+        out.close()
         if ready_file is not None:
             Path(ready_file).unlink(missing_ok=True)
 
@@ -66,6 +74,19 @@ def banner(app: Application, url: str) -> str:
     )
 
 
+def _check_ready_file(path: Path) -> None:
+    """Raises SettingsError where the file cannot be written; one of an earlier run is taken away."""
+    try:
+        path.unlink(missing_ok=True)
+        path.touch()
+        path.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"--ready-file {str(path)!r} cannot be written: {error.strerror}; wanted a file in a directory that exists,"
+            " e.g. --ready-file ready.json"
+        ) from None
+
+
 def _write_ready(path: Path, server: Server) -> None:
     """Whole or not at all, so that whoever waits for the file never reads half of it."""
     ready = {"url": server.url, "base_url": f"{server.url}/v1", "port": server.port, "pid": os.getpid()}
@@ -74,23 +95,60 @@ def _write_ready(path: Path, server: Server) -> None:
     unfinished.replace(path)
 
 
+class Output:
+    """Writes to a file descriptor from a thread, so that a reader who does not read, or has gone, stops nothing.
+
+    It goes past `sys.stdout`, whose lock a thread that is stuck in a write would keep for ever.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._texts: queue.Queue[str | None] = queue.Queue(maxsize=100)
+        self._thread = threading.Thread(target=self._run, name="mockveo-output", daemon=True)
+        self._thread.start()
+
+    def write(self, text: str) -> bool:
+        """Takes lines to be written; False where too much is waiting already, and they are lost."""
+        try:
+            self._texts.put_nowait(text)
+        except queue.Full:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Waits a moment for what has not been written yet."""
+        with suppress(queue.Full):
+            self._texts.put_nowait(None)
+        self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        while (text := self._texts.get()) is not None:
+            data = f"{text}\n".encode("utf-8", "backslashreplace")
+            with suppress(OSError):  # whoever read has gone; the server stays
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+
+
 class Log:
     """Writes the exchanges of a journal, one line each, in batches: a write for each would double a request's cost."""
 
-    def __init__(self, journal: Journal, line: Callable[[Exchange], str], stream: TextIO) -> None:
+    def __init__(self, journal: Journal, line: Callable[[Exchange], str], out: Output) -> None:
         self._journal = journal
         self._line = line
-        self._stream = stream
-        self._written = 0
+        self._out = out
+        self._seen = 0
+        self._lost = 0
 
     def flush(self) -> None:
-        """Writes what is new. Where there is more than the journal holds, it says how much was left out."""
-        new = self._journal.count - self._written
+        """Writes what is new, and says how much was lost where it came faster than it could be kept or written."""
+        new = self._journal.count - self._seen
         if not new:
             return
-        exchanges = self._journal.since(self._written)
-        self._written = self._journal.count
-        lines = [self._line(exchange) for exchange in exchanges]
-        if new > len(exchanges):
-            print(f"mockveo: {new - len(exchanges)} exchanges came too fast to be logged", file=sys.stderr)
-        print("\n".join(lines), file=self._stream, flush=True)
+        exchanges = self._journal.since(self._seen)
+        self._seen = self._journal.count
+        self._lost += new - len(exchanges)
+        if not self._out.write("\n".join([self._line(exchange) for exchange in exchanges])):
+            self._lost += len(exchanges)
+        elif self._lost:
+            print(f"mockveo: {self._lost} exchanges came too fast to be logged", file=sys.stderr)
+            self._lost = 0

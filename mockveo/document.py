@@ -26,6 +26,7 @@ class Document:
         for error in jsonschema_rs.Draft202012Validator(STRUCTURE).iter_errors(tree):
             raise SpecError(f"/{'/'.join(escape(str(part)) for part in error.instance_path)}: {error.message}")
         self._validators: dict[int, jsonschema_rs.Draft202012Validator] = {}
+        self._merged: dict[int, Json] = {}
 
     def find(self, pointer: str) -> Json | None:
         """The node at a JSON pointer, every `$ref` on the way followed; None where there is none."""
@@ -52,21 +53,32 @@ class Document:
         if not isinstance(reference, str) or not reference.startswith("#/"):
             raise SpecError(f"$ref {reference!r} points outside the document; wanted one such as #/components/...")
         try:
-            return self.at(reference[1:])
+            target = self.at(reference[1:])
         except RecursionError:
             raise SpecError(f"$ref {reference!r} leads back to itself") from None
+        beside = {
+            key: value for key, value in node.items() if key not in ("$ref", "description", "summary", "x-source")
+        }
+        if not beside:
+            return target
+        # One object for each node, as compiled schemas are remembered by it.
+        return self._merged.setdefault(id(node), {**target, **beside})
 
     def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         """The compiled schema at a JSON pointer."""
         node = self.at(pointer)
         if id(node) not in self._validators:
-            schema = {**node, "components": {"schemas": self.tree.get("components", {}).get("schemas", {})}}
-            try:
-                self._validators[id(node)] = jsonschema_rs.Draft202012Validator(schema, offline=True)
-            except (jsonschema_rs.ValidationError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise SpecError(f"the schema at {pointer} is not valid JSON Schema 2020-12: {reason}") from None
+            self._validators[id(node)] = self.compiled(node, pointer)
         return self._validators[id(node)]
+
+    def compiled(self, schema: Mapping[str, Json], place: str) -> jsonschema_rs.Draft202012Validator:
+        """A compiled schema. Raises SpecError, which names the place, where it is none."""
+        components = {"components": {"schemas": self.tree.get("components", {}).get("schemas", {})}}
+        try:
+            return jsonschema_rs.Draft202012Validator({**schema, **components}, offline=True)
+        except (jsonschema_rs.ValidationError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise SpecError(f"the schema at {place} is not valid JSON Schema 2020-12: {reason}") from None
 
 
 class Shape:

@@ -27,7 +27,8 @@ import av
 from av.video.reformatter import Colorspace
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from mockveo.clips import Media
+from mockveo import uploads
+from mockveo.clips import Media, Stopped
 
 FRAMES_PER_SECOND: Final = 24
 #: Eight seconds, which is what Veo makes.
@@ -44,11 +45,6 @@ _TEXT_FADE: Final = 6
 _GRID: Final = 5
 _STILLS: Final = tuple(round(number * (FRAMES - 1) / (_GRID**2 - 1)) for number in range(_GRID**2))
 _STILL_SIDE: Final = 640
-
-#: Of an uploaded picture; decoded, this many take 200 MB.
-_MAX_PIXELS: Final = 50_000_000
-#: Of a progressive JPEG, which usually has ten. Each costs a pass over all pixels and need not take 100 bytes.
-_MAX_SCANS: Final = 64
 
 _SAMPLE_RATE: Final = 48_000
 #: Samples in a frame of AAC; eight seconds are 375 frames exactly.
@@ -91,12 +87,31 @@ class _Sprite(NamedTuple):
     masks: _Planes
 
 
-def render(*, portrait: bool, title: str, caption: str, first: bytes | None = None, last: bytes | None = None) -> Media:
-    """Make a clip: 192 frames of 1280x720 (or 720x1280) in H.264 with AAC, and two pictures of the same frames."""
+def render(
+    *,
+    portrait: bool,
+    title: str,
+    caption: str,
+    first: bytes | None = None,
+    last: bytes | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Media:
+    """Make a clip: 192 frames of 1280x720 (or 720x1280) in H.264 with AAC, and two pictures of the same frames.
+
+    Raises Stopped soon after `stopped` has become true.
+    """
     size = PORTRAIT if portrait else LANDSCAPE
     pictures = [None if data is None else _picture(data, size) for data in (first, last)]
-    video, stills = _encode(size, _frames(size, title, caption, pictures))
+    frames = _until(stopped, _frames(size, title, caption, pictures))
+    video, stills = _encode(size, frames)
     return Media(video, _saved(stills[len(stills) // 2], "WEBP"), _saved(_sheet(size, stills), "JPEG"))
+
+
+def _until(stopped: Callable[[], bool], frames: Iterator[_Planes]) -> Iterator[_Planes]:
+    for frame in frames:
+        if stopped():
+            raise Stopped
+        yield frame
 
 
 # Frames
@@ -281,26 +296,9 @@ def _picture(data: bytes, size: tuple[int, int]) -> _Planes | None:
         # Pillow warns of large and of odd files; neither is ours to report. (Until Python 3.14 the filters are the
         # whole process's: another thread's warning may get lost at this moment, nothing worse.)
         with warnings.catch_warnings(action="ignore"):
-            return _planes(_opened(data, size))
+            return _planes(uploads.opened(data, size))
     except Exception:  # noqa: BLE001 - a damaged file makes Pillow raise anything, struct.error and IndexError included
         return None
-
-
-def _opened(data: bytes, size: tuple[int, int]) -> Image.Image:
-    # The formats are named so that none of the others, some of which start programs, is tried on what a client sent.
-    with Image.open(BytesIO(data), formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
-        if image.width * image.height > _MAX_PIXELS:
-            raise ValueError("too many pixels")
-        if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_SCANS:
-            raise ValueError("too many scans")
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I"):  # 16 bits of grey, of which convert() would cut off the upper half
-            colours = image.point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
-        else:
-            colours = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    # Scaling needs true colours; transparency is resolved when there are fewer pixels.
-    fitted = ImageOps.fit(colours, size, Image.Resampling.BICUBIC).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", size, "white"), fitted)
 
 
 # Encoding

@@ -49,7 +49,8 @@ class Application:
         self.spec = load(settings.spec, profile=settings.profile, overlays=settings.overlay)
         self.world = World(self.spec, settings, named(settings.scenario), seed=self.seed)
         hosts = Hosts(settings.allow_host) if check_hosts else None
-        routes = bind(self.world, settings, Clips(render=settings.render), hosts)
+        self.clips = Clips(render=settings.render)
+        routes = bind(self.world, settings, self.clips, hosts)
         #: The routes, as what they are: an ASGI application. Calling this object is the same, by one call more.
         self.asgi: ASGIApp = routes.app
 
@@ -175,6 +176,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE,
             )
         )
+        self._clips = app.clips
         self._on_ready = on_ready
         self._on_beat = on_beat
         self._socket = _bind(settings.host, settings.port)
@@ -188,6 +190,11 @@ class Server(uvicorn.Server):
         """Starts to listen, and says so."""
         await super().startup(sockets)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops to listen, and to make clips."""
+        self._clips.close()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import typing
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any
 
 from mockveo.errors import SettingsError
@@ -50,6 +52,8 @@ class Settings:
                 )
         if self.port > 65535:
             raise SettingsError(f"--port is {self.port}, wanted 0 to 65535, e.g. --port 8360")
+        if not self.host.strip():
+            raise SettingsError("--host is empty, wanted an address such as --host 127.0.0.1")
         if any(not key.strip() for key in self.key):
             raise SettingsError("--key is empty, wanted a key such as --key sk-test")
 
@@ -89,4 +93,24 @@ def of(**values: Any) -> Settings:
             values[name] = (value,)
         elif isinstance(value, list):
             values[name] = tuple(value)
+        elif isinstance(value, PurePath):
+            values[name] = str(value) if name != "overlay" else (str(value),)
+        if name == "overlay" and isinstance(values[name], tuple):
+            values[name] = tuple(str(path) if isinstance(path, PurePath) else path for path in values[name])
+        _check_type(name, values[name])
     return Settings(**values)
+
+
+def _check_type(name: str, value: Any) -> None:
+    hint = typing.get_type_hints(Settings)[name]
+    kinds = typing.get_args(hint) or (hint,)
+    if typing.get_origin(hint) is tuple:
+        fits = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+        wanted = "a list of texts"
+    else:
+        accepted = tuple({*kinds, int} if float in kinds else kinds)
+        fits = isinstance(value, accepted) and (not isinstance(value, bool) or bool in kinds)
+        wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    if not fits:
+        example = f"{name}={getattr(Settings(), name)!r}"
+        raise SettingsError(f"{name} is {value!r}, wanted {wanted}, e.g. {example}")

@@ -14,12 +14,13 @@ A keyword that would not be enforced stops the load, as an answer that ignores i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
+import orjson
 import yaml
 
 from mockveo._paths import data_file, profiles
@@ -80,6 +81,10 @@ class Form:
     sized: frozenset[str]
     _validator: jsonschema_rs.Draft202012Validator
 
+    def requires(self, name: str) -> bool:
+        """Whether a field must not be left out."""
+        return any(problem.missing and problem.field == name for problem in self.problems({}))
+
     def problems(self, values: Mapping[str, Json]) -> list[Problem]:
         """What is wrong with `values`, in the order of the document's fields. A file counts as text of its length."""
         if self._validator.is_valid(values):
@@ -111,11 +116,17 @@ class Query:
     _schema: Mapping[str, Json]
     _validator: jsonschema_rs.Draft202012Validator
 
+    def only(self, values: Collection[str]) -> bool:
+        """Whether it takes nothing but some of these values."""
+        return set(self._schema.get("enum", [None])) <= set(values)
+
     def problem(self, value: str) -> str | None:
         """None when `value` is fine, else a sentence that says what was wanted."""
         if self._validator.is_valid(value):
             return None
-        wanted = f"one of {', '.join(self._schema['enum'])}" if "enum" in self._schema else f"{dict(self._schema)}"
+        wanted = (
+            f"one of {', '.join(map(str, self._schema['enum']))}" if "enum" in self._schema else f"{dict(self._schema)}"
+        )
         return f"{self.name} is {value!r}, wanted {wanted}"
 
 
@@ -163,8 +174,8 @@ class Spec:
         form = self.operations["createVideo"].form
         if form is None:
             raise SpecError("createVideo has no requestBody")
-        if "prompt" not in form.fields:
-            raise SpecError("the form of createVideo has no `prompt`, without which there is no job")
+        if form.fields.get("prompt", {}).get("type") != "string" or not form.requires("prompt"):
+            raise SpecError("the form of createVideo needs a `prompt` of type string among its required fields")
         #: What a client may send as `model` -> what answers carry; None where the document lists no aliases.
         self.aliases: Mapping[str, str] | None = form.fields.get("model", {}).get("x-aliases")
         self._read_lifecycle()
@@ -172,7 +183,8 @@ class Spec:
         self.kept = tuple(
             name
             for name, node in form.fields.items()
-            if name not in ("prompt", "model", *form.file_fields) and node.get("type") not in ("array", "object")
+            if name not in ("prompt", "model") and name in form.texts
+            if node.get("type") in ("string", "integer", "number", "boolean")
         )
         self.unknown_path = self._unknown_path()
 
@@ -258,14 +270,18 @@ class Spec:
 
     def _queries(self, pointer: str) -> Iterator[Query]:
         for holder in (pointer, pointer.rpartition("/")[0]):
-            for parameter in (self.document.at(holder)).get("parameters", []):
+            for parameter in self.document.at(holder).get("parameters", []):
                 node = self.document.follow(parameter)
-                if node["in"] == "query":
-                    schema = node.get("schema", {})
-                    validator = jsonschema_rs.Draft202012Validator(schema, offline=True)
-                    yield Query(node["name"], schema.get("default"), schema, validator)
-                elif node["in"] != "path":
-                    raise SpecError(f"{holder}/parameters: `in: {node['in']}` is not enforced; wanted path or query")
+                if node["in"] == "path":
+                    continue
+                if node["in"] != "query" or node.get("required") or "requestBody" in self.document.at(pointer):
+                    raise SpecError(
+                        f"{holder}/parameters: {node['name']} (`in: {node['in']}`) would not be enforced; wanted a"
+                        " parameter of the path, or an optional one of the query of an operation without a body"
+                    )
+                schema = self.document.follow(node.get("schema", {}))
+                validator = self.document.compiled(schema, f"{holder}/parameters, {node['name']}")
+                yield Query(node["name"], schema.get("default"), schema, validator)
 
     def _form(self, pointer: str) -> Form:
         content = self.document.at(f"{pointer}/content")
@@ -341,6 +357,8 @@ def _read(path: Path) -> bytes:
 
 def _parse(text: bytes, path: Path) -> Any:
     try:
-        return yaml.load(text, _YAML_LOADER)  # noqa: S506  # one of the two safe loaders
-    except yaml.YAMLError as error:
-        raise SpecError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from None
+        tree = yaml.load(text, _YAML_LOADER)  # noqa: S506  # one of the two safe loaders
+        # Through JSON, so that what YAML alone knows - numbers as keys, dates, cycles - is text or an error.
+        return orjson.loads(orjson.dumps(tree, option=orjson.OPT_NON_STR_KEYS))
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise SpecError(f"{path.name}: not YAML that JSON could say: {' '.join(str(error).split())}") from None

@@ -143,6 +143,54 @@ def test_no_body_at_all(client: httpx.Client) -> None:
     assert client.post("/v1/videos").json() == BODIES["err_400_prompt_required_flat"]["body"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "raw"),
+    [
+        (("POST", {"files": {"size": (None, "16x9")}}), '{"code":"invalid_request","message":"prompt is required"}'),
+        (
+            ("POST", {"files": {"prompt": (None, "p"), "model": (None, "sora-2-all")}}),
+            '{"error":{"code":"model_not_found","message":"no available channel for group default and model sora-2-all'
+            ' (distributor) (request id: ID)","type":"comet_api_error"}}',
+        ),
+        (("GET /v1/videos/x", {}), '{"code":"task_not_exist","message":"task_not_exist","data":null}'),
+        (("GET /v1/videos/x/content", {}), '{"error":{"message":"Task not found","type":"invalid_request_error"}}'),
+        (
+            ("GET /v1/models", {"headers": {"Authorization": "none"}}),
+            '{"error":{"code":"","message":"Invalid token (request id: ID)","type":"comet_api_error"}}',
+        ),
+        (
+            ("GET /v1/x", {}),
+            '{"error":{"message":"Invalid URL (GET /v1/x)","type":"invalid_request_error","param":"","code":""}}',
+        ),
+        (
+            ("POST", {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}),
+            '{"code":"invalid_multipart_form","message":"no multipart boundary param in Content-Type"}',
+        ),
+        (
+            ("POST", {"content": b"--b", "headers": {"Content-Type": "multipart/form-data; boundary=b",
+                                                     "Content-Length": "99999999"}}),
+            '{"code":"fail_to_fetch_task","message":"r.ParseMultipartForm failed: multipart: message too large",'
+            '"data":null}',
+        ),
+    ],
+)  # fmt: skip
+def test_errors_are_true_to_the_byte(client: httpx.Client, request_: tuple[str, dict[str, Any]], raw: str) -> None:
+    method, _, path = request_[0].partition(" ")
+    answer = client.request(method, path or "/v1/videos", **request_[1])
+    assert re.sub(REQUEST_ID, "ID", answer.text) == raw
+
+
+def test_out_of_credit_and_too_early_are_true_to_the_byte() -> None:
+    with mockveo.serve(credit=1, speed=0, render=False) as server:
+        with httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk"}) as client:
+            job = create(client).json()["id"]
+            assert create(client).text == '{"code":null,"message":"user quota is not enough"}'
+            assert client.get(f"/v1/videos/{job}/content").text == (
+                '{"error":{"message":"Task is not completed yet, current status: queued",'
+                '"type":"invalid_request_error"}}'
+            )
+
+
 def test_an_unknown_model_is_a_503_whatever_else_is_wrong(client: httpx.Client) -> None:
     answer = create(client, model="sora-2-all", prompt="")
     seen = BODIES["err_503_model_not_found_videos"]

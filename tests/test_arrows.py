@@ -27,11 +27,13 @@ ARROWS: dict[str, set[str]] = {
     "scenarios": {"errors"},
     "jobs": {"scenarios"},
     "overlays": {"errors"},
-    "document": {"errors"},
+    "document": {"errors", "structure"},
+    "structure": set(),
     "spec": {"_paths", "document", "errors", "overlays"},
     "journal": {"forms"},
     "clips": {"errors", "rendering"},
-    "rendering": {"clips"},
+    "rendering": {"clips", "uploads"},
+    "uploads": set(),
     # State
     "stores": {"jobs"},
     "world": {"clock", "jobs", "journal", "scenarios", "settings", "spec", "stores"},
@@ -40,7 +42,7 @@ ARROWS: dict[str, set[str]] = {
     "api": {"clips", "errors", "forms", "hosts", "jobs", "journal", "settings", "spec", "wire", "world"},
     "server": {"api", "clips", "errors", "hosts", "scenarios", "settings", "spec", "wire", "world"},
     # Shells
-    "console": {"__init__", "hosts", "journal", "server", "settings"},
+    "console": {"__init__", "errors", "hosts", "journal", "server", "settings"},
     "cli": {"__init__", "console", "errors", "settings"},
 }
 
@@ -51,12 +53,12 @@ THIRD_PARTIES = {
     "jsonschema_rs": {"spec", "document"},
     "jsonpath": {"overlays"},
     "multipart": {"forms"},
-    "orjson": {"forms", "wire", "api", "console"},
+    "orjson": {"spec", "forms", "wire", "api", "console"},
     "starlette": {"wire", "api", "server"},
     "uvicorn": {"server"},
     "anyio": {"api"},
     "av": {"rendering"},
-    "PIL": {"rendering"},
+    "PIL": {"rendering", "uploads"},
     "numpy": {"rendering"},
 }
 
@@ -99,7 +101,7 @@ def test_the_picture_shows_no_module_that_is_gone() -> None:
 def test_no_file_and_no_function_is_too_long() -> None:
     for path in MODULES:
         source = path.read_text()
-        assert source.count("\n") <= 410, path.name
+        assert source.count("\n") <= 400, path.name
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 55, f"{path.name}: {node.name}"

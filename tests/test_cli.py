@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -66,7 +67,10 @@ def running(directory: Path, *arguments: str, **env: str) -> Iterator[Running]:
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 @pytest.mark.parametrize("command", [[], ["serve"]])
@@ -135,6 +139,23 @@ def test_every_flag_is_a_variable_too(tmp_path: Path) -> None:
         _, out, _ = server.stop()
     assert "speed 3, seed 9" in out
     assert "sk-secret-key" not in out
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
+def test_a_bad_value_in_any_variable_is_refused_or_means_what_it_says(setting: Any) -> None:
+    """Each variable is read: a value that cannot be used ends the start, with the variable or the flag named."""
+    bad = {"host": "192.0.2.1", "profile": "x", "spec": "nowhere.yaml", "overlay": "nowhere.yaml", "scenario": "x"}
+    value = bad.get(setting.name, "not a number")
+    if setting.name in ("key", "allow_host"):
+        return  # any text will do; test_every_flag_is_a_variable_too has the key
+    result = (
+        run("--port", "0", **{f"MOCKVEO_{setting.name.upper()}": value})
+        if setting.name != "port"
+        else run(MOCKVEO_PORT=value)
+    )
+    assert result.returncode == 2
+    assert value in result.stderr or value.split()[0] in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_each_setting_has_a_flag_and_a_variable_in_the_help() -> None:
@@ -219,3 +240,65 @@ def test_what_comes_too_fast_for_the_log_is_counted(tmp_path: Path) -> None:
     logged = sum("GET /api/models" in line for line in out.splitlines())
     left_out = sum(int(count) for count in re.findall(r"mockveo: (\d+) exchanges came too fast", err))
     assert logged + left_out == 200
+
+
+@pytest.mark.parametrize("name", ["missing/ready.json", "."])
+def test_a_ready_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    result = run("--port", "0", "--ready-file", str(tmp_path / name))
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"mockveo: --ready-file '{tmp_path / name}' cannot be written: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_ready_file_of_an_earlier_run_does_not_outlive_a_failed_start(tmp_path: Path) -> None:
+    (tmp_path / "ready.json").write_text("stale")
+    assert run("--host", "192.0.2.1", "--ready-file", str(tmp_path / "ready.json")).returncode == 2
+    assert not (tmp_path / "ready.json").exists()
+
+
+def test_a_reader_who_does_not_read_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as server:  # nobody reads its standard output
+        with httpx.Client(timeout=10) as client:
+            for _ in range(300):
+                for path in ("/api/models?", "/v1/" + "x" * 2000):
+                    client.get(f"{server.url}{path}")
+        server.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 15
+        while server.process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert server.process.returncode == 0
+
+
+def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        for _ in range(5):
+            assert httpx.get(f"{server.url}/api/models").status_code == 200
+            time.sleep(0.15)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(15) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == ""
+
+
+def test_an_output_that_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, PYTHONIOENCODING="ascii") as server:
+        assert httpx.get(f"{server.url}/%E6%97%A5").status_code == 404
+        time.sleep(0.3)
+        assert httpx.get(f"{server.url}/%E6%97%A5").status_code == 404
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(15) == 0
+
+
+def test_ctrl_c_does_not_wait_for_clips_nobody_waits_for(tmp_path: Path) -> None:
+    with running(tmp_path, "--scenario", "instant", "--render") as server:
+        jobs = [httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM).json()["id"] for _ in range(8)]
+        for job in jobs:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(f"{server.url}/v1/videos/{job}/content", headers=KEY, timeout=0.05)
+        begun = time.monotonic()
+        status, _, err = server.stop()
+    assert (status, err) == (0, "")
+    assert time.monotonic() - begun < 8

@@ -165,7 +165,7 @@ def test_what_is_handed_to_the_renderer(renderer: Renderer) -> None:
     made = Clips()
     for images in ((), (b"1",), (b"1", b"2"), (b"1", b"2", b"3")):
         made.get(Source("task_1", "9x16", "hello", images), "video")
-    common = {"portrait": True, "title": "task_1", "caption": "hello"}
+    common = {"portrait": True, "title": "task_1", "caption": "hello", "stopped": made._closed.is_set}
     assert renderer.calls == [
         common | {"first": None, "last": None},
         common | {"first": b"1", "last": None},
@@ -180,6 +180,33 @@ def test_the_same_id_in_another_world_is_another_clip(renderer: Renderer) -> Non
     other = made.get(Source("task_1", "16x9", "other"), "thumbnail")
     assert one != other
     assert len(renderer.calls) == 2
+
+
+def test_once_closed_nothing_is_made_and_whoever_waits_gets_a_packaged_clip(renderer: Renderer) -> None:
+    made = Clips()
+    renderer.go.clear()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(made.get, source(number), "video") for number in range(4)]
+        while not renderer.calls:
+            threading.Event().wait(0.001)
+        made.close()
+        renderer.go.set()
+        assert all(answer.result(5)[4:8] == b"ftyp" or answer.result(5) for answer in answers)
+    assert len(renderer.calls) == 1
+    assert made.get(source(9), "video") == Clips(render=False).get(source(9), "video")
+
+
+def test_a_clip_that_is_there_is_not_waited_for(renderer: Renderer) -> None:
+    made = Clips()
+    first = made.get(source(1), "video")
+    renderer.go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(made.get, source(2), "video")
+        while len(renderer.calls) < 2:
+            threading.Event().wait(0.001)
+        assert pool.submit(made.get, source(1), "video").result(2) == first
+        renderer.go.set()
+        slow.result(5)
 
 
 def test_threads_that_ask_for_one_clip_get_the_same_and_make_it_once(renderer: Renderer) -> None:

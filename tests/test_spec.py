@@ -211,7 +211,7 @@ def test_an_overlay_is_in_the_document_that_is_served() -> None:
     [
         ("openapi", "3.0.3", "`openapi` is '3.0.3', wanted an OpenAPI 3.1 document"),
         ("paths./v1/models.get.operationId", "listThings", "'listThings', which mockveo cannot play; wanted one of"),
-        ("paths./v1/models.get.parameters", [{"name": "x", "in": "header"}], "`in: header` is not enforced"),
+        ("paths./v1/models.get.parameters", [{"name": "x", "in": "header"}], "(`in: header`) would not be enforced"),
         ("components.schemas.Status.x-transitions", {"gone": []}, "names 'gone', which is not one of the statuses"),
         ("components.schemas.Status.x-transitions", {}, "`x-transitions` is missing, wanted e.g."),
         ("components.schemas.Status.x-transitions", {"queued": ["queued"]}, "never come to an end"),
@@ -238,6 +238,79 @@ def test_a_document_that_cannot_drive_is_refused_with_the_reason(
     assert str(caught.value).startswith("openapi.yaml: ")
 
 
+def _set(path: str, value: Any) -> Any:
+    """Sets what lies at a path of keys, joined by `>`."""
+
+    def change(tree: dict[str, Any]) -> None:
+        *parents, last = path.split(">")
+        node: Any = tree
+        for key in parents:
+            node = node[int(key) if isinstance(node, list) else key]
+        node[last] = value
+
+    return change
+
+
+CREATE = "paths>/v1/videos>post"
+CONTENT = "paths>/v1/videos/{video_id}/content>get"
+FIELDS = "components>schemas>CreateVideoForm>properties"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("paths", []), '/paths: [] is not of type "object"'),
+        (_set("paths>/v1/models", None), '/paths/~1v1~1models: null is not of type "object"'),
+        (_set("paths>v1/models", {}), "/paths:"),
+        (_set("paths>/v1/{video-id}", {}), "/paths:"),
+        (_set("paths>/v1/videos/{video_id}>parameters", ["x"]), 'parameters/0: "x" is not of type "object"'),
+        (_set("paths>/v1/videos/{video_id}>parameters", [{"in": "path"}]), '"name" is a required property'),
+        (_set(f"{CREATE}>parameters", [{"name": "x", "in": "query"}]), "x (`in: query`) would not be enforced"),
+        (_set(f"{CREATE}>requestBody>content", {}), "{} has less than 1 property"),
+        (_set(f"{CREATE}>requestBody>content>multipart/form-data>encoding", {"a": None}), "null is not of type"),
+        (_set(f"{CREATE}>responses>403>content>application/json>examples", [1]), '[1] is not of type "object"'),
+        (_set(f"{FIELDS}>size", True), 'true is not of type "object"'),
+        (_set(f"{FIELDS}>model>x-aliases", ["a"]), '["a"] is not of type "object"'),
+        (_set(f"{FIELDS}>prompt>type", ["string", "null"]), "needs a `prompt` of type string"),
+        (_set("components>schemas>CreateVideoForm>required", []), "needs a `prompt` of type string"),
+        (_set("components>schemas>Status>x-transitions>queued", None), 'null is not of type "array"'),
+        (_set("components>responses>UnknownPath", {"description": "x"}), "UnknownPath has no example"),
+        (_set("components>responses>UnknownPath>x-status", "nf"), '"nf" is not of type "integer"'),
+        (_set(f"{CONTENT}>parameters>0>schema>enum", ["video", "gif"]), "the variants of retrieveVideoContent"),
+        (_set(f"{CONTENT}>parameters>0>schema>type", "strng"), "not valid JSON Schema 2020-12"),
+        (_set(f"{CONTENT}>parameters>0>required", True), "variant (`in: query`) would not be enforced"),
+        (_set("paths>/v2", {"get": DOCUMENT["paths"]["/v1/models"]["get"]}), "listModels stands at two places"),
+        (_set("paths>/v2", {"get": {"operationId": "retrieveVideo"}}), '"responses" is a required property'),
+        (_set("info>x", 2**70), "not YAML that JSON could say"),
+    ],
+)  # fmt: skip
+def test_a_slip_in_a_document_is_told_by_its_place(edited: Edited, change: Any, message: str) -> None:
+    change(edited.tree)
+    with pytest.raises(SpecError) as caught:
+        mockveo.app(spec=edited.write(), render=False)
+    assert message in str(caught.value)
+
+
+def test_numbers_as_keys_and_dates_are_read_as_yaml_users_mean_them(edited: Edited) -> None:
+    for item in edited.tree["paths"].values():
+        for operation in item.values():
+            if isinstance(operation, dict):
+                operation["responses"] = {int(status): one for status, one in operation["responses"].items()}
+    edited.write()
+    edited.path.write_text(edited.path.read_text().replace("version: 2026.3.0", "version: 2026-03-12"))
+    with mockveo.serve(spec=edited.path, render=False) as server:
+        assert httpx.get(f"{server.url}/openapi.json").json()["info"]["version"] == "2026-03-12"
+        assert httpx.get(f"{server.base_url}/models").status_code == 401
+
+
+def test_what_stands_beside_a_reference_counts(edited: Edited) -> None:
+    edited.at("components.schemas")["Size"] = {"type": "string", "enum": ["16x9", "1x1"]}
+    edited.at(f"{FORM}.properties")["size"] = {"$ref": "#/components/schemas/Size", "default": "1x1"}
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form(prompt="p")).json()["size"] == "1x1"
+        assert client.post("/v1/videos", **form(prompt="p", size="2x2")).status_code == 400
+
+
 def test_a_document_without_a_needed_error_is_refused(edited: Edited) -> None:
     del edited.tree["paths"]["/v1/videos"]["post"]["responses"]["503"]
     with pytest.raises(SpecError, match="createVideo has no error example named 'model_not_found'"):
@@ -249,7 +322,7 @@ def test_a_file_that_cannot_be_read_or_parsed_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1\nb: 2")
-    with pytest.raises(SpecError, match=r"broken\.yaml: not YAML: .*line 2"):
+    with pytest.raises(SpecError, match=r"broken\.yaml: not YAML that JSON could say: .*line 2"):
         load(broken)
     broken.write_text("- a list")
     with pytest.raises(SpecError, match="`openapi` is 'list'"):
