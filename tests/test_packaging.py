@@ -26,8 +26,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_exactly_these_files(wheel: Path) -> None:
     names = (
-        "__init__ __main__ _paths api cli clips clock console document errors forms hosts jobs journal overlays rendering"
-        " scenarios server settings spec stores structure uploads wire world"
+        "__init__ __main__ _paths api cli clips clock console document errors forms hosts jobs journal overlays"
+        " rendering scenarios server settings spec stores structure uploads wire world"
     )
     modules = {f"mockveo/{name}.py" for name in names.split()}
     media = {f"mockveo/media/{shape}.{kind}" for shape in ("landscape", "portrait") for kind in ("mp4", "webp", "jpg")}

@@ -194,8 +194,9 @@ def test_a_client_that_goes_away_is_journalled_and_nothing_else(server: ServerTh
 def test_a_body_that_promises_too_much_is_refused_unread(server: ServerThread) -> None:
     answer = exchange(server, head(BOUNDARY, 10**9, "Expect: 100-continue"))
     assert answer.status == 413
-    assert answer.json["code"] == "fail_to_fetch_task"
-    assert "message too large" in answer.json["message"]
+    assert answer.body == (
+        b'{"code":"fail_to_fetch_task","message":"r.ParseMultipartForm failed: multipart: message too large","data":null}'
+    )
 
 
 @pytest.mark.parametrize("transfer", ["content-length", "chunked"])
