@@ -195,7 +195,8 @@ def test_a_body_that_promises_too_much_is_refused_unread(server: ServerThread) -
     answer = exchange(server, head(BOUNDARY, 10**9, "Expect: 100-continue"))
     assert answer.status == 413
     assert answer.body == (
-        b'{"code":"fail_to_fetch_task","message":"r.ParseMultipartForm failed: multipart: message too large","data":null}'
+        b'{"code":"fail_to_fetch_task","message":"r.ParseMultipartForm failed: multipart: message too large",'
+        b'"data":null}'
     )
 
 
