@@ -61,7 +61,7 @@ class Api:
         model = self._model(call, form, values)
         world = call.world
         if not world.spend(call.owner):
-            raise Refusal("insufficient_quota")
+            raise Refusal("insufficient_quota", hint=f"--credit is {call.settings.credit}")
         images = tuple(part.data for part in values.images if part.data is not None)
         job = world.add(call.owner, model, values.fields, images)
         return self._job_answer(call, job, view(job, job.created))
@@ -99,8 +99,13 @@ class Api:
         aliases = call.world.spec.aliases
         if aliases is not None:
             if model not in aliases:
-                raise Refusal("model_not_found", model=model)
+                raise Refusal("model_not_found", model=model, hint=f"the models are {', '.join(aliases)}")
             model = aliases[model]
+        if problems and problems[0].field in form.file_fields:
+            name, sent = problems[0].field, len(values.images)
+            most = form.fields[name].get("maxItems")
+            if most is not None and sent > most:
+                problems[0] = Problem(name, False, f"{sent} files were sent as {name}, wanted at most {most}")
         if problems:
             raise _refusal(call.operation, problems[0])
         return model
@@ -109,7 +114,7 @@ class Api:
         """GET /v1/videos/{video_id}."""
         job = call.world.find(call.owner, call.path_value)
         if job is None:
-            raise Refusal("task_not_exist")
+            raise Refusal("task_not_exist", hint=call.world.why_unknown(call.path_value))
         return self._job_answer(call, job, call.world.view(job))
 
     def _job_answer(self, call: Call, job: Job, now: View) -> Answer:
@@ -123,7 +128,7 @@ class Api:
         queries = _queries(call)
         job = call.world.find(call.owner, call.path_value)
         if job is None:
-            raise Refusal("task_not_found")
+            raise Refusal("task_not_found", hint=call.world.why_unknown(call.path_value))
         now = call.world.view(job)
         call.exchange.job_id, call.exchange.state = job.id, now.status
         if now.status != call.world.spec.lifecycle[-1]:
@@ -299,7 +304,7 @@ def _take_file(part: Part, plain: str, form: Form, values: Values) -> Iterator[t
     if part.name != plain:
         yield "image-field-name", f"{part.name!r} was sent; the page says {plain!r}, once for each image"
     if not part.is_file:
-        yield "text-for-file", f"{part.name!r} was sent as text, not as a file; it was ignored"
+        yield "text-for-file", f"{part.name!r} was sent as text; the page says a file"
         return
     if any("filename*" in value for key, value in part.headers if key == "Content-Disposition"):
         yield "filename-star", f"{part.name!r} names its file with filename*, which RFC 7578 section 4.2 forbids"

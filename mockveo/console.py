@@ -65,12 +65,15 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
 def banner(app: Application, url: str) -> str:
     """What a person sees first: where it listens and the lines to paste."""
     settings = app.settings
-    key = settings.key[0] if settings.key else SAMPLE_KEY
     return (
         f"mockveo {__version__} on {url}  (profile {settings.profile}, scenario {settings.scenario},"
         f" speed {settings.speed:g}, seed {app.seed})\n"
         f"  export COMETAPI_BASE_URL={url}/v1\n"
-        f"  export COMETAPI_KEY={'(one of those you gave)' if settings.key else key}"
+        + (
+            "  export COMETAPI_KEY=...  # one of those you gave"
+            if settings.key
+            else f"  export COMETAPI_KEY={SAMPLE_KEY}"
+        )
     )
 
 

@@ -41,6 +41,8 @@ class Exchange:
     sent = 0
     #: The name of the error in the document, or empty.
     error = ""
+    #: What the log alone says about the error.
+    hint = ""
     job_id = ""
     #: Status and progress of the job, as answered.
     state = ""
@@ -114,9 +116,11 @@ def as_line(exchange: Exchange) -> str:
         images = sum(part.is_file for part in exchange.parts)
         what = f"{what} {exchange.job_id}{f', {images} image' if images else ''}{'s' if images > 1 else ''}"
     status = str(exchange.status or "gone")
-    line = f"{clock} {exchange.method} {_printable(exchange.path)} {status} {what}".rstrip()
+    query = f"?{_without_secrets(exchange.query.decode('latin-1'))}" if exchange.query else ""
+    line = f"{clock} {exchange.method} {_printable(exchange.path + query)} {status} {what}".rstrip()
     took = f" ({exchange.duration:.1f} s)" if exchange.duration >= 0.1 else ""
-    return "".join([line, took, *(f"\n         ! {_printable(note.message)}" for note in exchange.deviations)])
+    notes = [*(note.message for note in exchange.deviations), *([exchange.hint] if exchange.hint else [])]
+    return "".join([line, took, *(f"\n         ! {_printable(note)}" for note in notes)])
 
 
 @lru_cache(maxsize=2)
@@ -147,6 +151,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "request_bytes": exchange.body_size,
         "status": exchange.status or None,
         "error": exchange.error or None,
+        "hint": exchange.hint or None,
         "response_bytes": exchange.sent,
         "duration_ms": round(exchange.duration * 1000, 3),
         "job": exchange.job_id or None,

@@ -15,7 +15,7 @@ from typing import Any
 from mockveo.errors import SpecError
 
 EXAMPLE = """overlay: 1.0.0
-info: {title: Square videos too, version: 1.0.0}
+info: {title: No sizes but these, version: 1.0.0}
 actions:
   - target: $.components.schemas.CreateVideoForm.properties.size
     update: {enum: [16x9, 9x16, 1x1]}"""
@@ -31,7 +31,9 @@ def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
     Raises SpecError when the overlay is not one.
     """
     if not isinstance(overlay, dict) or not str(overlay.get("overlay", "")).startswith("1."):
-        raise SpecError(f"{name}: not an OpenAPI Overlay: `overlay: 1.0.0` is missing. One that works:\n{EXAMPLE}")
+        raise SpecError(
+            f"{name}: not an OpenAPI Overlay, which begins with `overlay: 1.0.0`. One that works:\n{EXAMPLE}"
+        )
     actions = overlay.get("actions")
     if not isinstance(actions, list) or not actions:
         raise SpecError(f"{name}: `actions` is {actions!r}, wanted a list of actions. One that works:\n{EXAMPLE}")

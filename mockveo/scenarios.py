@@ -44,7 +44,7 @@ BUILT_IN: Final = {
     scenario.name: scenario
     for scenario in (
         Scenario("normal", "Jobs take as long as the pages say, and succeed.", (QUEUED, WORKING)),
-        Scenario("instant", "Jobs have completed before the first poll.", ()),
+        Scenario("instant", "Jobs have completed when the create is answered.", ()),
         Scenario("slow", "Jobs take ten times as long as usual.", (Phase(50, 150, 0, 1), Phase(600, 1800))),
         Scenario(
             "fails",

@@ -102,6 +102,9 @@ def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return Problem(kind.property, True, f"{kind.property} is required")
     name = str(error.instance_path[0]) if error.instance_path else ""
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+        wanted = ", ".join(map(str, kind.options))
+        return Problem(name, False, f"{name}: {str(error.instance)[:80]!r} is not one of {wanted}")
     blank = isinstance(values.get(name), str) and not values[name].strip()
     message = error.message if len(error.message) < MAX_MESSAGE else f"{error.message[:MAX_MESSAGE]}..."
     return Problem(name, blank, f"{name}: {message}" if name else message)
@@ -345,7 +348,8 @@ def load(
     try:
         return Spec(tree, text)
     except SpecError as error:
-        raise SpecError(f"{path.name}: {error}") from None
+        changed = "".join(f" with {overlay.name}" for overlay in applied)
+        raise SpecError(f"{path.name}{changed}: {error}") from None
 
 
 def _read(path: Path) -> bytes:

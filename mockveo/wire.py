@@ -38,11 +38,15 @@ class Answer(NamedTuple):
 
 
 class Refusal(Exception):
-    """The request is answered with an error of the document. `values` fill the {braces} of its message."""
+    """The request is answered with an error of the document. `values` fill the {braces} of its message.
 
-    def __init__(self, name: str, **values: str) -> None:
+    `hint` is what the service would not say; it goes to the log alone.
+    """
+
+    def __init__(self, name: str, *, hint: str = "", **values: str) -> None:
         super().__init__(name)
         self.name = name
+        self.hint = hint
         self.values = values
 
 
@@ -90,7 +94,7 @@ class Call:
         """Feeds the body to `feed` as it comes. Raises Refusal("body_too_large"), EndedShort or ClientGone."""
         promised = self.headers.get(b"content-length", b"0")
         if promised.isdigit() and int(promised) > limit:
-            raise Refusal("body_too_large")
+            raise Refusal("body_too_large", hint=f"--max-body is {limit}, the body has {int(promised)} bytes")
         exchange, receive = self.exchange, self.receive
         while True:
             message = await receive()
@@ -99,7 +103,7 @@ class Call:
             chunk = message.get("body", b"")
             exchange.body_size += len(chunk)
             if exchange.body_size > limit:
-                raise Refusal("body_too_large")
+                raise Refusal("body_too_large", hint=f"--max-body is {limit}")
             feed(chunk)
             if not message.get("more_body", False):
                 return
@@ -189,9 +193,13 @@ class Endpoint:
             )
 
     def _authorise(self, call: Call) -> str:
-        owner = self._world.owner(call.headers.get(b"authorization", b""))
+        authorization = call.headers.get(b"authorization", b"")
+        owner = self._world.owner(authorization)
         if owner is None:
-            raise Refusal("invalid_token")
+            wrong = (
+                "the key is none of --key" if authorization[:7].lower() == b"bearer " else "it does not say Bearer KEY"
+            )
+            raise Refusal("invalid_token", hint=wrong if authorization else "there is no Authorization header")
         call.exchange.owner = owner
         return owner
 
@@ -201,10 +209,12 @@ class Endpoint:
             allow = ", ".join(sorted({*self._plays, "OPTIONS"}))
             return Answer(204, [(b"allow", allow.encode())], b"")
         call.exchange.error = "unknown_path"
+        known = ", ".join(f"{one.method} {one.path}" for one in self._world.spec.operations.values())
+        call.exchange.hint = f"there is {known}"
         return json_answer(*_filled(self._world, self._world.spec.unknown_path, {"method": method, "path": path}))
 
     def _refusal(self, call: Call, refusal: Refusal) -> Answer:
-        call.exchange.error = refusal.name
+        call.exchange.error, call.exchange.hint = refusal.name, refusal.hint
         status, body = _filled(self._world, call.operation.errors[refusal.name], refusal.values)
         return checked_answer(call, status, body)
 

@@ -92,6 +92,10 @@ class World:
         job = self.store.get(job_id)
         return job if job is not None and job.owner == owner else None
 
+    def why_unknown(self, job_id: str) -> str:
+        """What the log says where `find` found nothing."""
+        return "there is such a job, but it is another key's" if self.store.get(job_id) else "there is no such job"
+
     def view(self, job: Job) -> View:
         """The job as it is now."""
         return view(job, self.clock.now())

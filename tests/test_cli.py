@@ -91,6 +91,7 @@ def test_it_says_where_it_listens_and_logs_each_exchange(tmp_path: Path, command
         "POST /v1/videos 200 queued 0 % ID",
         "! sent as application/x-www-form-urlencoded; the page says multipart/form-data",
         "GET /v1/videos/x 401 invalid_token",
+        "! there is no Authorization header",
     ]
     assert "sk-secret-key" not in out
 

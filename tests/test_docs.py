@@ -68,9 +68,9 @@ def test_the_curl_block_runs(tmp_path: Path) -> None:
 def test_the_overlay_block_does_what_it_says(tmp_path: Path) -> None:
     (overlay,) = blocks("yaml")
     assert yaml.safe_load(overlay)
-    (tmp_path / "square.yaml").write_text(overlay)
-    assert "mockveo serve --overlay square.yaml\n" in blocks("bash")
-    with mockveo.serve(overlay=str(tmp_path / "square.yaml"), render=False) as server:
+    (tmp_path / "sizes.yaml").write_text(overlay)
+    assert "mockveo serve --overlay sizes.yaml\n" in blocks("bash")
+    with mockveo.serve(overlay=str(tmp_path / "sizes.yaml"), render=False) as server:
         statuses = [
             httpx.post(
                 f"{server.base_url}/videos",
@@ -144,3 +144,27 @@ def test_no_document_names_what_must_not_be_named() -> None:
             assert not re.search(r"/(work|root)/\w|--(extra-)?index-url|registry\.\w+js|pypi\.org/simple", text) or (
                 path.name == "test_docs.py"
             ), name
+
+
+def test_the_answers_in_the_readme_are_those_that_come() -> None:
+    jobs, errors = (block.splitlines() for block in blocks("json"))
+    key = {"Authorization": "Bearer sk"}
+    seen = []
+    for scenario in ("normal", "fails"):
+        with mockveo.serve(speed=0, scenario=scenario, render=False) as server:
+            made = httpx.post(f"{server.base_url}/videos", headers=key, files={"prompt": (None, "p")})
+            server.app.world.clock.advance(1000)
+            polled = httpx.get(f"{server.base_url}/videos/{made.json()['id']}", headers=key)
+            seen += [made.text, polled.text]
+            unknown = httpx.get(f"{server.base_url}/videos/nope", headers=key).text
+            refused = httpx.get(f"{server.base_url}/models").text
+    ids = re.compile(r"task_[0-9A-Za-z]{32}|request id: \w+")
+    assert [ids.sub("ID", one) for one in (seen[0], seen[1], seen[3])] == [ids.sub("ID", line) for line in jobs]
+    assert [ids.sub("ID", one) for one in (unknown, refused)] == [ids.sub("ID", line) for line in errors]
+
+
+def test_the_models_in_the_readme_are_those_there_are() -> None:
+    from mockveo.spec import load
+
+    (row,) = re.findall(r"^\| `model` \|(.*)$", README, re.MULTILINE)
+    assert set(re.findall(r"`([\w.-]+)`", row)) == set(load().aliases or ())

@@ -106,3 +106,30 @@ def test_headers_are_kept_as_they_came(headers: list[tuple[bytes, bytes]]) -> No
 
 def test_a_fingerprint_is_of_the_key_alone() -> None:
     assert fingerprint("Bearer sk-a") == fingerprint("sk-a") != fingerprint("sk-b")
+
+
+def test_the_log_says_what_the_service_would_not() -> None:
+    with mockveo.serve(credit=1, key=["sk-a", "sk-b"], max_body=1000, render=False) as server:
+        with httpx.Client(base_url=server.base_url, headers={"Authorization": "Bearer sk-a"}) as client:
+            job = client.post("/videos", files={"prompt": (None, "p")}).json()["id"]
+            for request in (
+                client.build_request("GET", f"/videos/{job}", headers={"Authorization": "Bearer sk-b"}),
+                client.build_request("GET", "/videos/nope"),
+                client.build_request("POST", "/videos", files={"prompt": (None, "p")}),
+                client.build_request("POST", "/videos", files={"prompt": (None, "p"), "model": (None, "veo9")}),
+                client.build_request("POST", "/videos", files={"prompt": (None, "p" * 2000)}),
+                client.build_request("GET", "/models", headers={"Authorization": "Bearer sk-c"}),
+                client.build_request("GET", "/models", headers={"Authorization": "sk-a"}),
+                client.build_request("POST", f"{server.url}/videos"),
+            ):
+                client.send(request)
+        hints = [as_line(one).partition("! ")[2] for one in server.app.world.journal][1:]
+    assert hints[:4] == [
+        "there is such a job, but it is another key's",
+        "there is no such job",
+        "--credit is 1",
+        "the models are veo3-fast, veo3, veo3-pro, veo3.1-fast, veo3.1, veo3.1-pro",
+    ]
+    assert hints[4].startswith("--max-body is 1000, the body has 2")
+    assert hints[5:7] == ["the key is none of --key", "it does not say Bearer KEY"]
+    assert hints[7].startswith("there is POST /v1/videos, GET /v1/videos/{video_id}, ")

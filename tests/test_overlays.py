@@ -40,7 +40,7 @@ def test_actions(action: dict[str, Any], result: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"actions": []}, "not an OpenAPI Overlay: `overlay: 1.0.0` is missing"),
+        ({"actions": []}, "not an OpenAPI Overlay, which begins with `overlay: 1.0.0`"),
         ("text", "not an OpenAPI Overlay"),
         ({"overlay": "1.0.0"}, "`actions` is None, wanted a list of actions. One that works:"),
         (overlay({"update": 1}), "action 1: `target` is missing or not text"),
