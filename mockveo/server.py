@@ -119,7 +119,7 @@ class _Protocol(HttpToolsProtocol):
             return
         if not cycle.response_complete:
             self._end_short()
-        elif self.closing:
+        else:
             self.transport.close()
 
     def _refuse_head(self) -> None:

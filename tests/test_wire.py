@@ -161,6 +161,16 @@ def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest
     assert "connection: close" in answer.head
 
 
+def test_a_connection_that_stalls_after_an_early_answer_is_closed(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mockveo.server, "BODY_TIMEOUT", 1.0)
+    with connect(server) as connection:
+        connection.sendall(head(length=10**9) + FIELD)
+        assert receive(connection).status == 413
+        assert connection.recv(1) == b""
+
+
 def test_a_slow_body_is_waited_for(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mockveo.server, "BODY_TIMEOUT", 2.0)
     data = FIELD + b"--b--\r\n"
