@@ -183,9 +183,13 @@ def bind(world: World, settings: Settings, clips: Clips, hosts: Hosts | None) ->
         _check(operation)
         by_path.setdefault(operation.path, {})[operation.method] = Play(operation, handler)
     by_path.update(_document_plays(world))
-    # In the router's order: what is polled comes first.
-    order = sorted(by_path, key=lambda path: "{" not in path)
-    routes = [Route(path, Endpoint(by_path[path], world, settings, hosts)) for path in order]
+    routes = [Route(path, Endpoint(plays, world, settings, hosts)) for path, plays in by_path.items()]
+    templates = [route for route in routes if "{" in route.path]
+    concrete = [route for route in routes if "{" not in route.path]
+    # A concrete path goes before a template that fits it too (OpenAPI 3.1, section 4.8.8); other than that what is
+    # polled goes first, as the router tries one after the other.
+    first = [one for one in concrete if any(template.path_regex.match(one.path) for template in templates)]
+    routes = [*first, *templates, *(one for one in concrete if one not in first)]
     # No redirect to or from a trailing slash: starlette would build its URL from the Host header.
     return Router(routes, redirect_slashes=False, default=Endpoint({}, world, settings, hosts))
 
@@ -249,7 +253,7 @@ def _as_instance(values: Values, form: Form) -> dict[str, Any]:
     for name in form.file_fields:
         files = ["\0" * part.size if name in form.sized else "" for part in values.images if _plain(part.name) == name]
         if files:
-            instance[name] = files if form.fields[name].get("type") == "array" else files[0]
+            instance[name] = files if "items" in form.fields[name] else files[0]
     return instance
 
 

@@ -322,7 +322,7 @@ class Spec:
 
 
 def _is_file(schema: Mapping[str, Json]) -> bool:
-    return schema.get("format") == "binary"
+    return schema.get("format") == "binary" or "contentMediaType" in schema
 
 
 def load(

@@ -187,6 +187,29 @@ def test_a_moved_path_and_a_changed_error_are_served(edited: Edited) -> None:
     assert (unknown.status_code, unknown.json()["message"]) == (404, "no such task")
 
 
+def test_a_concrete_path_goes_before_a_template_that_fits_it(edited: Edited) -> None:
+    paths = edited.tree["paths"]
+    paths["/v1/videos/models"] = paths.pop("/v1/models")
+    with edited.played() as client:
+        assert client.get("/v1/videos/models").json()["object"] == "list"
+        assert client.get("/v1/videos/x").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["array", "null"], "maxItems": 1, "items": {"type": "string", "contentMediaType": "image/png"}},
+        {"type": "array", "maxItems": 1, "items": {"type": "string", "format": "binary"}},
+    ],
+)
+def test_files_are_known_by_either_way_of_describing_them(edited: Edited, schema: dict[str, Any]) -> None:
+    edited.at(f"{FORM}.properties")["input_reference"] = schema
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form("a", prompt="p")).status_code == 200
+        refused = client.post("/v1/videos", **form("a", "b", prompt="p"))
+    assert refused.json()["message"] == "2 files were sent as input_reference, wanted at most 1"
+
+
 def test_an_operation_without_security_needs_no_key(edited: Edited) -> None:
     edited.tree["paths"]["/v1/models"]["get"]["security"] = []
     with edited.played() as client:
