@@ -69,8 +69,8 @@ class _Protocol(HttpToolsProtocol):
 
     #: Seconds without a byte of a body that is to come.
     stalled = 0.0
-    #: Bytes of a head that is not complete yet; None between heads.
-    head: int | None = None
+    #: Bytes of a head that is not complete yet.
+    head = 0
     #: The client wants the connection closed, which has to wait until it has sent its whole body: closed earlier, the
     #: answer would be lost to a reset.
     closing = False
@@ -78,22 +78,18 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         super().data_received(data)
-        if self.head is not None:
+        self.stalled = 0.0
+        # Any, as both are None before the first request and a scope has no method before its head is complete.
+        scope: Any = self.scope
+        cycle: Any = self.cycle
+        if scope is not None and "method" not in scope:
             self.head += len(data)
             if self.head > MAX_HEAD:
                 self._refuse_head()
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
+            return
         self.head = 0
-
-    def on_headers_complete(self) -> None:
-        """The head of a request is complete."""
-        self.head = None
-        super().on_headers_complete()
-        if not self.cycle.keep_alive:
-            self.closing = self.cycle.keep_alive = True
+        if cycle is not None and cycle.more_body and not cycle.keep_alive:
+            self.closing = cycle.keep_alive = True
 
     def on_message_complete(self) -> None:
         """The body of a request is complete."""
@@ -102,11 +98,6 @@ class _Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of a body has come."""
-        self.stalled = 0.0
-        super().on_body(body)
 
     def wait(self, seconds: float) -> None:
         """Time has passed. A body of which nothing comes any more has ended short."""
@@ -128,7 +119,6 @@ class _Protocol(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in answer.headers]
         self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
         self.transport.close()
-        self.head = None
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it return whether to stay open
         cycle = self.cycle
