@@ -49,13 +49,14 @@ class Api:
         """POST /v1/videos."""
         form = call.operation.form
         assert form is not None
-        parts = await self._read_form(call)
-        values = interpret(parts, form, call.headers.get(b"content-type", b"").decode("latin-1"))
+        content_type = call.headers.get(b"content-type", b"").decode("latin-1")
+        parts = await self._read_form(call, content_type)
+        values = interpret(parts, form, content_type)
         exchange = call.exchange
         # The journal knows files by their size and hash; their bytes are the job's alone.
-        exchange.parts = [part._replace(data=None) for part in parts] if values.images else parts
+        exchange.parts = [part._replace(data=None) for part in parts] if self.clips.renders else parts
         exchange.deviations = values.deviations
-        exchange.kept += exchange.body_size - sum([image.size for image in values.images])
+        exchange.kept += exchange.body_size - sum([part.size for part in parts])
         if call.settings.strict and values.deviations:
             raise Refusal("invalid_request", detail="; ".join(note.message for note in values.deviations))
         model = self._model(call, form, values)
@@ -66,8 +67,7 @@ class Api:
         job = world.add(call.owner, model, values.fields, images)
         return self._job_answer(call, job, view(job, job.created))
 
-    async def _read_form(self, call: Call) -> list[Part]:
-        content_type = call.headers.get(b"content-type", b"").decode("latin-1")
+    async def _read_form(self, call: Call, content_type: str) -> list[Part]:
         try:
             if (
                 not content_type
@@ -79,15 +79,13 @@ class Api:
             await call.read(reader.feed, call.settings.max_body)
             return reader.finish()
         except FormError as error:
-            name = "invalid_multipart_form" if error.kind == forms.MULTIPART else "invalid_request"
-            raise Refusal(name, detail=error.message) from None
+            raise _unreadable(error.kind, error.message) from None
         except EndedShort as error:
             promised = call.headers.get(b"content-length", b"").decode("latin-1")
             wanted = (
                 f"of the {promised} bytes that Content-Length promises" if promised else "bytes, without its last chunk"
             )
-            name = "invalid_multipart_form" if content_type.lower().startswith(forms.MULTIPART) else "invalid_request"
-            raise Refusal(name, detail=f"the body ended after {error.received} {wanted}") from None
+            raise _unreadable(_kind(content_type), f"the body ended after {error.received} {wanted}") from None
 
     def _model(self, call: Call, form: Form, values: Values) -> str:
         """The provider's model id. In the gateway's order: model, then whatever else is wrong with the form."""
@@ -257,6 +255,15 @@ def _as_instance(values: Values, form: Form) -> dict[str, Any]:
     return instance
 
 
+def _unreadable(kind: str, message: str) -> Refusal:
+    """The error for a body that is not what its media type says."""
+    return Refusal("invalid_multipart_form" if kind == forms.MULTIPART else "invalid_request", detail=message)
+
+
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _plain(name: str) -> str:
     return name.removesuffix("[]")
 
@@ -264,7 +271,7 @@ def _plain(name: str) -> str:
 def interpret(parts: Sequence[Part], form: Form, content_type: str) -> Values:
     """The parts of a body as the values of a form, and every departure from what the document says of it."""
     values = Values({}, [], [])
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _kind(content_type)
     if parts and kind not in form.media_types:
         message = f"sent as {kind}; the page says {' or '.join(form.media_types)}"
         values.deviations.append(Deviation("content-type", message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -85,32 +85,27 @@ def flag(name: str) -> str:
 
 def of(**values: Any) -> Settings:
     """Settings with these values. Raises SettingsError for a name that is none, naming those there are."""
-    known = [setting.name for setting in fields(Settings)]
+    hints = typing.get_type_hints(Settings)
     for name, value in values.items():
-        if name not in known:
-            raise SettingsError(f"{name!r} is not a setting; wanted one of {', '.join(known)}")
-        if isinstance(value, str) and name in ("key", "overlay", "allow_host"):
-            values[name] = (value,)
-        elif isinstance(value, list):
-            values[name] = tuple(value)
-        elif isinstance(value, PurePath):
-            values[name] = str(value) if name != "overlay" else (str(value),)
-        if name == "overlay" and isinstance(values[name], tuple):
-            values[name] = tuple(str(path) if isinstance(path, PurePath) else path for path in values[name])
-        _check_type(name, values[name])
+        if name not in hints:
+            raise SettingsError(f"{name!r} is not a setting; wanted one of {', '.join(hints)}")
+        values[name] = _typed(name, value, hints[name])
     return Settings(**values)
 
 
-def _check_type(name: str, value: Any) -> None:
-    hint = typing.get_type_hints(Settings)[name]
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """A value as its setting has it: a path is text, one text is a list of it. Raises SettingsError for other types."""
     kinds = typing.get_args(hint) or (hint,)
     if typing.get_origin(hint) is tuple:
-        fits = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-        wanted = "a list of texts"
+        items = tuple(value) if isinstance(value, list | tuple) else (value,)
+        value = tuple(str(item) if isinstance(item, PurePath) else item for item in items)
+        fits = all(isinstance(item, str) for item in value)
+        wanted, shown = "a list of texts", list(value) if len(value) != 1 else value[0]
     else:
+        value = shown = str(value) if isinstance(value, PurePath) else value
         accepted = tuple({*kinds, int} if float in kinds else kinds)
         fits = isinstance(value, accepted) and (not isinstance(value, bool) or bool in kinds)
         wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
     if not fits:
-        example = f"{name}={getattr(Settings(), name)!r}"
-        raise SettingsError(f"{name} is {value!r}, wanted {wanted}, e.g. {example}")
+        raise SettingsError(f"{name} is {shown!r}, wanted {wanted}, e.g. {name}={getattr(Settings(), name)!r}")
+    return value
