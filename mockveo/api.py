@@ -6,37 +6,25 @@ that a create makes a job, that a key sees its own jobs only, that there is cont
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 import orjson
 from starlette.routing import Route, Router
+from starlette.types import ASGIApp
 
 from mockveo import forms
+from mockveo.answers import Answer, content_answer
+from mockveo.calls import Call, EndedShort, Misuse, Refusal, Unapplied
 from mockveo.clips import MEDIA_TYPES, Clips, Source
-from mockveo.errors import SpecError
+from mockveo.errors import ScenarioError, SpecError
 from mockveo.forms import FormError, Part
 from mockveo.hosts import Hosts
-from mockveo.jobs import Job, View, view
-from mockveo.journal import Deviation
-from mockveo.settings import Settings
-from mockveo.spec import Form, Operation, Problem
-from mockveo.wire import Answer, Call, EndedShort, Endpoint, Handler, Play, Refusal, checked_answer
-from mockveo.world import World
-
-#: Deviations of one request that are noted, and characters of a name that are shown.
-MAX_DEVIATIONS: Final = 20
-MAX_SHOWN: Final = 80
-
-
-class Values(NamedTuple):
-    """What a create says: the fields by name, the images in order, and where it departs from the page."""
-
-    fields: dict[str, Any]
-    images: list[Part]
-    deviations: list[Deviation]
+from mockveo.jobs import Job, Plan, View, view
+from mockveo.spec import Form, Operation, Problem, Spec
+from mockveo.styles import dressed, shown_status
+from mockveo.values import Values, as_instance, interpret
+from mockveo.wire import Endpoint, Handler, Play, checked_answer
 
 
 class Api:
@@ -57,15 +45,36 @@ class Api:
         exchange.parts = [part._replace(data=None) for part in parts] if self.clips.renders else parts
         exchange.deviations = values.deviations
         exchange.kept += exchange.body_size - sum([part.size for part in parts])
-        if call.settings.strict and values.deviations:
+        world = call.world
+        if world.settings.strict and values.deviations:
             raise Refusal("invalid_request", detail="; ".join(note.message for note in values.deviations))
         model = self._model(call, form, values)
-        world = call.world
+        chosen = self._strike(call, values)
         if not world.spend(call.owner):
-            raise Refusal("insufficient_quota", hint=f"--credit is {call.settings.credit}")
+            raise Refusal("insufficient_quota", hint=f"--credit is {world.settings.credit}")
         images = tuple(part.data for part in values.images if part.data is not None)
-        job = world.add(call.owner, model, values.fields, images)
-        return self._job_answer(call, job, view(job, job.created))
+        job = world.add(call.owner, model, values.fields, images, chosen)
+        return self._job_answer(call, job, view(job, job.created), created=True)
+
+    def _strike(self, call: Call, values: Values) -> Plan | None:
+        """The plan that a create has chosen. Raises Unapplied where a fault keeps it from making a job."""
+        world, prompt = call.world, str(values.fields["prompt"])
+        header = call.headers.get(b"x-mockveo-scenario")
+        if header is None and not world.expects_faults and "[mockveo:" not in prompt:
+            return None
+        subject = (call.owner, *map(str, values.fields.values()), *(part.sha256 for part in values.images))
+        try:
+            chosen = world.choose(header, prompt, subject)
+        except ScenarioError as error:
+            raise Misuse(400, "scenario_not_found", str(error)) from None
+        scenario = chosen.scenario if chosen else world.plan.scenario
+        call.values["model"] = str(values.fields.get("model", ""))
+        call.strike(scenario, "create", scenario.name, subject)
+        if not call.struck:
+            world.settled(subject)
+        if not all(fault.applied for fault in call.struck):
+            raise Unapplied
+        return chosen
 
     async def _read_form(self, call: Call, content_type: str) -> list[Part]:
         try:
@@ -76,7 +85,7 @@ class Api:
             ):
                 return []
             reader = forms.reader(content_type, keep_files=self.clips.renders)
-            await call.read(reader.feed, call.settings.max_body)
+            await call.read(reader.feed, call.world.settings.max_body)
             return reader.finish()
         except FormError as error:
             raise _unreadable(error.kind, error.message) from None
@@ -85,11 +94,13 @@ class Api:
             wanted = (
                 f"of the {promised} bytes that Content-Length promises" if promised else "bytes, without its last chunk"
             )
-            raise _unreadable(_kind(content_type), f"the body ended after {error.received} {wanted}") from None
+            raise _unreadable(
+                forms.media_type(content_type), f"the body ended after {error.received} {wanted}"
+            ) from None
 
     def _model(self, call: Call, form: Form, values: Values) -> str:
         """The provider's model id. In the gateway's order: model, then whatever else is wrong with the form."""
-        problems = form.problems(_as_instance(values, form))
+        problems = form.problems(as_instance(values, form))
         for problem in problems:
             if problem.field == "model":
                 raise _refusal(call.operation, problem)
@@ -110,32 +121,78 @@ class Api:
 
     async def retrieve_video(self, call: Call) -> Answer:
         """GET /v1/videos/{video_id}."""
-        job = call.world.find(call.owner, call.path_value)
-        if job is None:
-            raise Refusal("task_not_exist", hint=call.world.why_unknown(call.path_value))
+        call.world.clock.poll()
+        job = self._job(call, "retrieve", "task_not_exist")
         return self._job_answer(call, job, call.world.view(job))
 
-    def _job_answer(self, call: Call, job: Job, now: View) -> Answer:
-        exchange = call.exchange
+    def _job(self, call: Call, operation: str, otherwise: str) -> Job:
+        """The job that a call is about, and the faults that strike it. Raises Refusal(otherwise)."""
+        world, job_id = call.world, call.path_value
+        job = world.find(call.owner, job_id)
+        scenario = world.plan.scenario if job is None else world.governing(job)
+        if scenario.faults:
+            if job is not None:
+                # Of a job that has completed, content that is not ready says what it was before.
+                status, way = world.view(job).status, world.spec.lifecycle
+                call.values["status"] = shown_status(status if status != way[-1] else way[-2:][0], scenario)
+                call.values["model"] = job.alias
+            call.strike(scenario, operation, job_id, job_id)
+        if job is None:
+            raise Refusal(otherwise, hint=world.why_unknown(job_id))
+        return job
+
+    def _job_answer(self, call: Call, job: Job, now: View, *, created: bool = False) -> Answer:
+        exchange, world, success = call.exchange, call.world, call.operation.success
         exchange.job_id, exchange.state, exchange.progress = job.id, now.status, now.progress
-        assert call.operation.success is not None
-        return checked_answer(call, 200, call.operation.success.render(call.world.values(job, now)))
+        assert success is not None
+        values, scenario = world.values(job, now), world.governing(job)
+        if scenario.plain:
+            return checked_answer(call, 200, success.render(values), check=now.status in world.spec.statuses)
+        body = dressed(
+            success.render(values), values, job, now, scenario, created=created, date=int(world.clock.date())
+        )
+        answer = checked_answer(call, 200, body, check=False)
+        if scenario.style and scenario.style.content_type:
+            answer.headers[0] = (b"content-type", scenario.style.content_type.encode("latin-1"))
+        return answer
 
     async def retrieve_content(self, call: Call) -> Answer:
         """GET /v1/videos/{video_id}/content."""
         queries = _queries(call)
-        job = call.world.find(call.owner, call.path_value)
-        if job is None:
-            raise Refusal("task_not_found", hint=call.world.why_unknown(call.path_value))
+        job = self._job(call, "content", "task_not_found")
         now = call.world.view(job)
         call.exchange.job_id, call.exchange.state = job.id, now.status
         if now.status != call.world.spec.lifecycle[-1]:
-            raise Refusal("content_not_ready", status=now.status)
+            raise Refusal("content_not_ready", status=shown_status(now.status, call.world.governing(job)))
         variant = queries.get("variant", "video")
-        data = await self._clip(Source(job.id, str(job.echo.get("size", "")), job.prompt, job.images), variant)
-        return content_answer(data, MEDIA_TYPES[variant], call.headers, call.exchange.method)
+        data = await self.clip(job, variant)
+        return content_answer(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
 
-    async def _clip(self, source: Source, variant: str) -> bytes:
+    async def deliver_video(self, call: Call) -> Answer:
+        """GET of a `video_url`, at the other origin. Source: assumed; stores that sign URLs answer like this."""
+        job = call.world.store.get(call.path_value)
+        expires, signature = call.query("expires") or "", call.query("signature") or ""
+        if job is not None:
+            call.exchange.job_id = job.id
+            call.strike(call.world.governing(job), "delivery", job.id, job.id)
+        signed = (
+            job is not None
+            and expires.isdecimal()
+            and len(expires) < 18
+            and (call.world.video_url(job, int(expires)).endswith(f"&signature={signature}"))
+        )
+        if b"authorization" in call.headers:
+            return _xml_error(400, "InvalidArgument", "Only one auth mechanism allowed: the signature of the URL.")
+        if job is None or not signed:
+            return _xml_error(403, "SignatureDoesNotMatch", "The signature does not match.")
+        if call.world.clock.date() >= int(expires):
+            return _xml_error(403, "AccessDenied", "Request has expired.")
+        data = await self.clip(job, "video")
+        return content_answer(data, MEDIA_TYPES["video"], call.headers, call.scope["method"])
+
+    async def clip(self, job: Job, variant: str) -> bytes:
+        """The bytes of a job's variant."""
+        source = Source(job.id, str(job.echo.get("size", "")), job.prompt, job.images)
         data = self.clips.at_hand(source, variant)
         if data is None:
             import anyio.to_thread
@@ -145,6 +202,7 @@ class Api:
 
     async def list_models(self, call: Call) -> Answer:
         """GET /v1/models and GET /api/models: the aliases, in the shape that each operation documents."""
+        call.strike(call.world.plan.scenario, "models", call.operation.id, (call.operation.id, call.owner))
         models = [{"id": alias} for alias in call.world.spec.aliases or ()]
         assert call.operation.success is not None
         return checked_answer(call, 200, call.operation.success.render({"data": models, "total": len(models)}))
@@ -169,19 +227,28 @@ class Api:
         }
 
 
-def bind(world: World, settings: Settings, clips: Clips, hosts: Hosts | None) -> Router:
-    """The routes of a spec. Raises SpecError where the document lacks an error that a handler needs."""
-    handlers = Api(clips).handlers()
+def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[ASGIApp, ASGIApp]:
+    """The routes of a spec, at the server's own origin and at the other one.
+
+    Raises SpecError where the document lacks an error that a handler needs.
+    """
+    api = Api(clips)
+    handlers = api.handlers()
     by_path: dict[str, dict[str, Play]] = {}
-    for operation in world.spec.operations.values():
+    for operation in spec.operations.values():
         handler, needed = handlers[operation.id]
         for name in (*needed, *(["invalid_token"] if operation.authorised else [])):
             if name not in operation.errors:
                 raise SpecError(f"{operation.id} has no error example named {name!r} among its responses")
         _check(operation)
         by_path.setdefault(operation.path, {})[operation.method] = Play(operation, handler)
-    by_path.update(_document_plays(world))
-    routes = [Route(path, Endpoint(plays, world, settings, hosts)) for path, plays in by_path.items()]
+    delivered = {"/videos/{video_id}.mp4": {"GET": Play(None, api.deliver_video, "deliverVideo")}}
+    own = _router({**by_path, **_document_plays(spec)}, hosts, elsewhere=False)
+    return own, _router({**by_path, **delivered}, hosts, elsewhere=True)
+
+
+def _router(by_path: Mapping[str, Mapping[str, Play]], hosts: Hosts | None, *, elsewhere: bool) -> ASGIApp:
+    routes = [Route(path, Endpoint(plays, hosts, elsewhere=elsewhere)) for path, plays in by_path.items()]
     templates = [route for route in routes if "{" in route.path]
     concrete = [route for route in routes if "{" not in route.path]
     # A concrete path goes before a template that fits it too (OpenAPI 3.1, section 4.8.8); other than that what is
@@ -189,7 +256,7 @@ def bind(world: World, settings: Settings, clips: Clips, hosts: Hosts | None) ->
     first = [one for one in concrete if any(template.path_regex.match(one.path) for template in templates)]
     routes = [*first, *templates, *(one for one in concrete if one not in first)]
     # No redirect to or from a trailing slash: starlette would build its URL from the Host header.
-    return Router(routes, redirect_slashes=False, default=Endpoint({}, world, settings, hosts))
+    return Router(routes, redirect_slashes=False, default=Endpoint({}, hosts, elsewhere=elsewhere)).app
 
 
 def _check(operation: Operation) -> None:
@@ -205,14 +272,20 @@ def _check(operation: Operation) -> None:
             raise SpecError(f"the variants of {operation.id} are not all among {', '.join(MEDIA_TYPES)}")
 
 
-def _document_plays(world: World) -> dict[str, dict[str, Play]]:
+def _document_plays(spec: Spec) -> dict[str, dict[str, Play]]:
     async def as_yaml(call: Call) -> Answer:
-        return content_answer(world.spec.text, "application/yaml", call.headers)
+        return content_answer(spec.text, "application/yaml", call.headers)
 
     async def as_json(call: Call) -> Answer:
-        return content_answer(orjson.dumps(world.spec.document.tree), "application/json", call.headers)
+        return content_answer(orjson.dumps(spec.document.tree), "application/json", call.headers)
 
     return {"/openapi.yaml": {"GET": Play(None, as_yaml)}, "/openapi.json": {"GET": Play(None, as_json)}}
+
+
+def _xml_error(status: int, code: str, message: str) -> Answer:
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
+    return Answer(status, [(b"content-type", b"application/xml"), (b"content-length", b"%d" % len(body))], body)
 
 
 def _refusal(operation: Operation, problem: Problem) -> Refusal:
@@ -243,131 +316,6 @@ def _queries(call: Call) -> dict[str, str]:
     return found
 
 
-def _as_instance(values: Values, form: Form) -> dict[str, Any]:
-    """The form as its schema sees it: a file is text, of the file's length where the schema limits that."""
-    if not values.images:
-        return values.fields
-    instance = dict(values.fields)
-    for name in form.file_fields:
-        files = ["\0" * part.size if name in form.sized else "" for part in values.images if _plain(part.name) == name]
-        if files:
-            instance[name] = files if "items" in form.fields[name] else files[0]
-    return instance
-
-
 def _unreadable(kind: str, message: str) -> Refusal:
     """The error for a body that is not what its media type says."""
     return Refusal("invalid_multipart_form" if kind == forms.MULTIPART else "invalid_request", detail=message)
-
-
-def _kind(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
-
-
-def _plain(name: str) -> str:
-    return name.removesuffix("[]")
-
-
-def interpret(parts: Sequence[Part], form: Form, content_type: str) -> Values:
-    """The parts of a body as the values of a form, and every departure from what the document says of it."""
-    values = Values({}, [], [])
-    kind = _kind(content_type)
-    if parts and kind not in form.media_types:
-        message = f"sent as {kind}; the page says {' or '.join(form.media_types)}"
-        values.deviations.append(Deviation("content-type", message))
-    fields, typed = values.fields, form.typed
-    for part in parts:
-        name, value = part.name, part.value
-        if part.filename is None and name in form.texts and name not in fields and not part.notes:
-            if value != "" and value is not None:
-                fields[name] = forms.as_json(value) if name in typed and isinstance(value, str) else value
-            continue
-        for code, message in _take(part, form, values):
-            if len(values.deviations) < MAX_DEVIATIONS:
-                values.deviations.append(Deviation(code, message))
-            elif len(values.deviations) == MAX_DEVIATIONS:
-                values.deviations.append(Deviation("more", "and more of this kind"))
-    for name, default in form.defaults.items():
-        fields.setdefault(name, default)
-    return values
-
-
-def _take(part: Part, form: Form, values: Values) -> Iterator[tuple[str, str]]:
-    """Puts a part that is no ordinary field where it belongs, and says what is unusual about it."""
-    name, plain = part.name[:MAX_SHOWN], _plain(part.name)
-    for note in part.notes:
-        yield "encoding", f"the field {name!r} {note}"
-    if plain in form.file_fields:
-        yield from _take_file(part, plain, form, values)
-    elif part.name not in form.fields:
-        files = " and ".join(sorted(form.file_fields))
-        hint = f"; a file is sent as {files}" if part.is_file else f"; the fields are {', '.join(form.fields)}"
-        yield "unknown-part", f"{'the file part' if part.is_file else 'the field'} {name!r} is not in the page{hint}"
-    elif part.is_file:
-        yield "file-for-text", f"{name!r} was sent as a file; the page says text"
-    elif name in values.fields:
-        yield "repeated-field", f"{name!r} was sent again; the first one counts"
-    else:
-        values.fields[name] = part.value
-
-
-def _take_file(part: Part, plain: str, form: Form, values: Values) -> Iterator[tuple[str, str]]:
-    if part.name != plain:
-        yield "image-field-name", f"{part.name!r} was sent; the page says {plain!r}, once for each image"
-    if not part.is_file:
-        yield "text-for-file", f"{part.name!r} was sent as text; the page says a file"
-        return
-    if any("filename*" in value for key, value in part.headers if key == "Content-Disposition"):
-        yield "filename-star", f"{part.name!r} names its file with filename*, which RFC 7578 section 4.2 forbids"
-    patterns = form.file_types.get(plain)
-    if patterns and part.content_type is not None and not forms.media_type_fits(part.content_type, patterns):
-        yield "file-media-type", f"{part.name!r} was sent as {part.content_type}; wanted {' or '.join(patterns)}"
-    values.images.append(part)
-
-
-def content_answer(data: bytes, media_type: str, headers: Mapping[bytes, bytes], method: str = "GET") -> Answer:
-    """An answer with bytes: whole, one range of them, or not at all when the client has them.
-
-    Sources: RFC 9110 sections 13.1.2 (If-None-Match), 13.1.5 (If-Range) and 14.2 (Range; more than one is ignored).
-    """
-    etag = b'"%s"' % sha256(data).hexdigest()[:32].encode()
-    common = [(b"etag", etag), (b"accept-ranges", b"bytes")]
-    if {etag, b"*"} & set(_tags(headers.get(b"if-none-match", b""))):
-        return Answer(304, common, b"")
-    wanted = _range(headers.get(b"range", b""), len(data)) if method == "GET" else None
-    if wanted is None or headers.get(b"if-range", etag) != etag:
-        return _bytes_answer(200, common, media_type, data)
-    start, end = wanted
-    if start >= end:
-        return _bytes_answer(416, [*common, (b"content-range", b"bytes */%d" % len(data))], media_type, b"")
-    part = (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, len(data)))
-    return _bytes_answer(206, [*common, part], media_type, data[start:end])
-
-
-def _bytes_answer(status: int, headers: list[tuple[bytes, bytes]], media_type: str, body: bytes) -> Answer:
-    described = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
-    return Answer(status, [*described, *headers], body)
-
-
-def _tags(header: bytes) -> list[bytes]:
-    return [tag.strip().removeprefix(b"W/") for tag in header.split(b",")]
-
-
-def _range(header: bytes, size: int) -> tuple[int, int] | None:
-    """The bytes that a Range header asks for, from and up to; None where it is to be ignored; empty = unsatisfiable."""
-    unit, _, spec = header.replace(b" ", b"").lower().partition(b"=")
-    first, dash, last = spec.partition(b"-")
-    if unit != b"bytes" or not dash or not all(end.isdigit() or end == b"" for end in (first, last)) or spec == b"-":
-        return None
-    if not first:
-        return max(size - _number(last), 0), size
-    start = _number(first)
-    if last and _number(last) < start:
-        return None
-    end = min(_number(last) + 1, size) if last else size
-    return min(start, size), max(end, min(start, size))
-
-
-def _number(digits: bytes) -> int:
-    # Larger than anything there is; int() refuses to read thousands of digits.
-    return int(digits) if len(digits) < 18 else 10**18

@@ -19,7 +19,7 @@ import orjson
 from mockveo import __version__
 from mockveo.errors import SettingsError
 from mockveo.hosts import is_loopback
-from mockveo.journal import Exchange, Journal, as_json, as_line
+from mockveo.journal import Exchange, Ring, as_json, as_line
 from mockveo.server import SAMPLE_KEY, Application, Server
 from mockveo.settings import Settings
 
@@ -32,9 +32,10 @@ _FORMATS: Final[dict[str, Callable[[Exchange], str]]] = {
 def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: bool) -> None:
     """Serves until SIGINT or SIGTERM. Raises MockveoError where that cannot begin."""
     logging.basicConfig(format="mockveo: %(message)s", level=logging.WARNING)
-    app = Application(settings)
+    feed = None if quiet else Ring(settings.max_exchanges)
+    app = Application(settings, feed=feed)
     out = Output(sys.stdout.fileno())
-    log = Log(app.world.journal, _FORMATS[log_format], out)
+    log = None if feed is None else Log(feed, _FORMATS[log_format], out)
     if ready_file is not None:
         _check_ready_file(Path(ready_file))
 
@@ -47,7 +48,7 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
         if ready_file is not None:
             _write_ready(Path(ready_file), server)
 
-    server = Server(app, on_ready=ready, on_beat=(lambda: None) if quiet else log.flush)
+    server = Server(app, on_ready=ready, on_beat=log.flush if log else lambda: None)
     if not is_loopback(settings.host):
         warnings.warn(
             f"--host {settings.host} opens the server to the network; whoever reaches it can use it", stacklevel=1
@@ -55,7 +56,7 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
     try:
         server.run_here()
     finally:
-        if not quiet:
+        if log is not None:
             log.flush()
         out.close()
         if ready_file is not None:
@@ -65,9 +66,10 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
 def banner(app: Application, url: str) -> str:
     """What a person sees first: where it listens and the lines to paste."""
     settings = app.settings
+    pace = f"speed {settings.speed:g}" if settings.clock == "wall" else f"clock {settings.clock}"
     return (
-        f"mockveo {__version__} on {url}  (profile {settings.profile}, scenario {settings.scenario},"
-        f" speed {settings.speed:g}, seed {app.seed})\n"
+        f"mockveo {__version__} on {url}  (profile {settings.profile}, scenario {app.world.plan.scenario.name},"
+        f" {pace}, seed {app.seed})\n"
         f"  export COMETAPI_BASE_URL={url}/v1\n"
         + (
             "  export COMETAPI_KEY=...  # one of those you gave"
@@ -133,10 +135,10 @@ class Output:
 
 
 class Log:
-    """Writes the exchanges of a journal, one line each, in batches: a write for each would double a request's cost."""
+    """Writes the exchanges of a ring, one line each, in batches: a write for each would double a request's cost."""
 
-    def __init__(self, journal: Journal, line: Callable[[Exchange], str], out: Output) -> None:
-        self._journal = journal
+    def __init__(self, feed: Ring, line: Callable[[Exchange], str], out: Output) -> None:
+        self._feed = feed
         self._line = line
         self._out = out
         self._seen = 0
@@ -144,11 +146,11 @@ class Log:
 
     def flush(self) -> None:
         """Writes what is new, and says how much was lost where it came faster than it could be kept or written."""
-        new = self._journal.count - self._seen
+        new = self._feed.count - self._seen
         if not new:
             return
-        exchanges = self._journal.since(self._seen)
-        self._seen = self._journal.count
+        exchanges = self._feed.since(self._seen)
+        self._seen = self._feed.count
         self._lost += new - len(exchanges)
         if not self._out.write("\n".join([self._line(exchange) for exchange in exchanges])):
             self._lost += len(exchanges)

@@ -11,3 +11,7 @@ class SpecError(MockveoError):
 
 class SettingsError(MockveoError):
     """A setting has a value that cannot be used."""
+
+
+class ScenarioError(MockveoError):
+    """A scenario does not exist, or its data is none."""

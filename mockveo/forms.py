@@ -71,6 +71,11 @@ class Reader(Protocol):
         """The parts of the whole body. Raises FormError when it is not complete."""
 
 
+def media_type(content_type: str) -> str:
+    """The media type of a Content-Type, lower case and without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def reader(content_type: str, *, keep_files: bool = False) -> Reader:
     """The reader for a Content-Type header. Raises FormError when there is none for it."""
     kind, options = parse_options_header(content_type)

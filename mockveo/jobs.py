@@ -6,8 +6,9 @@ and whoever looks twice at the same time sees the same. All that is random about
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockveo.scenarios import Scenario
@@ -21,39 +22,57 @@ class Stage(NamedTuple):
     longest: float
     start: int
     end: int
+    steps: tuple[int, ...] = ()
 
 
 class Plan(NamedTuple):
     """A scenario in the words of a spec. One plan is shared by all jobs of a scenario."""
 
     stages: tuple[Stage, ...]
+    #: The status at the end, and the progress of a job that has come there.
     final: str
-    #: The progress of a job that has come to its end.
     progress: int
     error: Mapping[str, str] | None
+    #: Whether it ever comes there.
+    ends: bool
+    scenario: Scenario
 
 
 def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str) -> Plan:
     """The plan of jobs of a scenario, given the statuses on the way of a job that succeeds and the one that failed.
 
-    Where the spec has more statuses before the end than the scenario has phases, they share its last phase; where
-    it has fewer, the last of them lasts through the remaining phases.
+    Phases that name no status get those of the way, one after the other. Where the spec has more statuses before the
+    end than there are such phases, they share the last of them if it is the last of all; where it has fewer, the last
+    status lasts.
     """
     way, success = lifecycle[:-1] or lifecycle, lifecycle[-1]
-    stages = []
-    for index, phase in enumerate(scenario.phases):
-        shared = way[index:] if index == len(scenario.phases) - 1 else way[index : index + 1]
-        statuses = shared or way[-1:]
-        span = phase.end - phase.start
+    stages: list[Stage] = []
+    index = 0
+    for place, phase in enumerate(scenario.phases):
+        if phase.status is not None:
+            stages.append(Stage(phase.status, phase.shortest, phase.longest, phase.start, phase.end, phase.steps))
+            continue
+        last = place == len(scenario.phases) - 1 and not phase.steps
+        statuses = (way[index:] if last else way[index : index + 1]) or way[-1:]
+        index += 1
+        span, share = phase.end - phase.start, len(statuses)
         for step, status in enumerate(statuses):
-            start = phase.start + span * step // len(statuses)
-            end = phase.start + span * (step + 1) // len(statuses)
+            start, end = phase.start + span * step // share, phase.start + span * (step + 1) // share
             stages.append(
-                Stage(status, phase.shortest / len(statuses), phase.longest / len(statuses), start, max(end, start + 1))
+                Stage(status, phase.shortest / share, phase.longest / share, start, max(end, start + 1), phase.steps)
             )
     if scenario.ending == "success":
-        return Plan(tuple(stages), success, 100, None)
-    return Plan(tuple(stages), failure, stages[-1].end if stages else 0, scenario.error)
+        return Plan(tuple(stages), success, 100, None, True, scenario)
+    if scenario.ending == "failure":
+        return Plan(tuple(stages), failure, _last_progress(stages), scenario.error, True, scenario)
+    status = stages[-1].status if stages else way[0]
+    return Plan(tuple(stages), status, _last_progress(stages), None, False, scenario)
+
+
+def _last_progress(stages: list[Stage]) -> int:
+    if not stages:
+        return 0
+    return stages[-1].steps[-1] if stages[-1].steps else stages[-1].end - 1
 
 
 class Job(NamedTuple):
@@ -62,7 +81,8 @@ class Job(NamedTuple):
     id: str
     #: The bearer key it belongs to.
     owner: str
-    #: The provider's id that the alias was resolved to.
+    #: The model as it was sent, and the provider's id that it was resolved to.
+    alias: str
     model: str
     prompt: str
     #: Other fields of the form, by name; some answers repeat them.
@@ -76,6 +96,8 @@ class Job(NamedTuple):
     #: Seconds of the world's clock in one second of its dates, then.
     pace: float
     plan: Plan
+    #: The plan if it was chosen for this job, by a header, in its prompt or from the queue.
+    chosen: Plan | None
 
 
 class View(NamedTuple):
@@ -95,11 +117,10 @@ def luck(job_id: str) -> float:
 
 
 def end(job: Job) -> float:
-    """When the job comes to its end, in seconds of the world's clock."""
-    total, draw = job.created, luck(job.id)
-    for stage in job.plan.stages:
-        total += stage.shortest + draw * (stage.longest - stage.shortest)
-    return total
+    """When the job comes to its end, in seconds of the world's clock; infinity for never."""
+    if not job.plan.ends:
+        return math.inf
+    return job.created + sum(lasts for _, lasts in _stages(job))
 
 
 def view(job: Job, now: float) -> View:
@@ -109,7 +130,57 @@ def view(job: Job, now: float) -> View:
     for stage in timeline.stages:
         lasts = stage.shortest + draw * (stage.longest - stage.shortest)
         if elapsed < total + lasts:
-            done = int((stage.end - stage.start) * ((elapsed - total) / lasts))
-            return View(stage.status, min(stage.start + done, stage.end - 1), None, None)
+            return View(stage.status, _progress(stage, (elapsed - total) / lasts), None, None)
         total += lasts
-    return View(timeline.final, timeline.progress, job.created_at + int(total / job.pace), timeline.error)
+    ended_at = job.created_at + int(total / job.pace) if timeline.ends else None
+    return View(timeline.final, timeline.progress, ended_at, timeline.error)
+
+
+def _progress(stage: Stage, done: float) -> int:
+    if stage.steps:
+        return stage.steps[min(int(done * len(stage.steps)), len(stage.steps) - 1)]
+    # Of a line that goes down too, should somebody want a server that breaks the contract.
+    low, high = sorted((stage.start, stage.end - 1))
+    return max(low, min(stage.start + int((stage.end - stage.start) * done), high))
+
+
+def _stages(job: Job) -> Iterator[tuple[Stage, float]]:
+    """The stages of a job and how many seconds each one lasts."""
+    draw = luck(job.id)
+    for stage in job.plan.stages:
+        yield stage, stage.shortest + draw * (stage.longest - stage.shortest)
+
+
+class Moment(NamedTuple):
+    """A change of a job's status: `at` is in seconds of the world's clock."""
+
+    at: float
+    status: str
+    progress: int
+
+
+def timeline(job: Job) -> list[Moment]:
+    """How the job goes, change by change, its end included if it comes to one."""
+    at, moments = job.created, []
+    for stage, lasts in _stages(job):
+        moments.append(Moment(at, stage.status, _progress(stage, 0.0)))
+        at += lasts
+    if job.plan.ends or not moments:
+        moments.append(Moment(at, job.plan.final, job.plan.progress))
+    return moments
+
+
+def ended(job: Job, ending: Plan, now: float) -> Job:
+    """The job, made to end now with the ending of another plan; what it has shown so far stays as it was."""
+    left, stages = max(now - job.created, 0.0), []
+    for stage, lasts in _stages(job):
+        if left <= 0:
+            break
+        seconds = min(lasts, left)
+        cut = stage.start + int((stage.end - stage.start) * seconds / lasts) if lasts and not stage.steps else stage.end
+        stages.append(stage._replace(shortest=seconds, longest=seconds, end=max(cut, stage.start + 1)))
+        left -= seconds
+    if left > 0 and not job.plan.ends:
+        stages.append(Stage(job.plan.final, left, left, job.plan.progress, job.plan.progress + 1))
+    progress = ending.progress if ending.scenario.ending == "success" else view(job, now).progress
+    return job._replace(plan=ending._replace(stages=tuple(stages), progress=progress, scenario=job.plan.scenario))

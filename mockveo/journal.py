@@ -28,6 +28,11 @@ class Exchange:
     """One request and its answer. Filled in as the exchange goes on; until then it has the values below."""
 
     number = 0
+    #: The world it was in, and when, in seconds of that one's clock.
+    world = ""
+    at = 0.0
+    #: Whether it came to the other origin, which redirects and URLs lead to.
+    elsewhere = False
     duration = 0.0
     operation = ""
     owner = ""
@@ -36,9 +41,15 @@ class Exchange:
     #: Bytes of the request that are kept.
     kept = 0
     deviations: Sequence[Deviation] = ()
-    #: Of the answer; 0 where the client went away before it.
+    #: Of the answer; 0 where there was none: the client went away before it, or a fault took its place.
     status = 0
     sent = 0
+    answer_headers: Sequence[tuple[bytes, bytes]] = ()
+    #: None where it was too long to be kept, as videos are.
+    answer_body: bytes | None = None
+    #: The scenario that was chosen for it, and what the faults that struck it did.
+    scenario = ""
+    faults: Sequence[str] = ()
     #: The name of the error in the document, or empty.
     error = ""
     #: What the log alone says about the error.
@@ -76,8 +87,8 @@ def fingerprint(key: str) -> str:
     return f"key {hashlib.sha256(secret.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-class Journal:
-    """A ring of exchanges, bounded in number and in the bytes of their bodies."""
+class Ring:
+    """A ring of exchanges, bounded in number and in the bytes that are kept of them."""
 
     def __init__(self, limit: int) -> None:
         self._exchanges: deque[Exchange] = deque()
@@ -89,21 +100,42 @@ class Journal:
     def add(self, exchange: Exchange) -> None:
         """Keeps an exchange and forgets the oldest where there are too many."""
         self.count += 1
-        exchange.number = self.count
         self._exchanges.append(exchange)
         self._bytes += exchange.kept
         while len(self._exchanges) > self._limit or (self._bytes > KEPT_BYTES and len(self._exchanges) > 1):
             self._bytes -= self._exchanges.popleft().kept
 
     def since(self, number: int) -> list[Exchange]:
-        """The exchanges after the one of that number, as far as they are still there, oldest first."""
+        """The exchanges after that many, as far as they are still there, oldest first."""
         return list(islice(reversed(self._exchanges), self.count - number))[::-1]
 
     def __iter__(self) -> Iterator[Exchange]:
-        return iter(self._exchanges)
+        # A copy, made in one step: a server in another thread may add to it meanwhile.
+        return iter(list(self._exchanges))
 
     def __len__(self) -> int:
         return len(self._exchanges)
+
+
+class Journal(Ring):
+    """The exchanges of a world, numbered from 1. What it takes goes to `feed` too, which all worlds may share."""
+
+    def __init__(self, limit: int, feed: Ring | None = None, world: str = "") -> None:
+        super().__init__(limit)
+        self._feed = feed
+        self._world = world
+
+    def add(self, exchange: Exchange) -> None:
+        """Keeps an exchange, under its number."""
+        exchange.world, exchange.number = self._world, self.count + 1
+        super().add(exchange)
+        if self._feed is not None:
+            self._feed.add(exchange)
+
+    def clear(self) -> None:
+        """Forgets all exchanges; numbers go on."""
+        self._exchanges.clear()
+        self._bytes = 0
 
 
 def as_line(exchange: Exchange) -> str:
@@ -115,9 +147,12 @@ def as_line(exchange: Exchange) -> str:
     if exchange.operation == "createVideo" and exchange.job_id:
         images = sum(part.is_file for part in exchange.parts)
         what = f"{what} {exchange.job_id}{f', {images} image' if images else ''}{'s' if images > 1 else ''}"
-    status = str(exchange.status or "gone")
+    status = str(exchange.status or ("lost" if exchange.faults else "gone"))
     query = f"?{_without_secrets(exchange.query.decode('latin-1'))}" if exchange.query else ""
-    line = f"{clock} {exchange.method} {_printable(exchange.path + query)} {status} {what}".rstrip()
+    path = f"/@{exchange.world}{exchange.path}" if exchange.world else exchange.path
+    line = f"{clock} {exchange.method} {_printable(path + query)} {status} {what}".rstrip()
+    if exchange.faults:
+        line += f" [{exchange.scenario}: {', '.join(exchange.faults)}]"
     took = f" ({exchange.duration:.1f} s)" if exchange.duration >= 0.1 else ""
     notes = [*(note.message for note in exchange.deviations), *([exchange.hint] if exchange.hint else [])]
     return "".join([line, took, *(f"\n         ! {_printable(note)}" for note in notes)])
@@ -142,7 +177,9 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
     """An exchange as the JSON log shows it."""
     return {
         "time": round(exchange.started, 6),
+        "world": exchange.world,
         "number": exchange.number,
+        "at": round(exchange.at, 6),
         "method": exchange.method,
         "path": exchange.path,
         "query": _without_secrets(exchange.query.decode("latin-1")),
@@ -157,5 +194,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "job": exchange.job_id or None,
         "job_status": exchange.state or None,
         "job_progress": exchange.progress,
+        "scenario": exchange.scenario or None,
+        "faults": list(exchange.faults),
         "deviations": [note._asdict() for note in exchange.deviations],
     }

@@ -1,64 +1,333 @@
-"""A scenario: plain data that says how the jobs of a world unfold.
+"""A scenario: plain data that says how a world behaves - how jobs unfold, how answers look, which faults strike.
 
-A phase says how long it lasts, in seconds of the world's clock, as the shortest and the longest; which of them a
-job gets follows from its id. The statuses are the spec's own (`x-transitions`): phase by phase those on the way of
-a job that succeeds, then the end.
+`scenario.schema.json` is the whole vocabulary, with a sentence for each key; here it becomes values that the rest
+of mockveo works with. A person writes a scenario as YAML, a test selects it by name or gives it as a mapping, and a
+failing check writes one: `Scenario.data` is what was given, always fit to be written down and read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from mockveo.errors import SettingsError
+import jsonschema_rs
+import orjson
+
+from mockveo import files
+from mockveo._paths import built_in_scenarios
+from mockveo.errors import ScenarioError
+
+SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
+#: Operations as faults name them -> as the document does; the other origin's is not in the document.
+OPERATIONS: Final = {
+    "create": "createVideo",
+    "retrieve": "retrieveVideo",
+    "content": "retrieveVideoContent",
+    "models": "listModels",
+    "delivery": "deliverVideo",
+}
+#: Seconds a `video_url` lives where nothing else is said. Source: assumed.
+URL_LIFE: Final = 3600.0
+#: Seconds in the queue ("a few" is all that is known; 5 to 15 is assumed), and of work ("most jobs take 1-3 minutes",
+#: say the public pages), for scenarios that name no phases.
+USUAL: Final = ({"duration": [5, 15], "progress": 0}, {"duration": [60, 180], "progress": {"from": 0, "to": 99}})
 
 
 class Phase(NamedTuple):
-    """How long a job stays in one status, and the progress it shows: from `start`, and always below `end`."""
+    """How long a job stays in one status and the progress it shows meanwhile."""
 
     shortest: float
     longest: float
-    start: int = 0
-    end: int = 100
+    #: None = the document's.
+    status: str | None
+    #: From and to, or the numbers that share the phase where there are `steps`.
+    start: int
+    end: int
+    steps: tuple[int, ...]
+
+
+class Range(NamedTuple):
+    """Numbers from `first` to `last`, both included; None = no end."""
+
+    first: int
+    last: int | None
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self.first <= number and (self.last is None or number <= self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How answers about jobs look; the fields are the keys of `style`."""
+
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    omit: tuple[str, ...] = ()
+    order: str | None = None
+    content_type: str | None = None
+    model: str | None = None
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    progress: str | None = None
+    envelope: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """When it strikes and what it does; the fields are the keys of a fault."""
+
+    operation: str = "any"
+    nth: Range | None = None
+    every: int | None = None
+    attempt: Range | None = None
+    probability: float | None = None
+
+    error: str | None = None
+    status: int | None = None
+    envelope: str | None = None
+    code: str | None = ""
+    message: str | None = None
+    retry_after: float | None = None
+    #: Whether Retry-After is told as a date.
+    as_date: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: JSON, as bytes.
+    json: bytes | None = None
+    text: str | None = None
+    html: bool = False
+    malformed: bool = False
+    empty: bool = False
+    content_type: str | None = None
+    #: The status of a redirect, and whether to another origin.
+    redirect: int | None = None
+    elsewhere: bool = False
+
+    delay: float = 0.0
+    bandwidth: float | None = None
+    #: Bytes in a piece, and seconds between two.
+    drip: tuple[int, float] | None = None
+    truncate: int | None = None
+    reset: bool = False
+    close: bool = False
+    #: Whether a create that is struck makes its job all the same.
+    applied: bool = True
+
+    @property
+    def names(self) -> list[str]:
+        """What it does, in the words of the schema, e.g. ["status", "delay"]."""
+        return [name for name in _EFFECTS if getattr(self, name) != _PLAIN[name]]
+
+
+_EFFECTS: Final = tuple(
+    name
+    for name in Fault.__dataclass_fields__
+    if name not in ("operation", "nth", "every", "attempt", "probability", "as_date", "elsewhere", "applied")
+)
+_PLAIN: Final = {name: getattr(Fault(), name) for name in _EFFECTS}
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How jobs unfold: the phases one after the other, then the ending."""
+    """What a world does. Equal to another one that was made of the same data."""
 
     name: str
-    summary: str
-    phases: tuple[Phase, ...]
-    ending: Literal["success", "failure"] = "success"
-    #: `code` and `message` of a job that failed.
-    error: Mapping[str, str] | None = None
+    summary: str = field(compare=False)
+    phases: tuple[Phase, ...] = field(compare=False)
+    #: success, failure or never.
+    ending: str = field(compare=False)
+    error: Mapping[str, str] | None = field(compare=False)
+    #: at-end, early, never; None = as the document says.
+    completed_at: str | None = field(compare=False)
+    #: None = as the document says.
+    video_url: bool | None = field(compare=False)
+    url_life: float = field(compare=False)
+    style: Style | None = field(compare=False)
+    faults: tuple[Fault, ...] = field(compare=False)
+    #: What it was made of.
+    data: Mapping[str, Any] = field(repr=False)
+
+    #: Whether answers about jobs look as the document says.
+    plain: bool = field(compare=False)
+
+    __hash__ = object.__hash__
 
 
-#: Seconds in the queue: "a few" is all that is known; between 5 and 15 is assumed.
-QUEUED: Final = Phase(5, 15, 0, 1)
-#: Seconds of work. Source: the public pages, "most jobs take 1-3 minutes".
-WORKING: Final = Phase(60, 180)
+@cache
+def _validator() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(orjson.loads(SCHEMA.read_bytes()))
 
-BUILT_IN: Final = {
-    scenario.name: scenario
-    for scenario in (
-        Scenario("normal", "Jobs take as long as the pages say, and succeed.", (QUEUED, WORKING)),
-        Scenario("instant", "Jobs have completed when the create is answered.", ()),
-        Scenario("slow", "Jobs take ten times as long as usual.", (Phase(50, 150, 0, 1), Phase(600, 1800))),
-        Scenario(
-            "fails",
-            "Jobs fail after a while, with a reason.",
-            (QUEUED, Phase(20, 60, 0, 60)),
-            "failure",
-            {"code": "generation_failed", "message": "The video could not be generated."},
+
+def scenario(data: Any, name: str = "unnamed") -> Scenario:
+    """The scenario that plain data describes. `name` is for data that has none.
+
+    Raises ScenarioError, whose text names the key, the value, what was wanted and the nearest right word.
+    """
+    if not isinstance(data, dict):
+        raise ScenarioError(f"scenario {name} is {_short(data)}; wanted a mapping, e.g. {{ending: failure}}")
+    for error in _validator().iter_errors(data):
+        raise ScenarioError(f"scenario {_name(data, name)}: {_mistake(error)}")
+    url = data.get("video_url")
+    return Scenario(
+        name=_name(data, name),
+        summary=data.get("summary", ""),
+        phases=tuple(_phase(one) for one in data.get("phases", USUAL)),
+        ending=data.get("ending", "success"),
+        error=data.get("error"),
+        completed_at=data.get("completed_at"),
+        video_url=None if url is None else url is not False,
+        url_life=url["expires"] if isinstance(url, dict) else URL_LIFE,
+        style=_style(data["style"]) if data.get("style") else None,
+        faults=tuple(
+            _fault(one, f"scenario {_name(data, name)}: faults[{place}]")
+            for place, one in enumerate(data.get("faults", ()))
         ),
+        data=data,
+        plain=not {"completed_at", "video_url", "style"} & set(data),
     )
-}
 
 
 def named(name: str) -> Scenario:
-    """The built-in scenario of that name. Raises SettingsError, which names the ones there are."""
-    if name not in BUILT_IN:
-        raise SettingsError(f"the scenario {name!r} does not exist; wanted one of {', '.join(BUILT_IN)}")
-    return BUILT_IN[name]
+    """The built-in scenario of that name. Raises ScenarioError, which names the nearest and all there are."""
+    path = built_in_scenarios().get(name)
+    if path is None:
+        near = _nearest(name, built_in_scenarios())
+        raise ScenarioError(
+            f"the scenario {name!r} does not exist; {near}wanted one of {', '.join(built_in_scenarios())}"
+        )
+    return _built_in(path)
+
+
+@cache
+def _built_in(path: Path) -> Scenario:
+    return read(path)
+
+
+def read(path: Path) -> Scenario:
+    """The scenario of a YAML or JSON file. Raises ScenarioError, which names the file."""
+    data = files.parse(files.read(path, ScenarioError), path.name, ScenarioError)
+    return scenario(data, path.stem)
+
+
+def find(what: str) -> Scenario:
+    """The built-in scenario of that name, or the one in the file of that path."""
+    looks_like_a_path = "/" in what or "\\" in what or what.endswith((".yaml", ".yml", ".json"))
+    return read(Path(what)) if looks_like_a_path else named(what)
+
+
+def _name(data: Mapping[str, Any], otherwise: str) -> str:
+    name = data.get("name", otherwise)
+    return name if isinstance(name, str) else otherwise
+
+
+def _phase(data: Mapping[str, Any]) -> Phase:
+    duration, progress = data["duration"], data.get("progress", {"from": 0, "to": 99})
+    shortest, longest = duration if isinstance(duration, list) else (duration, duration)
+    steps = tuple(progress) if isinstance(progress, list) else (progress,) if isinstance(progress, int) else ()
+    start, end = (steps[0], max(steps) + 1) if steps else (progress["from"], progress["to"] + 1)
+    return Phase(float(shortest), float(max(shortest, longest)), data.get("status"), start, end, steps)
+
+
+def _style(data: Mapping[str, Any]) -> Style:
+    return Style(**{**data, "omit": tuple(data.get("omit", ()))})
+
+
+def _fault(data: Mapping[str, Any], place: str) -> Fault:
+    values = dict(data)
+    for key in ("nth", "attempt"):
+        if key in values:
+            values[key] = Range(*values[key]) if isinstance(values[key], list) else Range(values[key], values[key])
+    if isinstance(values.get("retry_after"), dict):
+        values["retry_after"], values["as_date"] = values["retry_after"]["date"], True
+    if "json" in values:
+        values["json"] = orjson.dumps(values["json"])
+    if "redirect" in values:
+        values["elsewhere"] = values["redirect"].get("origin") == "other"
+        values["redirect"] = values["redirect"]["status"]
+    if "drip" in values:
+        values["drip"] = (values["drip"]["bytes"], values["drip"]["every"])
+    _check(values, place)
+    values["applied"] = values.get("applied", not _replaces_the_answer(values))
+    return Fault(**values)
+
+
+def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
+    """Whether nothing of the job's own answer is sent."""
+    cut = (values.get("reset") or values.get("close")) and "truncate" not in values
+    refused = values.get("status", 200) >= 400
+    return bool(cut or refused or "error" in values or "redirect" in values)
+
+
+def _check(values: Mapping[str, Any], place: str) -> None:
+    """What the schema cannot say. Raises ScenarioError."""
+    bodies = [key for key in ("json", "text", "html", "malformed", "empty") if values.get(key, False) is not False]
+    if len(bodies) > 1:
+        raise ScenarioError(f"{place}: {' and '.join(bodies)} stand side by side; wanted one of them")
+    if values.get("reset") and values.get("close"):
+        raise ScenarioError(f"{place}: reset and close stand side by side; wanted one of them")
+    if {"envelope", "code", "message"} & set(values) and "status" not in values:
+        raise ScenarioError(f"{place}: envelope, code and message say how a `status` is told; wanted e.g. status: 503")
+    if not set(values) & set(_EFFECTS):
+        raise ScenarioError(f"{place}: it does nothing; wanted e.g. status: 503, or one of {', '.join(_EFFECTS)}")
+    if values.get("applied") is False and not _replaces_the_answer(values) and set(bodies) <= {"malformed"}:
+        raise ScenarioError(
+            f"{place}.applied is false, so there is no job to answer with; wanted an answer beside it, e.g."
+            " status: 503, or reset: true"
+        )
+
+
+def _mistake(error: jsonschema_rs.ValidationError) -> str:
+    """A violation of the schema, in words."""
+    path = list(error.instance_path)
+    place = _shown(path) or "the scenario"
+    kind, known = error.kind, _described(path)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+        key, keys = kind.unexpected[0], known.get("properties", {})
+        return f"{_shown([*path, key])} is no key; {_nearest(key, keys)}wanted one of {', '.join(keys)}"
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        return f"{place} has no {kind.property!r}; wanted e.g. {_example(known)}"
+    shown = _short(error.instance)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+        near = _nearest(str(error.instance), list(map(str, kind.options)))
+        return f"{place} is {shown}; {near}wanted one of {', '.join(map(str, kind.options))}"
+    while path and "examples" not in known:  # an item of a range, say: what is wanted is said of the whole
+        path.pop()
+        known = _described(path)
+    key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
+    wanted = known.get("description", error.message)
+    return f"{place} is {shown}; wanted {wanted}, e.g. {f'{key}: ' if key else ''}{_example(known)}"
+
+
+def _shown(path: list[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) < 80 else f"{text[:80]}..."
+
+
+def _example(schema: Mapping[str, Any]) -> str:
+    return orjson.dumps(schema.get("examples", ["..."])[0]).decode()
+
+
+def _described(path: list[str | int]) -> dict[str, Any]:
+    """The schema of what is at a path of a scenario."""
+    root = node = orjson.loads(SCHEMA.read_bytes())
+    for part in path:
+        node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)) or {}
+        if "$ref" in node:
+            node = {**root["$defs"][node["$ref"].rpartition("/")[2]], **node}
+    return node if isinstance(node, dict) else {}
+
+
+def _nearest(word: str, words: Any) -> str:
+    near = difflib.get_close_matches(word, list(words), 1, 0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def built_in() -> Iterator[Scenario]:
+    """All built-in scenarios."""
+    for name in built_in_scenarios():
+        yield named(name)

@@ -6,8 +6,10 @@ its sending side early still gets an answer, and Ctrl-C is a clean end.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import random
+import re
 import signal
 import socket
 import threading
@@ -20,18 +22,22 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mockveo.answers import error_of_ours
 from mockveo.api import bind
+from mockveo.calls import ENDED_SHORT, PREFIX, WORLD
 from mockveo.clips import Clips
 from mockveo.errors import SettingsError
+from mockveo.faults import TRANSPORT
 from mockveo.hosts import Hosts
-from mockveo.scenarios import named
-from mockveo.settings import Settings
-from mockveo.spec import load
-from mockveo.wire import ENDED_SHORT, error_of_ours
-from mockveo.world import World
+from mockveo.journal import Ring
+from mockveo.settings import Settings, flag
+from mockveo.spec import Spec, load
+from mockveo.world import Origins, World
+from mockveo.worlds import Worlds
 
 #: A key to paste where any key will do.
 SAMPLE_KEY: Final = "sk-mockveo"
+_WORLD: Final = re.compile(r"/@([A-Za-z0-9._~-]{1,100})(?=/|$)")
 #: Seconds without a byte after which a body counts as ended short.
 BODY_TIMEOUT: Final = 30.0
 #: Bytes of the head of a request. Precedent: nginx takes heads of up to 32 KB by default, Node of 16 KB.
@@ -41,22 +47,53 @@ GRACE: Final = 2
 
 
 class Application:
-    """The ASGI application and what is behind it."""
+    """The ASGI application and what is behind it. `feed` takes the exchanges of all worlds."""
 
-    def __init__(self, settings: Settings, *, check_hosts: bool = True) -> None:
+    def __init__(self, settings: Settings, *, check_hosts: bool = True, feed: Ring | None = None) -> None:
         self.settings = settings
         self.seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(2**32)
-        self.spec = load(settings.spec, profile=settings.profile, overlays=settings.overlay)
-        self.world = World(self.spec, settings, named(settings.scenario), seed=self.seed)
-        hosts = Hosts(settings.allow_host) if check_hosts else None
+        self.origins = Origins()
         self.clips = Clips(render=settings.render)
-        routes = bind(self.world, settings, self.clips, hosts)
-        #: The routes, as what they are: an ASGI application. Calling this object is the same, by one call more.
-        self.asgi: ASGIApp = routes.app
+        self._hosts = Hosts(settings.allow_host) if check_hosts else None
+        self._specs: dict[str, Spec] = {}
+        self._routes: dict[str, tuple[ASGIApp, ASGIApp]] = {}
+        self.worlds = Worlds(settings, seed=self.seed, spec=self._spec, origins=self.origins, feed=feed)
+        #: The port of the other origin.
+        self.other_port = 8361
+
+    @property
+    def world(self) -> World:
+        """The default world, whose paths have no prefix."""
+        return self.worlds.default
+
+    @property
+    def spec(self) -> Spec:
+        """The document of the default world."""
+        return self.worlds.default.spec
+
+    def _spec(self, profile: str) -> Spec:
+        if profile not in self._specs:
+            spec = load(self.settings.spec, profile=profile, overlays=self.settings.overlay)
+            self._routes[profile] = bind(spec, self.clips, self._hosts)
+            self._specs[profile] = spec
+        return self._specs[profile]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answers one ASGI request."""
-        await self.asgi(scope, receive, send)
+        """Answers one ASGI request: finds its world, and leaves the rest to that one's routes."""
+        world, prefix = self.worlds.default, ""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith("/@"):
+                found = _WORLD.match(path)
+                if found is None:
+                    await _misnamed(path, send)
+                    return
+                world, prefix = self.worlds.get(found[1]), found[0]
+                scope["path"] = path[len(prefix) :] or "/"
+            scope[WORLD], scope[PREFIX] = world, prefix
+        own, other = self._routes[world.settings.profile]
+        server = scope.get("server")
+        await (other if server and server[1] == self.other_port else own)(scope, receive, send)
 
 
 def build(settings: Settings, *, check_hosts: bool = True) -> Application:
@@ -74,6 +111,11 @@ class _Protocol(HttpToolsProtocol):
     #: The client wants the connection closed, which has to wait until it has sent its whole body: closed earlier, the
     #: answer would be lost to a reset.
     closing = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client has connected."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -152,7 +194,7 @@ class Server(uvicorn.Server):
         settings = app.settings
         super().__init__(
             uvicorn.Config(
-                app.asgi,
+                app,
                 http=_Protocol,
                 loop="asyncio",
                 ws="none",
@@ -162,6 +204,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 log_level="critical",
                 server_header=False,
+                date_header=False,  # ours is by the clock of the world
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE,
             )
@@ -169,12 +212,19 @@ class Server(uvicorn.Server):
         self._clips = app.clips
         self._on_ready = on_ready
         self._on_beat = on_beat
-        self._socket = _bind(settings.host, settings.port)
+        self._socket = _bind(settings.host, settings.port, "port")
+        try:
+            self._other = _bind(settings.host, settings.other_port, "other_port")
+        except SettingsError:
+            self._socket.close()
+            raise
+        app.other_port = self._other.getsockname()[1]
         #: The port it listens on.
         self.port: int = self._socket.getsockname()[1]
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
         #: Where it is, without a trailing slash, e.g. http://127.0.0.1:8360.
-        self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        app.origins.own, app.origins.other = self.url, f"{self.url.rpartition(':')[0]}:{app.other_port}"
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen, and says so."""
@@ -198,14 +248,15 @@ class Server(uvicorn.Server):
     def close(self) -> None:
         """Gives the port back, of a server that was never run too."""
         self._socket.close()
+        self._other.close()
 
     def run_here(self) -> None:
         """Serves in the calling thread until `should_exit`; in the main thread SIGINT and SIGTERM are a clean end."""
         with _quiet_signals():
-            self.run(sockets=[self._socket])
+            self.run(sockets=[self._socket, self._other])
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named since asyncio sets TCP_NODELAY only where it is: without, an answer waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -216,14 +267,24 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise SettingsError(
-                f"port {port} of {host} is taken, perhaps by another mockveo; choose one with --port {port + 1},"
-                " or --port 0 for a free one"
+                f"port {port} of {host} is taken, perhaps by another mockveo; choose one with"
+                f" {flag(setting)} {port + 1}, or {flag(setting)} 0 for a free one"
             ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
             f"cannot listen on {host}, port {port}: {reason}; the default is --host 127.0.0.1"
         ) from None
     return listener
+
+
+async def _misnamed(path: str, send: Any) -> None:
+    name = path[2:].partition("/")[0]
+    message = (
+        f"{name[:80]!r} cannot be the name of a world; wanted up to 100 letters, digits, dots, hyphens, underscores"
+    )
+    answer = error_of_ours(400, "invalid_world", f"{message} and tildes, e.g. /@mine/v1/videos")
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 @contextmanager

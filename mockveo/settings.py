@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from mockveo.clock import MODES
 from mockveo.errors import SettingsError
 
 MIB = 2**20
@@ -26,11 +28,12 @@ class Settings:
     profile: str = _setting("docs-2026-03", "Which generation of the API to play.")
     spec: str | None = _setting(None, "Play this OpenAPI document instead of ours.")
     overlay: tuple[str, ...] = _setting((), "Change the document by this OpenAPI Overlay. Can be given again.")
-    scenario: str = _setting("normal", "How jobs unfold.")
+    scenario: str = _setting("normal", "How jobs unfold and what goes wrong: a name, or a file of YAML or JSON.")
+    clock: str = _setting("wall", "How time passes: wall, manual (when it is advanced) or poll (with each poll).")
     speed: float = _setting(
-        10.0,
-        "Seconds of a job's life in one of ours: at 1 a job takes 65 to 195 s, as in reality; 0 stops time.",
+        10.0, "Seconds of a job's life in one of ours, by the wall clock: at 1 a job takes 65 to 195 s, as in reality."
     )
+    step: float = _setting(10.0, "Seconds of a job's life that pass with each poll, by the poll clock.")
     seed: int | None = _setting(None, "Repeat the ids and the pace of a run. Default: another one each time.")
     strict: bool = _setting(False, "Refuse whatever departs from the documented page, instead of noting it.")
     self_check: bool = _setting(False, "Check each answer of the server against the document before it is sent.")
@@ -39,6 +42,10 @@ class Settings:
     max_body: int = _setting(32 * MIB, "Largest request body, in bytes.")
     max_jobs: int = _setting(100_000, "Most jobs kept; the oldest finished ones are forgotten first.")
     max_image_bytes: int = _setting(64 * MIB, "Most bytes of uploaded images kept; the oldest are forgotten first.")
+    max_worlds: int = _setting(1000, "Most worlds kept; the least recently used are forgotten first.")
+    other_port: int = _setting(
+        0, "Port of the other origin, which redirects and video URLs lead to; 0 takes a free one."
+    )
     max_exchanges: int = _setting(1000, "Most exchanges kept in the journal; the oldest are forgotten first.")
     allow_host: tuple[str, ...] = _setting((), "Serve requests for this host name too. Can be given again.")
     render: bool | None = _setting(None, "Make each clip for its job. Default: if mockveo[video] is installed.")
@@ -50,8 +57,15 @@ class Settings:
                 raise SettingsError(
                     f"{flag(name)} is {value}, wanted {least} or more, e.g. {flag(name)} {_EXAMPLE[name]}"
                 )
-        if self.port > 65535:
-            raise SettingsError(f"--port is {self.port}, wanted 0 to 65535, e.g. --port 8360")
+        for name in ("port", "other_port"):
+            if getattr(self, name) > 65535:
+                raise SettingsError(
+                    f"{flag(name)} is {getattr(self, name)}, wanted 0 to 65535, e.g. {flag(name)} {_EXAMPLE[name]}"
+                )
+        if self.clock not in MODES:
+            raise SettingsError(f"--clock is {self.clock!r}, wanted one of {', '.join(MODES)}, e.g. --clock manual")
+        if self.speed == 0:
+            raise SettingsError("--speed is 0, wanted more than that; what stops time is --clock manual")
         if not self.host.strip():
             raise SettingsError("--host is empty, wanted an address such as --host 127.0.0.1")
         if any(not key.strip() for key in self.key):
@@ -60,7 +74,10 @@ class Settings:
 
 _LEAST = {
     "port": 0,
+    "other_port": 0,
     "speed": 0,
+    "step": 0,
+    "max_worlds": 1,
     "credit": 0,
     "max_body": 1,
     "max_jobs": 1,
@@ -69,7 +86,10 @@ _LEAST = {
 }
 _EXAMPLE = {
     "port": "8360",
+    "other_port": "8361",
     "speed": "10",
+    "step": "10",
+    "max_worlds": "1000",
     "credit": "3",
     "max_body": str(32 * MIB),
     "max_jobs": "1000",
@@ -85,12 +105,16 @@ def flag(name: str) -> str:
 
 def of(**values: Any) -> Settings:
     """Settings with these values. Raises SettingsError for a name that is none, naming those there are."""
+    return Settings(**typed(values))
+
+
+def typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as their settings have them. Raises SettingsError for a name or a value that is none."""
     hints = typing.get_type_hints(Settings)
-    for name, value in values.items():
+    for name in values:
         if name not in hints:
             raise SettingsError(f"{name!r} is not a setting; wanted one of {', '.join(hints)}")
-        values[name] = _typed(name, value, hints[name])
-    return Settings(**values)
+    return {name: _typed(name, value, hints[name]) for name, value in values.items()}
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:

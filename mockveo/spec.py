@@ -17,12 +17,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import jsonschema_rs
-import orjson
-import yaml
 
+from mockveo import files
 from mockveo._paths import data_file, profiles
 from mockveo.document import Document, Json, Shape, escape
 from mockveo.errors import SpecError
@@ -33,7 +32,6 @@ DEFAULT_PROFILE: Final = "docs-2026-03"
 #: Characters of a message about a wrong value, which repeats the value.
 MAX_MESSAGE: Final = 300
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
-_YAML_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 class Problem(NamedTuple):
@@ -190,6 +188,19 @@ class Spec:
             if node.get("type") in ("string", "integer", "number", "boolean")
         )
         self.unknown_path = self._unknown_path()
+        success = self.operations["retrieveVideo"].success
+        #: Whether a poll's answer may say where the video is.
+        self.has_video_url = success is not None and "video_url" in success.names
+
+    def error(self, name: str, operation: Operation | None = None) -> ErrorExample | None:
+        """An error by the name of its example: the operation's own, or any other's."""
+        known = (*([operation] if operation else ()), *self.operations.values())
+        return next((one.errors[name] for one in known if name in one.errors), None)
+
+    @property
+    def error_names(self) -> list[str]:
+        """The names of all errors."""
+        return list(dict.fromkeys(name for one in self.operations.values() for name in one.errors))
 
     def _read_lifecycle(self) -> None:
         """`x-transitions` -> the way of a job that succeeds, and the end of one that does not."""
@@ -210,6 +221,7 @@ class Spec:
                 raise SpecError(f"{pointer}: the first ways of `x-transitions` never come to an end")
         #: Statuses in the order a job that succeeds has them.
         self.lifecycle: tuple[str, ...] = tuple(way)
+        self.statuses = frozenset(transitions)
         #: Statuses that are an end.
         self.terminal = frozenset(status for status, following in transitions.items() if not following)
         failures = [status for status in transitions if status in self.terminal and status != way[-1]]
@@ -333,8 +345,8 @@ def load(
     Raises SpecError, whose text names the file and the key, the value and what was wanted.
     """
     path = Path(spec) if spec is not None else data_file("openapi.yaml")
-    text = _read(path)
-    tree = _parse(text, path)
+    text = files.read(path, SpecError)
+    tree = files.parse(text, path.name, SpecError)
     known = profiles()
     if profile not in known:
         raise SpecError(f"the profile {profile!r} does not exist; wanted one of {', '.join(known)}")
@@ -342,27 +354,12 @@ def load(
     for overlay in applied:
         from mockveo.overlays import apply
 
-        tree = apply(tree, _parse(_read(overlay), overlay), overlay.name)
+        changes = files.parse(files.read(overlay, SpecError), overlay.name, SpecError)
+        tree = apply(tree, changes, overlay.name)
     if applied:
-        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120).encode()
+        text = files.dump(tree).encode()
     try:
         return Spec(tree, text)
     except SpecError as error:
         changed = "".join(f" with {overlay.name}" for overlay in applied)
         raise SpecError(f"{path.name}{changed}: {error}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _parse(text: bytes, path: Path) -> Any:
-    try:
-        tree = yaml.load(text, _YAML_LOADER)  # noqa: S506  # one of the two safe loaders
-        # Through JSON, so that what YAML alone knows - numbers as keys, dates, cycles - is text or an error.
-        return orjson.loads(orjson.dumps(tree, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, TypeError, ValueError) as error:
-        raise SpecError(f"{path.name}: not YAML that JSON could say: {' '.join(str(error).split())}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -21,6 +22,9 @@ class Store(Protocol):
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id, None where there is none."""
+
+    def replace(self, job: Job) -> None:
+        """Keeps a job instead of the one with its id."""
 
     def __len__(self) -> int: ...
 
@@ -50,7 +54,8 @@ class Memory:
         while len(self._jobs) >= self._max_jobs:
             self._forget_one()
         self._jobs[job.id] = job
-        second = end(job) // 1
+        moment = end(job)
+        second = moment // 1 if moment < math.inf else moment
         if second not in self._ending:
             self._ending[second] = deque()
             heappush(self._seconds, second)
@@ -61,6 +66,10 @@ class Memory:
     def get(self, job_id: str) -> Job | None:
         """The job of that id, None where there is none."""
         return self._jobs.get(job_id)
+
+    def replace(self, job: Job) -> None:
+        """Keeps a job instead of the one with its id, whose place among those that end it takes."""
+        self._jobs[job.id] = job
 
     def __len__(self) -> int:
         return len(self._jobs)

@@ -1,17 +1,24 @@
-"""A world: everything that one namespace of the server remembers - its jobs, clock, dice, keys and journal."""
+"""A world: all that one namespace of the server remembers - jobs, clock, dice, scenario, keys and journal."""
 
 from __future__ import annotations
 
 import random
+import re
 import string
 import time
-from collections.abc import Mapping
+import zlib
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from hashlib import sha256
 from typing import Any, Final
 
 from mockveo.clock import Clock
-from mockveo.jobs import Job, Plan, View, plan, view
-from mockveo.journal import Journal
-from mockveo.scenarios import Scenario
+from mockveo.errors import ScenarioError
+from mockveo.jobs import Job, Plan, View, ended, plan, view
+from mockveo.journal import Journal, Ring
+from mockveo.scenarios import Fault, Scenario, named
 from mockveo.settings import Settings
 from mockveo.spec import Spec
 from mockveo.stores import Memory, Store
@@ -19,31 +26,173 @@ from mockveo.stores import Memory, Store
 #: The characters of ids and request ids. Source: observed, `task_` + 32 of these.
 ALPHANUMERIC: Final = string.digits + string.ascii_letters
 _OF_BYTE: Final = "".join(ALPHANUMERIC[byte * len(ALPHANUMERIC) // 256] for byte in range(256)).encode()
-#: Distinct keys, and distinct sets of echoed values, that are kept as one object each.
+#: Distinct keys, sets of echoed values, counts and tickets that are kept.
 SHARED: Final = 10_000
+#: Scenarios whose plans are kept.
+PLANS: Final = 100
 #: Bytes up to which a key is one of these.
 SHORT: Final = 200
 #: Request ids carry the time of this zone. Source: observed, "20260205132859798638387SIHCnxzJ", taken as UTC+8.
 UTC_PLUS_8: Final = 8 * 3600
+#: The name of a scenario in a prompt.
+TAG: Final = re.compile(r"\[mockveo:([^\]]*)\]")
+
+
+@dataclass(slots=True)
+class Origins:
+    """Where a server is, once it listens: its own origin, and the other one, which redirects and URLs lead to."""
+
+    own: str = "http://127.0.0.1:8360"
+    other: str = "http://127.0.0.1:8361"
 
 
 class World:
-    """The state of one namespace. All methods are quick and none waits."""
+    """The state of one namespace. All methods are quick and none waits.
+
+    `name` is empty for the one without a prefix. `seed` is what ids, pace and chance follow from, `feed` takes
+    exchanges beside the journal. Raises ScenarioError where the scenario does not fit the spec.
+    """
 
     def __init__(
-        self, spec: Spec, settings: Settings, scenario: Scenario, *, seed: int, clock: Clock | None = None
+        self,
+        spec: Spec,
+        settings: Settings,
+        scenario: Scenario,
+        *,
+        seed: int | str,
+        name: str = "",
+        origins: Origins | None = None,
+        feed: Ring | None = None,
     ) -> None:
+        self.name = name
         self.spec = spec
-        self.clock = clock or Clock(settings.speed)
-        self.journal = Journal(settings.max_exchanges)
+        self.settings = settings
+        self.seed = seed
+        self.origins = origins or Origins()
+        self.clock = Clock(settings.clock, speed=settings.speed, step=settings.step)
+        self.journal = Journal(settings.max_exchanges, feed, name)
         self.store: Store = Memory(max_jobs=settings.max_jobs, max_bytes=settings.max_image_bytes)
-        self.plan: Plan = plan(scenario, spec.lifecycle, spec.failure)
+        #: Scenarios for the next creates, the first of them first.
+        self.queue: deque[Scenario] = deque()
+        self._plans: dict[Scenario, Plan] = {}
+        self._named: dict[str, Scenario] = {}
+        self._begun: OrderedDict[Hashable, Plan] = OrderedDict()
+        self._counts: OrderedDict[Hashable, int] = OrderedDict()
+        self._attempts: OrderedDict[Hashable, int] = OrderedDict()
+        self._tickets: OrderedDict[str, str] = OrderedDict()
+        self._date = (0, b"")
+        self.use(scenario)
         self._dice = random.Random(seed)
         self._keys = frozenset(settings.key)
         self._credit = settings.credit
         self._spent: dict[str, int] = {}
         self._owners: dict[bytes, str] = {}
         self._echoes: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the paths of this world, e.g. "/@mine"; empty for the default one."""
+        return f"/@{self.name}" if self.name else ""
+
+    @property
+    def expects_faults(self) -> bool:
+        """Whether a create may be struck though it has chosen no scenario."""
+        return bool(self.queue or self._begun or self.plan.scenario.faults)
+
+    def use(self, scenario: Scenario) -> None:
+        """Makes a scenario the world's own. Raises ScenarioError where it does not fit the spec."""
+        self.plan: Plan = self._planned(scenario)
+        self.remember(scenario)
+        self._counts.clear()
+        self._attempts.clear()
+        self._begun.clear()
+
+    def remember(self, scenario: Scenario) -> None:
+        """Lets a scenario be chosen by its name, as the built-in ones can. Raises ScenarioError as `use` does."""
+        self._planned(scenario)
+        self._named[scenario.name] = scenario
+        if len(self._named) > SHARED:
+            del self._named[next(iter(self._named))]
+
+    def named(self, name: str) -> Scenario:
+        """A scenario by its name. Raises ScenarioError."""
+        return self._named[name] if name in self._named else named(name)
+
+    def _planned(self, scenario: Scenario) -> Plan:
+        if scenario not in self._plans:
+            for fault in scenario.faults:
+                if fault.error is not None and self.spec.error(fault.error) is None:
+                    raise ScenarioError(
+                        f"scenario {scenario.name}: the document has no error {fault.error!r}; wanted one of"
+                        f" {', '.join(self.spec.error_names)}"
+                    )
+            if len(self._plans) >= PLANS:
+                self._plans.clear()
+            self._plans[scenario] = plan(scenario, self.spec.lifecycle, self.spec.failure)
+        return self._plans[scenario]
+
+    def choose(self, header: bytes | None, prompt: str, subject: Hashable) -> Plan | None:
+        """The plan that a create has chosen: by header, in its prompt, or from the queue; None for the world's own.
+
+        What is taken from the queue stays with its `subject` until a create of that is not struck by a fault any more.
+        Raises ScenarioError for a name that does not exist.
+        """
+        if header is not None:
+            return self._planned(self.named(header.decode("latin-1").strip()))
+        if "[mockveo:" in prompt:
+            found = TAG.search(prompt)
+            if found is not None:
+                return self._planned(self.named(found[1].strip()))
+        if subject in self._begun:
+            return self._begun[subject]
+        if not self.queue:
+            return None
+        chosen = self._planned(self.queue.popleft())
+        _keep(self._begun, subject, chosen)
+        return chosen
+
+    def settled(self, subject: Hashable) -> None:
+        """A create has not been struck: what its subject took from the queue is used up."""
+        self._begun.pop(subject, None)
+
+    def governing(self, job: Job) -> Scenario:
+        """The scenario whose style and faults a job's exchanges have: the one chosen for it, or the world's own now."""
+        return job.chosen.scenario if job.chosen else self.plan.scenario
+
+    def strike(self, scenario: Scenario, operation: str, scope: Hashable, subject: Hashable) -> tuple[Fault, ...]:
+        """The faults that strike an exchange: `scope` is what it is counted among, `subject` what it is about."""
+        if not any(fault.operation in (operation, "any") for fault in scenario.faults):
+            return ()
+        count = self._counts.get((operation, scope), 0) + 1
+        attempt = self._attempts.get((operation, subject), 0) + 1
+        _keep(self._counts, (operation, scope), count)
+        struck = []
+        for place, fault in enumerate(scenario.faults):
+            fits = (
+                fault.operation in (operation, "any")
+                and (fault.nth is None or count in fault.nth)
+                and (fault.every is None or count % fault.every == 0)
+                and (fault.attempt is None or attempt in fault.attempt)
+                and (fault.probability is None or self._chance(place, operation, scope, count) < fault.probability)
+            )
+            if fits:
+                struck.append(fault)
+        _keep(self._attempts, (operation, subject), attempt if struck else 0)
+        return tuple(struck)
+
+    def _chance(self, *what: object) -> float:
+        # Not from the dice: how requests about different jobs are interleaved is not to change what strikes each.
+        return zlib.crc32(repr((self.seed, *what)).encode()) / 2**32
+
+    def ticket(self, owner: str) -> str:
+        """A ticket for whoever follows a redirect without the key."""
+        ticket = self._characters(16)
+        _keep(self._tickets, ticket, owner)
+        return ticket
+
+    def holder(self, ticket: str) -> str | None:
+        """The key whose request a ticket was given to."""
+        return self._tickets.get(ticket)
 
     def owner(self, authorization: bytes) -> str | None:
         """The key that an Authorization header carries; None where it carries none or one that is not accepted."""
@@ -70,11 +219,19 @@ class World:
         self._spent[owner] = spent + 1
         return True
 
-    def add(self, owner: str, model: str, values: Mapping[str, Any], images: tuple[bytes, ...]) -> Job:
-        """Makes a job of the values of a form."""
+    def add(
+        self,
+        owner: str,
+        model: str,
+        values: Mapping[str, Any],
+        images: tuple[bytes, ...],
+        chosen: Plan | None = None,
+    ) -> Job:
+        """Makes a job of the values of a form, by the plan that was chosen for it or else the world's own."""
         job = Job(
             id=f"task_{self._characters(32)}",
             owner=owner,
+            alias=str(values.get("model", "")),
             model=model,
             prompt=values["prompt"],
             echo=self._shared_echo(values),
@@ -82,7 +239,8 @@ class World:
             created=self.clock.now(),
             created_at=int(self.clock.date()),
             pace=self.clock.pace,
-            plan=self.plan,
+            plan=chosen or self.plan,
+            chosen=chosen,
         )
         self.store.add(job)
         return job
@@ -91,6 +249,12 @@ class World:
         """A job of this key. Another key's is as unknown as one that never was."""
         job = self.store.get(job_id)
         return job if job is not None and job.owner == owner else None
+
+    def end(self, job: Job, scenario: Scenario) -> Job:
+        """Ends a job now, as the jobs of a scenario end."""
+        job = ended(job, self._planned(scenario), self.clock.now())
+        self.store.replace(job)
+        return job
 
     def why_unknown(self, job_id: str) -> str:
         """What the log says where `find` found nothing."""
@@ -116,7 +280,22 @@ class World:
             values["error"] = now.error
         elif now.ended_at is not None:
             values["completed_at"] = now.ended_at
+            scenario = self.governing(job)
+            if scenario.video_url or (scenario.video_url is None and self.spec.has_video_url):
+                values["video_url"] = self.video_url(job, int(self.clock.date() + scenario.url_life / job.pace))
         return values
+
+    def video_url(self, job: Job, expires: int) -> str:
+        """A signed URL of a job's video at the other origin, good until `expires`, in Unix seconds."""
+        signature = sha256(repr((self.seed, job.id, expires)).encode()).hexdigest()
+        return f"{self.origins.other}{self.prefix}/videos/{job.id}.mp4?expires={expires}&signature={signature}"
+
+    def date_header(self) -> bytes:
+        """The Date of an answer that is sent now."""
+        second = int(self.clock.date())
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        return self._date[1]
 
     def request_id(self) -> str:
         """A new request id: date and time in UTC+8, nanoseconds, 8 characters."""
@@ -136,3 +315,10 @@ class World:
             if len(self._echoes) < SHARED and sum([len(str(value)) for value in found]) < SHORT:
                 self._echoes[found] = shared
         return shared
+
+
+def _keep(kept: OrderedDict[Any, Any], key: Hashable, value: Any) -> None:
+    """Puts a value into a mapping that forgets the oldest where there are too many."""
+    kept[key] = value
+    if len(kept) > SHARED:
+        kept.popitem(last=False)

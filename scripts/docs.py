@@ -1,14 +1,19 @@
 """Writes what the documents repeat from the code: `python scripts/docs.py`; with `--check` it only looks.
 
-- README.md: the table of settings
+- README.md: the tables of settings and scenarios
+- docs/scenarios.md: the keys of a scenario
 - ARCHITECTURE.md: the picture of which module imports which
 """
 
 import ast
+import json
 import sys
 from dataclasses import fields
 from pathlib import Path
 
+import yaml
+
+from mockveo.scenarios import SCHEMA, built_in
 from mockveo.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +26,32 @@ def settings() -> str:
         default = "" if setting.default in (None, ()) else f"`{setting.default}`".replace("False", "off")
         rows.append(f"| `{flag(setting.name)}` | {default} | {setting.metadata['help']} |")
     return "\n".join(rows)
+
+
+def scenario_table() -> str:
+    """A table of the built-in scenarios."""
+    return "\n".join(["| scenario | |", "|---|---|", *(f"| `{one.name}` | {one.summary} |" for one in built_in())])
+
+
+def keys() -> str:
+    """Tables of the keys of a scenario, from its schema."""
+    schema = json.loads(SCHEMA.read_text())
+    blocks = []
+    for title, node in (
+        ("A scenario", schema),
+        ("A phase", schema["$defs"]["phase"]),
+        ("`style`", schema["$defs"]["style"]),
+        ("A fault", schema["$defs"]["fault"]),
+    ):
+        rows = [f"## {title}", "", "| key | | e.g. |", "|---|---|---|"]
+        for name, key in node["properties"].items():
+            known = {**schema["$defs"].get(key.get("$ref", "").rpartition("/")[2], {}), **key}
+            example = yaml.safe_dump(
+                known["examples"][0], default_flow_style=True, width=1000, sort_keys=False
+            ).removesuffix("...\n")
+            rows.append(f"| `{name}` | {known['description']} | `{example.strip()}` |")
+        blocks.append("\n".join(rows))
+    return "\n\n".join(blocks)
 
 
 def modules() -> dict[str, set[str]]:
@@ -73,7 +104,9 @@ def main() -> None:
     """Writes the blocks, or says which are old."""
     for name, block, path in (
         ("settings", settings(), ROOT / "README.md"),
+        ("scenarios", scenario_table(), ROOT / "README.md"),
         ("picture", picture(), ROOT / "ARCHITECTURE.md"),
+        ("keys", keys(), ROOT / "docs" / "scenarios.md"),
     ):
         old = path.read_text()
         new = filled(old, name, block)

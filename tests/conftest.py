@@ -23,7 +23,7 @@ KEY = {"Authorization": "Bearer sk-test"}
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerThread]:
     """A server whose time stands still; tests share it, so each makes its own jobs."""
-    with mockveo.serve(speed=0, seed=1, self_check=True, render=False) as running:
+    with mockveo.serve(clock="manual", seed=1, self_check=True, render=False) as running:
         yield running
 
 

@@ -182,7 +182,15 @@ def test_a_taken_port_is_one_clear_line() -> None:
     ("arguments", "message"),
     [
         (["--speed", "-1"], "mockveo: --speed is -1.0, wanted 0 or more, e.g. --speed 10\n"),
-        (["--scenario", "nromal"], "mockveo: the scenario 'nromal' does not exist; wanted one of normal,"),
+        (["--speed", "0"], "mockveo: --speed is 0, wanted more than that; what stops time is --clock manual\n"),
+        (
+            ["--clock", "sundial"],
+            "mockveo: --clock is 'sundial', wanted one of wall, manual, poll, e.g. --clock manual\n",
+        ),
+        (
+            ["--scenario", "nromal"],
+            "mockveo: the scenario 'nromal' does not exist; did you mean 'normal'? wanted one of normal,",
+        ),
         (["--profile", "x"], "mockveo: the profile 'x' does not exist; wanted one of docs-2026-03,"),
         (["--spec", "nowhere.yaml"], "mockveo: nowhere.yaml: cannot be read: No such file or directory\n"),
         (["--port", "x"], "'x' is not a valid integer"),

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import mockveo
-from mockveo import scenarios
-from mockveo._paths import profiles
+from mockveo._paths import built_in_scenarios, profiles
+from mockveo.scenarios import scenario
 from mockveo.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +66,7 @@ def test_the_curl_block_runs(tmp_path: Path) -> None:
 
 
 def test_the_overlay_block_does_what_it_says(tmp_path: Path) -> None:
-    (overlay,) = blocks("yaml")
+    (overlay,) = [block for block in blocks("yaml") if block.startswith("overlay:")]
     assert yaml.safe_load(overlay)
     (tmp_path / "sizes.yaml").write_text(overlay)
     assert "mockveo serve --overlay sizes.yaml\n" in blocks("bash")
@@ -80,6 +80,11 @@ def test_the_overlay_block_does_what_it_says(tmp_path: Path) -> None:
             for size in ("1x1", "2x1")
         ]
     assert statuses == [200, 400]
+
+
+def test_the_scenario_block_is_one() -> None:
+    (bad_day,) = [block for block in blocks("yaml") if block.startswith("summary:")]
+    assert [fault.names for fault in scenario(yaml.safe_load(bad_day)).faults] == [["reset"], ["status", "delay"]]
 
 
 def test_every_command_in_a_block_is_one_there_is() -> None:
@@ -104,7 +109,7 @@ def test_the_long_commands_do_what_make_does() -> None:
 def test_every_setting_profile_and_scenario_is_named() -> None:
     for setting in fields(Settings):
         assert f"`{flag(setting.name)}`" in README
-    for name in [*profiles(), *scenarios.BUILT_IN]:
+    for name in [*profiles(), *built_in_scenarios()]:
         assert f"{name}`" in README
     for name in ("--ready-file", "--log json", "--quiet", "--version"):
         assert name in README
@@ -150,8 +155,8 @@ def test_the_answers_in_the_readme_are_those_that_come() -> None:
     jobs, errors = (block.splitlines() for block in blocks("json"))
     key = {"Authorization": "Bearer sk"}
     seen = []
-    for scenario in ("normal", "fails"):
-        with mockveo.serve(speed=0, scenario=scenario, render=False) as server:
+    for name in ("normal", "fails"):
+        with mockveo.serve(clock="manual", scenario=name, render=False) as server:
             made = httpx.post(f"{server.base_url}/videos", headers=key, files={"prompt": (None, "p")})
             server.app.world.clock.advance(1000)
             polled = httpx.get(f"{server.base_url}/videos/{made.json()['id']}", headers=key)

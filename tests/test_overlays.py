@@ -63,7 +63,7 @@ def test_a_target_that_selects_nothing_is_a_warning() -> None:
 
 def test_the_autumn_pages_change_validation_and_answers() -> None:
     with (
-        mockveo.serve(profile="docs-2026-10", speed=0, self_check=True, render=False) as server,
+        mockveo.serve(profile="docs-2026-10", clock="manual", self_check=True, render=False) as server,
         httpx.Client(base_url=server.url, headers=KEY) as client,
     ):
 
@@ -84,7 +84,7 @@ def test_the_autumn_pages_change_validation_and_answers() -> None:
 
 
 def test_the_gateway_echoes_the_model_and_takes_json() -> None:
-    with mockveo.serve(profile="gateway", speed=0, self_check=True, render=False, strict=True) as server:
+    with mockveo.serve(profile="gateway", clock="manual", self_check=True, render=False, strict=True) as server:
         created = httpx.post(
             f"{server.base_url}/videos", headers=KEY, json={"prompt": "p", "model": "veo3-fast", "seconds": "8"}
         )

@@ -26,12 +26,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_exactly_these_files(wheel: Path) -> None:
     names = (
-        "__init__ __main__ _paths api cli clips clock console document errors forms hosts jobs journal overlays"
-        " rendering scenarios server settings spec stores structure uploads wire world"
+        "__init__ __main__ _paths answers api calls cli clips clock console document errors faults files forms hosts"
+        " jobs journal overlays rendering scenarios server settings spec stores structure styles uploads values wire"
+        " world worlds"
     )
     modules = {f"mockveo/{name}.py" for name in names.split()}
     media = {f"mockveo/media/{shape}.{kind}" for shape in ("landscape", "portrait") for kind in ("mp4", "webp", "jpg")}
     data = {"mockveo/openapi.yaml", "mockveo/overlays/docs-2026-10.yaml", "mockveo/overlays/gateway.yaml"}
+    data |= {f"mockveo/scenarios/{path.name}" for path in (ROOT / "scenarios").glob("*.yaml")}
+    data |= {"mockveo/scenario.schema.json"}
     about = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
     info = {f"mockveo-{mockveo.__version__}.dist-info/{name}" for name in about}
     with zipfile.ZipFile(wheel) as archive:
@@ -48,6 +51,8 @@ def test_it_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
         "for profile in ('docs-2026-03', 'docs-2026-10', 'gateway'):\n"
         "    app = mockveo.app(profile=profile, render=False)\n"
         "    assert app.spec.operations['createVideo'].path == '/v1/videos'\n"
+        "from mockveo.scenarios import built_in\n"
+        "assert len(list(built_in())) > 20\n"
         "from mockveo.clips import Clips, Source\n"
         "assert Clips(render=False).get(Source('task_1', '9x16', 'p'), 'video')[4:8] == b'ftyp'\n"
     )

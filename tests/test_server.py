@@ -74,7 +74,7 @@ def test_an_address_that_is_not_ours_is_an_error() -> None:
 
 def test_in_process_with_httpx() -> None:
     async def flow() -> httpx.Response:
-        transport = httpx.ASGITransport(app=mockveo.app(speed=0))
+        transport = httpx.ASGITransport(app=mockveo.app(clock="manual"))
         async with httpx.AsyncClient(transport=transport, base_url="http://mockveo", headers=KEY) as client:
             made = await client.post("/v1/videos", files=FORM)
             return await client.get(f"/v1/videos/{made.json()['id']}")
@@ -98,7 +98,7 @@ def test_a_setting_that_is_none_is_named(name: str) -> None:
 
 def test_the_same_seed_gives_the_same_answers() -> None:
     def transcript() -> list[bytes]:
-        client = TestClient(mockveo.app(seed=7, speed=0), headers=KEY)
+        client = TestClient(mockveo.app(seed=7, clock="manual"), headers=KEY)
         made = client.post("/v1/videos", files=FORM)
         return [made.content, client.get(f"/v1/videos/{made.json()['id']}").content, client.get("/x").content]
 

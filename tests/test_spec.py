@@ -44,7 +44,7 @@ class Edited:
     def played(self) -> Iterator[httpx.Client]:
         """A client of a running server that plays the edited document, with time standing still."""
         with (
-            mockveo.serve(spec=self.write(), speed=0, self_check=True, render=False) as server,
+            mockveo.serve(spec=self.write(), clock="manual", self_check=True, render=False) as server,
             httpx.Client(base_url=server.url, headers=KEY) as client,
         ):
             self.clock = server.app.world.clock

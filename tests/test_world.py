@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockveo import settings
-from mockveo.clock import Clock
 from mockveo.scenarios import named
 from mockveo.spec import load
 from mockveo.world import SHARED, World
@@ -15,7 +14,7 @@ SPEC = load()
 
 
 def world(seed: int = 1, **values: object) -> World:
-    return World(SPEC, settings.of(speed=0.0, **values), named("normal"), seed=seed, clock=Clock(0))
+    return World(SPEC, settings.of(clock="manual", **values), named("normal"), seed=seed)
 
 
 def add(one: World, **values: str) -> str:

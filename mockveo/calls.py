@@ -1,0 +1,129 @@
+"""One exchange as a handler sees it, and what a handler may raise instead of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Final
+
+from starlette.types import Receive, Scope
+
+from mockveo.journal import Exchange
+from mockveo.scenarios import Fault, Scenario
+from mockveo.spec import Operation
+from mockveo.world import World
+
+#: In the scope of a request whose client will send no more although it promised to; set by the server's protocol.
+ENDED_SHORT: Final = "mockveo.ended_short"
+#: In every scope: the world that is called, and what stands before its paths, e.g. "/@mine"; set by the application.
+WORLD: Final = "mockveo.world"
+PREFIX: Final = "mockveo.prefix"
+
+
+class Refusal(Exception):
+    """The request is answered with an error of the document. `values` fill the {braces} of its message.
+
+    `hint` is what the service would not say; it goes to the log alone.
+    """
+
+    def __init__(self, name: str, *, hint: str = "", **values: str) -> None:
+        super().__init__(name)
+        self.name = name
+        self.hint = hint
+        self.values = values
+
+
+class Misuse(Exception):
+    """The request asks mockveo itself for something that is not there; the message teaches."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Unapplied(Exception):
+    """A fault is to answer; the request has done nothing."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection; there is nobody to answer."""
+
+
+class EndedShort(Exception):
+    """The body ended before its promised length, or stalled; `received` bytes came."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__(received)
+        self.received = received
+
+
+class Call:
+    """One exchange as a handler sees it."""
+
+    __slots__ = ("_operation", "exchange", "headers", "owner", "receive", "scope", "struck", "values", "world")
+
+    def __init__(self, operation: Operation | None, scope: Scope, receive: Receive) -> None:
+        self.world: World = scope[WORLD]
+        self.scope = scope
+        self.receive = receive
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.exchange = Exchange(scope["method"], scope["path"], scope["query_string"], scope["headers"])
+        self.exchange.at = self.world.clock.now()
+        self.owner = ""
+        #: The faults that strike it.
+        self.struck: tuple[Fault, ...] = ()
+        #: What fills the {braces} of an error, as far as it is known.
+        self.values: dict[str, str] = {}
+        self._operation = operation
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that is played; only for calls that are one."""
+        assert self._operation is not None
+        return self._operation
+
+    @property
+    def known_operation(self) -> Operation | None:
+        """The operation that is played; None for what is not the document's."""
+        return self._operation
+
+    @property
+    def path_value(self) -> str:
+        """The value of the path's parameter."""
+        return next(iter(self.scope["path_params"].values()))  # type: ignore[no-any-return]
+
+    def strike(self, scenario: Scenario, operation: str, scope: Hashable, subject: Hashable) -> None:
+        """Lets the faults of a scenario strike; see World.strike."""
+        if scenario.faults:
+            self.struck = self.world.strike(scenario, operation, scope, subject)
+            if self.struck:
+                self.exchange.scenario = scenario.name
+                self.exchange.faults = [name for fault in self.struck for name in fault.names]
+
+    async def read(self, feed: Callable[[bytes], None], limit: int) -> None:
+        """Feeds the body to `feed` as it comes. Raises Refusal("body_too_large"), EndedShort or ClientGone."""
+        promised = self.headers.get(b"content-length", b"0")
+        if promised.isdigit() and int(promised) > limit:
+            raise Refusal("body_too_large", hint=f"--max-body is {limit}, the body has {int(promised)} bytes")
+        exchange, receive = self.exchange, self.receive
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            exchange.body_size += len(chunk)
+            if exchange.body_size > limit:
+                raise Refusal("body_too_large", hint=f"--max-body is {limit}")
+            feed(chunk)
+            if not message.get("more_body", False):
+                return
+            if ENDED_SHORT in self.scope:
+                raise EndedShort(exchange.body_size)
+
+    def query(self, name: str) -> str | None:
+        """The value of a query parameter; of several the first."""
+        from urllib.parse import parse_qs
+
+        found = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return found[name][0] if name in found else None

@@ -1,0 +1,209 @@
+"""What a fault does: to an answer, and to the connection that carries it.
+
+`altered` is pure: an answer in, an answer out. `deliver` sends: on a socket of ours it holds the transport, so that a
+reset is a TCP reset; in process, where there is none, it raises what a client of that kind would see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from mockveo.answers import JSON, Answer
+from mockveo.calls import PREFIX, Call
+from mockveo.scenarios import Fault
+
+#: In the state of a scope: the transport of the connection, on sockets of ours.
+TRANSPORT: Final = "mockveo.transport"
+#: Pieces in a second that a limited bandwidth is sent in.
+PIECES: Final = 20
+
+#: The page of a proxy. Source: observed within a message of the service, there with 400.
+_PAGE: Final = """<html>\r
+<head><title>{title}</title></head>\r
+<body>\r
+<center><h1>{title}</h1></center>\r
+<hr><center>openresty</center>\r
+</body>\r
+</html>\r
+"""
+
+
+def altered(answer: Answer, call: Call) -> Answer:
+    """The answer as the faults that strike a call leave it."""
+    for fault in call.struck:
+        answer = _altered(answer, fault, call)
+    return answer
+
+
+def _altered(answer: Answer, fault: Fault, call: Call) -> Answer:
+    if fault.redirect is not None:
+        # Whoever holds a ticket has been redirected already.
+        return answer if "ticket" in call.values else _redirect(fault.redirect, call, elsewhere=fault.elsewhere)
+    status, headers, body = answer.status, dict(answer.headers), answer.body
+    if fault.error is not None or fault.status is not None:
+        status, error = _error(fault, call)
+        if error is not None:
+            body, headers = error, dict([JSON])
+    body, media_type = _body(fault, status, body)
+    if media_type is not None:
+        headers[b"content-type"] = media_type
+    headers[b"content-length"] = b"%d" % len(body)
+    if fault.retry_after is not None:
+        headers[b"retry-after"] = _retry_after(fault.retry_after, call if fault.as_date else None)
+    if fault.content_type is not None:
+        headers[b"content-type"] = fault.content_type.encode("latin-1")
+    headers.update((name.lower().encode(), value.encode("latin-1")) for name, value in fault.headers.items())
+    return Answer(status, list(headers.items()), body)
+
+
+def _body(fault: Fault, status: int, body: bytes) -> tuple[bytes, bytes | None]:
+    """The body that a fault leaves, and its media type where that is another."""
+    if fault.json is not None:
+        return fault.json, JSON[1]
+    if fault.text is not None:
+        return fault.text.encode(), b"text/plain; charset=utf-8"
+    if fault.html:
+        return _PAGE.format(title=f"{status} {_phrase(status)}").encode(), b"text/html"
+    if fault.malformed:
+        return body[: -max(len(body) // 3, 1)], None
+    return (b"" if fault.empty else body), None
+
+
+def _error(fault: Fault, call: Call) -> tuple[int, bytes | None]:
+    """The status and the body of an error; a mere status below 400 leaves the body as it is."""
+    spec, operation = call.world.spec, call.known_operation
+    example = spec.error(fault.error, operation) if fault.error is not None else None
+    told = fault.message is not None or fault.envelope is not None or fault.code != ""
+    if example is None and fault.status is not None:
+        if fault.status < 400 and not told:
+            return fault.status, None
+        if not told and operation is not None:
+            example = next((one for one in operation.errors.values() if one.status == fault.status), None)
+    if example is not None:
+        values = {"request_id": call.world.request_id(), **call.values}
+        return fault.status or example.status, orjson.dumps(example.fill(values))
+    assert fault.status is not None
+    return fault.status, orjson.dumps(_told(fault, fault.status, call))
+
+
+def _told(fault: Fault, status: int, call: Call) -> Any:
+    """The body of an error that the document does not have."""
+    message = (
+        fault.message if fault.message is not None else f"{_phrase(status)} (request id: {call.world.request_id()})"
+    )
+    if fault.envelope == "flat":
+        return {"code": fault.code, "message": message, "data": None}
+    return {"error": {"code": fault.code, "message": message, "type": "comet_api_error"}}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "A timeout occurred" if status == 524 else f"Status {status}"
+
+
+def _retry_after(seconds: float, call: Call | None) -> bytes:
+    if call is not None:
+        return formatdate(int(call.world.clock.date() + seconds), usegmt=True).encode()
+    return b"%g" % seconds
+
+
+def _redirect(status: int, call: Call, *, elsewhere: bool) -> Answer:
+    """A redirect to where the same can be had, with a ticket instead of the key; to the job if a create made one."""
+    path, query = call.scope["path"], call.scope["query_string"].decode("latin-1")
+    if call.exchange.operation == "createVideo" and call.exchange.job_id:
+        path = f"{path}/{call.exchange.job_id}"
+    origin = call.world.origins.other if elsewhere else ""
+    ticket = f"{f'{query}&' if query else ''}ticket={call.world.ticket(call.owner)}"
+    location = f"{origin}{call.scope[PREFIX]}{quote(path)}?{ticket}"
+    return Answer(status, [(b"location", location.encode("latin-1")), (b"content-length", b"0")], b"")
+
+
+async def deliver(answer: Answer, faults: Sequence[Fault], scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends an answer over a connection that behaves as the faults say."""
+    delay = sum(fault.delay for fault in faults)
+    if delay and await gone(receive, delay):
+        return
+    limits = [fault.truncate for fault in faults if fault.truncate is not None]
+    reset = any(fault.reset for fault in faults)
+    if not limits and (reset or any(fault.close for fault in faults)):
+        await _hang_up(scope, receive, reset=reset)
+        return
+    body = answer.body[: min(limits)] if limits else answer.body
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    for piece, pause in _pieces(body, faults):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if pause and await gone(receive, pause):
+            return
+    if limits and len(body) < len(answer.body):
+        await _hang_up(scope, receive, reset=reset)
+    else:
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _pieces(body: bytes, faults: Sequence[Fault]) -> Iterator[tuple[bytes, float]]:
+    """The body in pieces, each with the seconds to wait after it."""
+    size, pause = max(len(body), 1), 0.0
+    for fault in faults:
+        for piece, every in _paces(fault):
+            size, pause = min(size, piece), max(pause, every)
+    for start in range(0, len(body), size):
+        yield body[start : start + size], pause
+
+
+def _paces(fault: Fault) -> Iterator[tuple[int, float]]:
+    if fault.drip is not None:
+        yield fault.drip
+    if fault.bandwidth is not None:
+        piece = max(int(fault.bandwidth / PIECES), 1)
+        yield piece, piece / fault.bandwidth
+
+
+async def gone(receive: Receive, seconds: float) -> bool:
+    """Waits; whether the client went away meanwhile."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _hang_up(scope: Scope, receive: Receive, *, reset: bool) -> None:
+    transport = scope.get("state", {}).get(TRANSPORT)
+    if transport is None:
+        if reset:
+            raise _in_process(ConnectionResetError, "the connection was reset")
+        raise _in_process(ConnectionAbortedError, "the connection was closed before the end of the answer")
+    if reset:
+        # With a linger time of zero close() sends RST. Source: socket(7), SO_LINGER.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
+    # Until the server knows that the connection has gone, lest it wonder where the rest of the answer is.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _in_process(kind: type[ConnectionError], message: str) -> Exception:
+    """A ConnectionError that is httpx's own error too, where a client of httpx may be in this process."""
+    httpx = sys.modules.get("httpx")
+    if httpx is None:
+        return kind(message)
+    name = "ReadError" if kind is ConnectionResetError else "RemoteProtocolError"
+    both: type[Exception] = type(name, (kind, getattr(httpx, name)), {})
+    return both(message)
