@@ -1,5 +1,6 @@
 """Where the data files are: beside the package when installed, at the repository's top level in a checkout."""
 
+from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -17,6 +18,7 @@ def profiles() -> dict[str, Path | None]:
     return {"docs-2026-03": None} | {path.stem: path for path in sorted(overlays.glob("*.yaml"))}
 
 
+@cache
 def built_in_scenarios() -> dict[str, Path]:
     """The scenarios we ship, by name: each one is a file of `scenarios/`, and a plain one the first."""
     files = sorted(data_file("scenarios").glob("*.yaml"))

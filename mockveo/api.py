@@ -52,8 +52,7 @@ class Api:
         chosen = self._strike(call, values)
         if not world.spend(call.owner):
             raise Refusal("insufficient_quota", hint=f"--credit is {world.settings.credit}")
-        images = tuple(part.data for part in values.images if part.data is not None)
-        job = world.add(call.owner, model, values.fields, images, chosen)
+        job = world.add(call.owner, model, values.fields, [part.data for part in values.images], chosen)
         return self._job_answer(call, job, view(job, job.created), created=True)
 
     def _strike(self, call: Call, values: Values) -> Plan | None:
@@ -69,7 +68,7 @@ class Api:
             raise Misuse(400, "scenario_not_found", str(error)) from None
         scenario = chosen.scenario if chosen else world.plan.scenario
         call.values["model"] = str(values.fields.get("model", ""))
-        call.strike(scenario, "create", scenario.name, subject)
+        call.strike(scenario, "create", scenario, subject)
         if not call.struck:
             world.settled(subject)
         if not all(fault.applied for fault in call.struck):

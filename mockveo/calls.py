@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from hashlib import sha256
 from typing import Final
 
 from starlette.types import Receive, Scope
@@ -106,20 +107,24 @@ class Call:
         promised = self.headers.get(b"content-length", b"0")
         if promised.isdigit() and int(promised) > limit:
             raise Refusal("body_too_large", hint=f"--max-body is {limit}, the body has {int(promised)} bytes")
-        exchange, receive = self.exchange, self.receive
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk = message.get("body", b"")
-            exchange.body_size += len(chunk)
-            if exchange.body_size > limit:
-                raise Refusal("body_too_large", hint=f"--max-body is {limit}")
-            feed(chunk)
-            if not message.get("more_body", False):
-                return
-            if ENDED_SHORT in self.scope:
-                raise EndedShort(exchange.body_size)
+        exchange, receive, digest = self.exchange, self.receive, sha256()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                exchange.body_size += len(chunk)
+                if exchange.body_size > limit:
+                    raise Refusal("body_too_large", hint=f"--max-body is {limit}")
+                digest.update(chunk)
+                feed(chunk)
+                if not message.get("more_body", False):
+                    return
+                if ENDED_SHORT in self.scope:
+                    raise EndedShort(exchange.body_size)
+        finally:
+            exchange.body_digest = digest.digest()
 
     def query(self, name: str) -> str | None:
         """The value of a query parameter; of several the first."""

@@ -1,23 +1,32 @@
 """The command line: a thin shell. Whatever it prints and returns is interface.
 
-Exit statuses: 0 done, 2 a setting, a file or an address cannot be used.
+Exit statuses: 0 done, 1 the server refused or is not there, 2 a setting, a file or an address cannot be used.
 """
 
 from __future__ import annotations
 
 import gc
+import json
+import os
 import sys
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
-from typing import Any
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
 from mockveo import __version__
-from mockveo.errors import MockveoError
+from mockveo.errors import MockveoError, SettingsError
 from mockveo.settings import Settings, flag
+
+if TYPE_CHECKING:
+    from mockveo.remote import Remote
 
 
 class _Commands(click.Group):
@@ -91,12 +100,175 @@ def serve(ready_file: str | None, log_format: str, quiet: bool, **values: Any) -
     from mockveo.settings import of
 
     warnings.showwarning = _show_warning
-    try:
+    with _explained():
         run(of(**values), ready_file=ready_file, log_format=log_format, quiet=quiet)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What a user can mend ends in a line and a status, not in a traceback."""
+    try:
+        yield
     except MockveoError as error:
         click.echo(f"mockveo: {error}", err=True)
-        sys.exit(2)
+        sys.exit(1 if type(error).__name__ == "RemoteError" else 2)
+    except BrokenPipeError:
+        # Whoever read has seen enough; what is left in the buffer is not to fail at the exit either.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"mockveo: warning: {message}", err=True)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def scenarios(context: click.Context) -> None:
+    """List the built-in scenarios; `scenarios show NAME` prints one as YAML to start from."""
+    if context.invoked_subcommand is None:
+        from mockveo.scenarios import built_in
+
+        for one in built_in():
+            click.echo(f"{one.name:24}{one.summary}")
+
+
+@scenarios.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a built-in scenario as YAML."""
+    from mockveo._paths import built_in_scenarios
+    from mockveo.scenarios import named
+
+    with _explained():
+        named(name)
+        click.echo(built_in_scenarios()[name].read_text(), nl=False)
+
+
+@scenarios.command()
+def schema() -> None:
+    """Print the JSON Schema of a scenario."""
+    from mockveo.scenarios import SCHEMA
+
+    click.echo(SCHEMA.read_text(), nl=False)
+
+
+def _remote_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that turn a running server; they hand the command a Remote."""
+
+    @click.option(
+        "--url",
+        default="http://127.0.0.1:8360",
+        envvar="MOCKVEO_URL",
+        show_default=True,
+        show_envvar=True,
+        help="Where the server is.",
+    )
+    @click.option(
+        "--world",
+        default="",
+        envvar="MOCKVEO_WORLD",
+        show_envvar=True,
+        help="Its world. Default: the one without a name.",
+    )
+    @wraps(command)
+    def with_remote(url: str, world: str, **values: Any) -> None:
+        from mockveo.remote import Remote
+
+        with _explained():
+            command(Remote(url, world), **values)
+
+    return with_remote
+
+
+@main.command()
+@click.argument("duration")
+@_remote_options
+def advance(remote: Remote, duration: str) -> None:
+    """Let time pass in a running server at once, e.g. `mockveo advance 1m30s`."""
+    from mockveo.durations import seconds
+
+    clock = remote.ask("POST", "/clock/advance", {"seconds": seconds(duration)})
+    click.echo(f"{clock['now']:g} s have passed, by the {clock['mode']} clock")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_remote_options
+def jobs(remote: Remote, as_json: bool) -> None:
+    """List the jobs of a running server, the youngest first."""
+    found = remote.ask("GET", "/jobs")
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for job in found["jobs"]:
+        prompt = " ".join(job["prompt"].split())
+        prompt = prompt if len(prompt) <= 40 else f"{prompt[:37]}..."
+        click.echo(f"{job['id']}  {job['status']:<11} {job['progress']:>3} %  {job['scenario']:<20} {prompt}".rstrip())
+    if found["count"] > len(found["jobs"]):
+        click.echo(f"... and {found['count'] - len(found['jobs'])} older ones")
+
+
+@main.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON a line.")
+@_remote_options
+def logs(remote: Remote, follow: bool, as_json: bool) -> None:
+    """Print the exchanges of a running server."""
+    last = 0
+    for exchange in remote.ask("GET", "/journal")["exchanges"]:
+        click.echo(json.dumps(exchange) if as_json else exchange["line"])
+        last = exchange["number"]
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for exchange in remote.follow(last):
+                click.echo(json.dumps(exchange) if as_json else exchange["line"])
+
+
+@main.command()
+@click.argument("job", required=False)
+@click.option("--code", default="generation_failed", show_default=True, help="The code of the reason.")
+@click.option("--message", default="The video could not be generated.", show_default=True, help="The reason.")
+@click.option("--no-reason", is_flag=True, help="Fail without a reason, as real jobs sometimes do.")
+@_remote_options
+def fail(remote: Remote, job: str | None, code: str, message: str, no_reason: bool) -> None:
+    """Let a job of a running server fail now; without an id the youngest that goes on."""
+    if job is None:
+        found = remote.ask("GET", "/jobs?ended=false&limit=1")["jobs"]
+        if not found:
+            raise SettingsError("there is no job that goes on; `mockveo jobs` lists all")
+        job = found[0]["id"]
+    error = None if no_reason else {"code": code, "message": message}
+    ended = remote.ask("POST", f"/jobs/{quote(str(job))}/end", {"ending": "failure", "error": error})
+    click.echo(f"{ended['id']} has failed, at {ended['progress']} %")
+
+
+@main.command()
+@click.argument("scenario")
+@click.option("--next", "once", is_flag=True, help="For the next create only.")
+@_remote_options
+def use(remote: Remote, scenario: str, once: bool) -> None:
+    """Give a running server another scenario: a name, or a file of YAML or JSON."""
+    from mockveo.scenarios import is_path, read
+
+    chosen = {"name": Path(scenario).stem, **read(Path(scenario)).data} if is_path(scenario) else scenario
+    if once:
+        remote.ask("POST", "/queue", {"scenario": chosen})
+        click.echo(f"the next create has the scenario {scenario}")
+    else:
+        found = remote.ask("PUT", "/scenario", {"scenario": chosen})
+        click.echo(f"the scenario is {found['name']}" + (f": {found['summary']}" if found["summary"] else ""))
+
+
+@main.command()
+@_remote_options
+def reset(remote: Remote) -> None:
+    """Forget all jobs, exchanges and changes of a running server's world."""
+    remote.ask("POST", "/reset")
+    click.echo("the world is as new")
+
+
+@main.command()
+@_remote_options
+def har(remote: Remote) -> None:
+    """Print the exchanges of a running server as HAR, for the network tools of a browser."""
+    click.echo(json.dumps(remote.ask("GET", "/journal.har")))

@@ -13,6 +13,7 @@ In the last two a run can be repeated to the byte.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -39,9 +40,11 @@ class Clock:
         self._speed = speed
         #: Seconds that pass with a poll, in mode `poll`.
         self.step = step
-        self._now = 0.0
-        self._date = date if date is not None else time.time() if mode == "wall" else STILL_DATE
-        self._since = tick()
+        date = date if date is not None else time.time() if mode == "wall" else STILL_DATE
+        #: Both hands, and our own seconds when they stood there. In one piece, as a test may turn the clock while a
+        #: server in another thread reads it.
+        self._at = (0.0, date, tick())
+        self._lock = threading.Lock()
 
     @property
     def mode(self) -> str:
@@ -50,8 +53,9 @@ class Clock:
 
     @mode.setter
     def mode(self, mode: str) -> None:
-        self._settle()
-        self._mode = mode
+        with self._lock:
+            self._move(0.0)
+            self._mode = mode
 
     @property
     def speed(self) -> float:
@@ -60,8 +64,9 @@ class Clock:
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        self._settle()
-        self._speed = speed
+        with self._lock:
+            self._move(0.0)
+            self._speed = speed
 
     @property
     def pace(self) -> float:
@@ -70,22 +75,23 @@ class Clock:
 
     def now(self) -> float:
         """Seconds of the world's time since it began."""
-        return self._now + (self._tick() - self._since) * self._speed if self._mode == "wall" else self._now
+        now, _, since = self._at
+        return now + (self._tick() - since) * self._speed if self._mode == "wall" else now
 
     def date(self) -> float:
         """Unix seconds, as answers show them."""
-        return self._date + (self._tick() - self._since) if self._mode == "wall" else self._date
+        _, date, since = self._at
+        return date + (self._tick() - since) if self._mode == "wall" else date
 
     def advance(self, seconds: float) -> None:
         """Lets `seconds` pass at once, in the world's time and in its dates."""
-        self._settle()
-        self._now += seconds
-        self._date += seconds
+        with self._lock:
+            self._move(seconds)
 
     def poll(self) -> None:
         """A job is polled."""
         if self._mode == "poll":
             self.advance(self.step)
 
-    def _settle(self) -> None:
-        self._now, self._date, self._since = self.now(), self.date(), self._tick()
+    def _move(self, seconds: float) -> None:
+        self._at = (self.now() + seconds, self.date() + seconds, self._tick())

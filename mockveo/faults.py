@@ -131,23 +131,30 @@ def _redirect(status: int, call: Call, *, elsewhere: bool) -> Answer:
     return Answer(status, [(b"location", location.encode("latin-1")), (b"content-length", b"0")], b"")
 
 
+def delivered(answer: Answer, faults: Sequence[Fault]) -> int | None:
+    """Bytes of the body that get through; None where not even the head does."""
+    limits = [fault.truncate for fault in faults if fault.truncate is not None]
+    if not limits and any(fault.reset or fault.close for fault in faults):
+        return None
+    return min([len(answer.body), *limits])
+
+
 async def deliver(answer: Answer, faults: Sequence[Fault], scope: Scope, receive: Receive, send: Send) -> None:
     """Sends an answer over a connection that behaves as the faults say."""
     delay = sum(fault.delay for fault in faults)
     if delay and await gone(receive, delay):
         return
-    limits = [fault.truncate for fault in faults if fault.truncate is not None]
-    reset = any(fault.reset for fault in faults)
-    if not limits and (reset or any(fault.close for fault in faults)):
+    reset, length = any(fault.reset for fault in faults), delivered(answer, faults)
+    if length is None:
         await _hang_up(scope, receive, reset=reset)
         return
-    body = answer.body[: min(limits)] if limits else answer.body
+    body = answer.body[:length]
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     for piece, pause in _pieces(body, faults):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         if pause and await gone(receive, pause):
             return
-    if limits and len(body) < len(answer.body):
+    if length < len(answer.body):
         await _hang_up(scope, receive, reset=reset)
     else:
         await send({"type": "http.response.body", "body": b""})

@@ -89,6 +89,8 @@ class Job(NamedTuple):
     echo: Mapping[str, Any]
     #: The bytes of the images, in order; empty where nobody will look at them.
     images: tuple[bytes, ...]
+    #: How many there were.
+    image_count: int
     #: When, in seconds of the world's clock.
     created: float
     #: When, in Unix seconds.

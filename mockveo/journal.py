@@ -11,6 +11,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
+import orjson
+
 from mockveo.forms import Part
 
 #: Bytes of request bodies that a journal keeps in parsed form.
@@ -38,6 +40,8 @@ class Exchange:
     owner = ""
     parts: Sequence[Part] = ()
     body_size = 0
+    #: SHA-256 of the request's body as it came.
+    body_digest = b""
     #: Bytes of the request that are kept.
     kept = 0
     deviations: Sequence[Deviation] = ()
@@ -148,7 +152,7 @@ def as_line(exchange: Exchange) -> str:
         images = sum(part.is_file for part in exchange.parts)
         what = f"{what} {exchange.job_id}{f', {images} image' if images else ''}{'s' if images > 1 else ''}"
     status = str(exchange.status or ("lost" if exchange.faults else "gone"))
-    query = f"?{_without_secrets(exchange.query.decode('latin-1'))}" if exchange.query else ""
+    query = f"?{shown_query(exchange)}" if exchange.query else ""
     path = f"/@{exchange.world}{exchange.path}" if exchange.world else exchange.path
     line = f"{clock} {exchange.method} {_printable(path + query)} {status} {what}".rstrip()
     if exchange.faults:
@@ -174,22 +178,29 @@ def _printable(text: str) -> str:
 
 
 def as_json(exchange: Exchange) -> dict[str, Any]:
-    """An exchange as the JSON log shows it."""
+    """An exchange as the JSON log and the control API show it; `Exchange` in `control.yaml` describes it."""
     return {
-        "time": round(exchange.started, 6),
-        "world": exchange.world,
         "number": exchange.number,
+        "line": as_line(exchange),
+        "time": round(exchange.started, 6),
         "at": round(exchange.at, 6),
-        "method": exchange.method,
-        "path": exchange.path,
-        "query": _without_secrets(exchange.query.decode("latin-1")),
+        "world": exchange.world,
+        "elsewhere": exchange.elsewhere,
         "operation": exchange.operation or None,
         "key": fingerprint(exchange.owner) if exchange.owner else None,
-        "request_bytes": exchange.body_size,
-        "status": exchange.status or None,
+        "request": {
+            "method": exchange.method,
+            "path": exchange.path,
+            "query": shown_query(exchange),
+            "headers": exchange.shown_headers,
+            "fields": [{"name": part.name, "value": part.value} for part in exchange.parts if not part.is_file],
+            "files": [_file(part) for part in exchange.parts if part.is_file],
+            "body_bytes": exchange.body_size,
+            "body_sha256": exchange.body_digest.hex() if exchange.body_size else None,
+        },
+        "response": _response(exchange) if exchange.status else None,
         "error": exchange.error or None,
         "hint": exchange.hint or None,
-        "response_bytes": exchange.sent,
         "duration_ms": round(exchange.duration * 1000, 3),
         "job": exchange.job_id or None,
         "job_status": exchange.state or None,
@@ -198,3 +209,25 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "faults": list(exchange.faults),
         "deviations": [note._asdict() for note in exchange.deviations],
     }
+
+
+def shown_query(exchange: Exchange) -> str:
+    """The query string without credentials."""
+    return _without_secrets(exchange.query.decode("latin-1"))
+
+
+def _file(part: Part) -> dict[str, Any]:
+    known = {"name": part.name, "filename": part.filename, "content_type": part.content_type}
+    return {**known, "bytes": part.size, "sha256": part.sha256}
+
+
+def _response(exchange: Exchange) -> dict[str, Any]:
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in exchange.answer_headers]
+    body: Any = None
+    if exchange.answer_body:
+        try:
+            body = exchange.answer_body.decode()
+            body = orjson.loads(body)
+        except ValueError:  # text, or bytes
+            pass
+    return {"status": exchange.status, "headers": headers, "body": body, "body_bytes": exchange.sent}

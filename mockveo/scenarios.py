@@ -212,8 +212,12 @@ def read(path: Path) -> Scenario:
 
 def find(what: str) -> Scenario:
     """The built-in scenario of that name, or the one in the file of that path."""
-    looks_like_a_path = "/" in what or "\\" in what or what.endswith((".yaml", ".yml", ".json"))
-    return read(Path(what)) if looks_like_a_path else named(what)
+    return read(Path(what)) if is_path(what) else named(what)
+
+
+def is_path(what: str) -> bool:
+    """Whether this is the path of a file rather than a name."""
+    return "/" in what or "\\" in what or what.endswith((".yaml", ".yml", ".json"))
 
 
 def _name(data: Mapping[str, Any], otherwise: str) -> str:

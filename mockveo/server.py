@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -60,6 +61,8 @@ class Application:
         self.worlds = Worlds(settings, seed=self.seed, spec=self._spec, origins=self.origins, feed=feed)
         #: The port of the other origin.
         self.other_port = 8361
+        #: Whether the server is about to stop.
+        self.closing = False
 
     @property
     def world(self) -> World:
@@ -78,6 +81,13 @@ class Application:
             self._specs[profile] = spec
         return self._specs[profile]
 
+    @cached_property
+    def _control(self) -> ASGIApp:
+        # Here, not above: a server that nobody controls does not wait for it.
+        from mockveo.control import Control
+
+        return Control(self.worlds, self._hosts, lambda: self.closing).routes()
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one ASGI request: finds its world, and leaves the rest to that one's routes."""
         world, prefix = self.worlds.default, ""
@@ -93,7 +103,12 @@ class Application:
             scope[WORLD], scope[PREFIX] = world, prefix
         own, other = self._routes[world.settings.profile]
         server = scope.get("server")
-        await (other if server and server[1] == self.other_port else own)(scope, receive, send)
+        if server and server[1] == self.other_port:
+            await other(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith("/_mockveo"):
+            await self._control(scope, receive, send)
+        else:
+            await own(scope, receive, send)
 
 
 def build(settings: Settings, *, check_hosts: bool = True) -> Application:
@@ -209,7 +224,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE,
             )
         )
-        self._clips = app.clips
+        self._app = app
         self._on_ready = on_ready
         self._on_beat = on_beat
         self._socket = _bind(settings.host, settings.port, "port")
@@ -233,7 +248,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops to listen, and to make clips."""
-        self._clips.close()
+        self._app.closing = True
+        self._app.clips.close()
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:

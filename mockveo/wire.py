@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from mockveo.answers import Answer, error_of_ours, json_answer
 from mockveo.calls import Call, ClientGone, Misuse, Refusal, Unapplied
-from mockveo.faults import altered, deliver
+from mockveo.faults import altered, deliver, delivered
 from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
+from mockveo.journal import Exchange
 from mockveo.spec import ErrorExample, Operation
 from mockveo.world import World
 
@@ -39,12 +40,20 @@ class Play(NamedTuple):
 
 
 class Endpoint:
-    """An ASGI application that plays the operations of one path, by method."""
+    """An ASGI application that plays the operations of one path, by method, and others with `otherwise`."""
 
-    def __init__(self, plays: Mapping[str, Play], hosts: Hosts | None, *, elsewhere: bool = False) -> None:
+    def __init__(
+        self,
+        plays: Mapping[str, Play],
+        hosts: Hosts | None,
+        *,
+        elsewhere: bool = False,
+        otherwise: Play | None = None,
+    ) -> None:
         self._plays = {**({"HEAD": plays["GET"]} if "GET" in plays else {}), **plays}
         self._hosts = hosts
         self._elsewhere = elsewhere
+        self._otherwise = otherwise
         self._for_browsers = CORSMiddleware(
             self._play,
             allow_origin_regex=LOOPBACK_ORIGIN,
@@ -67,7 +76,7 @@ class Endpoint:
 
     async def _play(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = perf_counter()
-        play = self._plays.get(scope["method"])
+        play = self._plays.get(scope["method"], self._otherwise)
         call = Call(play.operation if play else None, scope, receive)
         exchange = call.exchange
         answer: Answer | None = None
@@ -76,12 +85,7 @@ class Endpoint:
             if call.struck:
                 answer = altered(answer, call)
             answer.headers.append((b"date", call.world.date_header()))
-            exchange.status = answer.status
-            exchange.sent = len(answer.body)
-            exchange.answer_headers = answer.headers
-            if exchange.sent <= KEPT_ANSWER:
-                exchange.answer_body = answer.body
-                exchange.kept += exchange.sent
+            _note(exchange, answer, delivered(answer, call.struck) if call.struck else len(answer.body))
         except ClientGone:
             pass
         exchange.duration = perf_counter() - begun
@@ -168,6 +172,16 @@ class Endpoint:
             f"The Host header is {host!r}, which is neither loopback nor an IP address. If that is meant, start"
             f" mockveo with --allow-host {name}",
         )
+
+
+def _note(exchange: Exchange, answer: Answer, sent: int | None) -> None:
+    """Notes an answer, of whose body so many bytes get through; None = not even its head does."""
+    if sent is None:
+        return
+    exchange.status, exchange.sent, exchange.answer_headers = answer.status, sent, answer.headers
+    if sent <= KEPT_ANSWER:
+        exchange.answer_body = answer.body[:sent]
+        exchange.kept += sent
 
 
 async def _stream(answer: Answer, receive: Receive, send: Send) -> None:

@@ -8,17 +8,18 @@ import string
 import time
 import zlib
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, Final
 
+from mockveo._paths import built_in_scenarios
 from mockveo.clock import Clock
 from mockveo.errors import ScenarioError
 from mockveo.jobs import Job, Plan, View, ended, plan, view
 from mockveo.journal import Journal, Ring
-from mockveo.scenarios import Fault, Scenario, named
+from mockveo.scenarios import Fault, Scenario, built_in, named
 from mockveo.settings import Settings
 from mockveo.spec import Spec
 from mockveo.stores import Memory, Store
@@ -115,8 +116,17 @@ class World:
             del self._named[next(iter(self._named))]
 
     def named(self, name: str) -> Scenario:
-        """A scenario by its name. Raises ScenarioError."""
-        return self._named[name] if name in self._named else named(name)
+        """A scenario by its name; that of a built-in one is always that one's. Raises ScenarioError."""
+        return self._named[name] if name in self._named and name not in built_in_scenarios() else named(name)
+
+    def scenarios(self) -> list[Scenario]:
+        """Those that can be chosen by name."""
+        return list({**self._named, **{one.name: one for one in built_in()}}.values())
+
+    def enqueue(self, scenario: Scenario) -> None:
+        """Lets a create have a scenario, after those that wait already. Raises ScenarioError as `use` does."""
+        self._planned(scenario)
+        self.queue.append(scenario)
 
     def _planned(self, scenario: Scenario) -> Plan:
         if scenario not in self._plans:
@@ -163,6 +173,7 @@ class World:
         """The faults that strike an exchange: `scope` is what it is counted among, `subject` what it is about."""
         if not any(fault.operation in (operation, "any") for fault in scenario.faults):
             return ()
+        told = scope.name if isinstance(scope, Scenario) else scope
         count = self._counts.get((operation, scope), 0) + 1
         attempt = self._attempts.get((operation, subject), 0) + 1
         _keep(self._counts, (operation, scope), count)
@@ -173,7 +184,7 @@ class World:
                 and (fault.nth is None or count in fault.nth)
                 and (fault.every is None or count % fault.every == 0)
                 and (fault.attempt is None or attempt in fault.attempt)
-                and (fault.probability is None or self._chance(place, operation, scope, count) < fault.probability)
+                and (fault.probability is None or self._chance(place, operation, told, count) < fault.probability)
             )
             if fits:
                 struck.append(fault)
@@ -224,10 +235,13 @@ class World:
         owner: str,
         model: str,
         values: Mapping[str, Any],
-        images: tuple[bytes, ...],
+        images: Sequence[bytes | None],
         chosen: Plan | None = None,
     ) -> Job:
-        """Makes a job of the values of a form, by the plan that was chosen for it or else the world's own."""
+        """Makes a job of the values of a form, by the plan that was chosen for it or else the world's own.
+
+        `images` are their bytes, or None for each where they are not kept.
+        """
         job = Job(
             id=f"task_{self._characters(32)}",
             owner=owner,
@@ -235,7 +249,8 @@ class World:
             model=model,
             prompt=values["prompt"],
             echo=self._shared_echo(values),
-            images=images,
+            images=tuple([image for image in images if image is not None]),
+            image_count=len(images),
             created=self.clock.now(),
             created_at=int(self.clock.date()),
             pace=self.clock.pace,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from mockveo import scenarios
 from mockveo.errors import SettingsError
 from mockveo.journal import Ring
+from mockveo.scenarios import Scenario
 from mockveo.settings import Settings, typed
 from mockveo.spec import Spec
 from mockveo.world import Origins, World
@@ -51,15 +52,16 @@ class Worlds:
                 self._named.move_to_end(name)
             return world
 
-    def reset(self, name: str, changes: Mapping[str, Any] | None = None) -> World:
+    def reset(self, name: str, changes: Mapping[str, Any] | None = None, scenario: Scenario | None = None) -> World:
         """A world as new, with settings of its own in place of the server's; no other is touched.
 
-        Raises MockveoError, and leaves the old one, where a setting cannot be used.
+        `scenario` goes before the one that is among the settings. Raises MockveoError, and leaves the old world, where
+        one of them cannot be used.
         """
         for key in changes or {}:
             if key not in OWN:
                 raise SettingsError(f"{key!r} is no setting of a world; wanted one of {', '.join(OWN)}")
-        world = self._made(name, replace(self._settings, **typed(changes or {})))
+        world = self._made(name, replace(self._settings, **typed(changes or {})), scenario)
         with self._lock:
             if name:
                 self._named[name] = world
@@ -70,12 +72,12 @@ class Worlds:
                 self.default = world
         return world
 
-    def _made(self, name: str, settings: Settings) -> World:
+    def _made(self, name: str, settings: Settings, scenario: Scenario | None = None) -> World:
         seed: int | str = settings.seed if settings is not self._settings and settings.seed is not None else self._seed
         return World(
             self._spec(settings.profile),
             settings,
-            scenarios.find(settings.scenario),
+            scenario or scenarios.find(settings.scenario),
             seed=f"{seed}/{name}" if name else seed,
             name=name,
             origins=self._origins,

@@ -37,25 +37,34 @@ ARROWS: dict[str, set[str]] = {
     "clips": {"errors", "rendering"},
     "rendering": {"clips", "uploads"},
     "uploads": set(),
+    "durations": {"errors"},
+    "har": {"__init__", "journal"},
     # State
     "stores": {"jobs"},
-    "world": {"clock", "errors", "jobs", "journal", "scenarios", "settings", "spec", "stores"},
+    "world": {"_paths", "clock", "errors", "jobs", "journal", "scenarios", "settings", "spec", "stores"},
     "worlds": {"errors", "journal", "scenarios", "settings", "spec", "world"},
     # HTTP
     "answers": set(),
+    "control": {
+        *("_paths", "answers", "calls", "document", "errors", "faults", "files", "har", "hosts", "jobs"),
+        *("journal", "scenarios", "wire", "worlds"),
+    },
     "calls": {"journal", "scenarios", "spec", "world"},
     "faults": {"answers", "calls", "scenarios"},
-    "wire": {"answers", "calls", "faults", "hosts", "spec", "world"},
+    "wire": {"answers", "calls", "faults", "hosts", "journal", "spec", "world"},
     "api": {
         *("answers", "calls", "clips", "errors", "forms", "hosts", "jobs", "spec", "styles", "values", "wire"),
     },
     "server": {
         *("answers", "api", "calls", "clips", "errors", "faults", "hosts", "journal", "settings", "spec", "world"),
-        "worlds",
+        *("control", "worlds"),
     },
     # Shells
     "console": {"__init__", "errors", "hosts", "journal", "server", "settings"},
-    "cli": {"__init__", "console", "errors", "settings"},
+    "remote": {"errors"},
+    "cli": {"__init__", "_paths", "console", "durations", "errors", "remote", "scenarios", "settings"},
+    "testing": {"clock", "durations", "errors", "jobs", "journal", "scenarios", "server", "world"},
+    "pytest_plugin": {"__init__", "errors", "server", "testing"},
 }
 
 #: Third parties -> the modules that may import them.
@@ -65,10 +74,11 @@ THIRD_PARTIES = {
     "jsonschema_rs": {"spec", "document", "scenarios"},
     "jsonpath": {"overlays"},
     "multipart": {"forms"},
-    "orjson": {"files", "scenarios", "forms", "answers", "faults", "wire", "api", "console"},
-    "starlette": {"answers", "calls", "faults", "wire", "api", "server"},
+    "orjson": {"files", "scenarios", "forms", "journal", "answers", "faults", "wire", "api", "control", "console"},
+    "starlette": {"answers", "calls", "faults", "wire", "api", "control", "server"},
     "uvicorn": {"server"},
     "anyio": {"api"},
+    "pytest": {"pytest_plugin"},
     "av": {"rendering"},
     "PIL": {"rendering", "uploads"},
     "numpy": {"rendering"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ import yaml
 import mockveo
 from mockveo._paths import built_in_scenarios, profiles
 from mockveo.scenarios import scenario
+from mockveo.server import ServerThread
 from mockveo.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,25 +46,63 @@ def test_the_generated_parts_are_up_to_date() -> None:
 
 
 def test_every_python_block_runs(tmp_path: Path) -> None:
-    client, in_thread = blocks("python")
+    client, in_thread, in_pytest = blocks("python")
     with mockveo.serve(speed=100, render=False) as server:
         out = run(client.replace(SERVER, server.url), tmp_path)
     assert out.startswith("queued 0\n")
     assert "in_progress" in out
     assert (tmp_path / "kite.mp4").read_bytes()[4:8] == b"ftyp"
     assert run(in_thread, tmp_path).startswith("http://127.0.0.1:")
+    (tmp_path / "test_video.py").write_text(in_pytest)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", "-W", "error", "test_video.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "2 passed" in done.stdout, done.stdout
 
 
-def test_the_curl_block_runs(tmp_path: Path) -> None:
-    (command,) = [block for block in blocks("bash") if block.startswith("curl")]
+def curl(command: str, server: ServerThread, directory: Path) -> str:
+    done = subprocess.run(
+        shlex.split(command.replace("\\\n", " ").replace(SERVER, server.url)),
+        cwd=directory, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_every_curl_block_does_what_the_text_says(tmp_path: Path) -> None:
+    page, tag, queue = [block for block in blocks("bash") if block.startswith("curl")]
     (tmp_path / "example-file").write_bytes(b"\x89PNG")
     with mockveo.serve(render=False) as server:
-        done = subprocess.run(
-            shlex.split(command.replace("\\\n", " ").replace(SERVER, server.url)),
-            cwd=tmp_path, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    assert '"status":"queued"' in done.stdout
-    assert '"size":"16x9"' in done.stdout
+        made = curl(page, server, tmp_path)
+        assert '"status":"queued"' in made
+        assert '"size":"16x9"' in made
+        codes = [json.loads(curl(tag, server, tmp_path)) for _ in range(3)]
+        assert [code.get("error", code).get("code", code.get("status")) for code in codes] == [
+            "rate_limit_exceeded", "rate_limit_exceeded", "queued",
+        ]  # fmt: skip
+        assert json.loads(curl(queue, server, tmp_path))["scenarios"][0]["name"] == "accepted-then-dropped"
+        with pytest.raises(httpx.ReadError):
+            httpx.post(
+                f"{server.base_url}/videos", headers={"Authorization": "Bearer sk"}, files={"prompt": (None, "p")}
+            )
+        assert [job.plan.scenario.name for job in server.app.world.store].count("accepted-then-dropped") == 1
+
+
+def test_every_command_that_turns_a_server_is_one(tmp_path: Path) -> None:
+    (commands,) = [block for block in blocks("bash") if block.startswith("mockveo jobs")]
+    with mockveo.serve(clock="manual", render=False) as server:
+        httpx.post(f"{server.base_url}/videos", headers={"Authorization": "Bearer sk"}, files={"prompt": (None, "p")})
+        for line in commands.splitlines():
+            command, _, _ = line.partition("#")
+            arguments, _, target = command.partition(">")
+            name = arguments.split()[1]
+            done = subprocess.run(
+                [sys.executable, "-m", *(one for one in arguments.split() if one != "-f"), "--url", server.url],
+                cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, ""), line
+            assert name == "reset" or done.stdout, line
+            assert target.strip() in ("", "bad-day.har")
 
 
 def test_the_overlay_block_does_what_it_says(tmp_path: Path) -> None:
@@ -117,7 +157,8 @@ def test_every_setting_profile_and_scenario_is_named() -> None:
 
 def test_every_flag_in_the_documents_is_one_there_is() -> None:
     known = {flag(setting.name) for setting in fields(Settings)}
-    known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render"}
+    known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render", "--url", "--world", "--next"}
+    known |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():
             if line.startswith((" ", "python3 -m venv")) or "--request" in line:

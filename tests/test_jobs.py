@@ -16,7 +16,7 @@ D1 = ("queued", "in_progress", "completed")
 
 def job(scenario: Scenario, job_id: str = "task_x", lifecycle: tuple[str, ...] = D1, pace: float = 1.0) -> Job:
     made = plan(scenario, lifecycle, "failed")
-    return Job(job_id, "sk", "veo3-fast", "veo_3_1", "p", {}, (), 10.0, 1000, pace, made, None)
+    return Job(job_id, "sk", "veo3-fast", "veo_3_1", "p", {}, (), 0, 10.0, 1000, pace, made, None)
 
 
 #: Built-in scenarios whose jobs have the document's own statuses.

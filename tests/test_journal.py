@@ -95,7 +95,7 @@ def test_a_key_is_never_shown(key: str) -> None:
             shown = json.dumps([as_json(one), one.shown_headers, as_line(one)])
             assert key not in shown
             assert fingerprint(key) in shown or one.status == 401
-        assert as_json(list(server.app.world.journal)[1])["query"] == "a=1&api_key=...&token=...&b=2"
+        assert as_json(list(server.app.world.journal)[1])["request"]["query"] == "a=1&api_key=...&token=...&b=2"
 
 
 @given(st.lists(st.tuples(st.binary(), st.binary()).map(lambda pair: tuple(part.replace(b"\n", b"") for part in pair))))

@@ -21,7 +21,7 @@ PLANS = {
 def job(
     name: str, images: tuple[bytes, ...] = (), prompt: str = "p", *, created: float = 0.0, pace: str = "normal"
 ) -> Job:
-    return Job(name, "sk", "veo3", "veo_3_1", prompt, {}, images, created, 0, 1.0, PLANS[pace], None)
+    return Job(name, "sk", "veo3", "veo_3_1", prompt, {}, images, len(images), created, 0, 1.0, PLANS[pace], None)
 
 
 def second(one: Job) -> float:

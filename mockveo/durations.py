@@ -1,0 +1,40 @@
+"""Durations as people write them -> seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from mockveo.errors import SettingsError
+
+#: Seconds of each unit, in the order they are written in.
+UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)"
+_SECONDS: Final = re.compile(_NUMBER)
+_DURATION: Final = re.compile(r"\s*".join(rf"(?:{_NUMBER}\s*{unit})?" for unit in UNITS))
+
+
+def seconds(duration: float | str) -> float:
+    """The seconds of 90, "90", "1m30s", "1h 5m" or "250ms".
+
+    Raises SettingsError for what is none of these, and for what is negative or without end.
+    """
+    found: Any = _read(duration) if isinstance(duration, str) else duration
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
+        raise SettingsError(
+            f"{duration!r} is no duration; wanted seconds, or numbers with the units {', '.join(UNITS)} in this"
+            " order, e.g. 90, 1m30s or 250ms"
+        )
+    return float(found)
+
+
+def _read(text: str) -> float | None:
+    text = text.strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        return None
+    total = sum(float(number) * unit for number, unit in zip(found.groups("0"), UNITS.values(), strict=True))
+    return round(total, 9)  # 9ms are 0.009, not 0.009000000000000001
