@@ -124,7 +124,10 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @main.group(invoke_without_command=True)
 @click.pass_context
 def scenarios(context: click.Context) -> None:
-    """List the built-in scenarios; `scenarios show NAME` prints one as YAML to start from."""
+    """List the built-in scenarios, or show one.
+
+    `scenarios show NAME` prints one as YAML to start from, `scenarios schema` the JSON Schema.
+    """
     if context.invoked_subcommand is None:
         from mockveo.scenarios import built_in
 
@@ -184,7 +187,10 @@ def _remote_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("duration")
 @_remote_options
 def advance(remote: Remote, duration: str) -> None:
-    """Let time pass in a running server at once, e.g. `mockveo advance 1m30s`."""
+    """Let time pass at once.
+
+    In the world of a running server, e.g. `mockveo advance 1m30s`.
+    """
     from mockveo.durations import seconds
 
     clock = remote.ask("POST", "/clock/advance", {"seconds": seconds(duration)})
@@ -195,7 +201,7 @@ def advance(remote: Remote, duration: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_remote_options
 def jobs(remote: Remote, as_json: bool) -> None:
-    """List the jobs of a running server, the youngest first."""
+    """List the jobs of a running server, youngest first."""
     found = remote.ask("GET", "/jobs")
     if as_json:
         click.echo(json.dumps(found))
@@ -231,7 +237,10 @@ def logs(remote: Remote, follow: bool, as_json: bool) -> None:
 @click.option("--no-reason", is_flag=True, help="Fail without a reason, as real jobs sometimes do.")
 @_remote_options
 def fail(remote: Remote, job: str | None, code: str, message: str, no_reason: bool) -> None:
-    """Let a job of a running server fail now; without an id the youngest that goes on."""
+    """Let a job of a running server fail now.
+
+    Without an id the youngest that has not come to its end.
+    """
     if job is None:
         found = remote.ask("GET", "/jobs?ended=false&limit=1")["jobs"]
         if not found:
@@ -247,7 +256,10 @@ def fail(remote: Remote, job: str | None, code: str, message: str, no_reason: bo
 @click.option("--next", "once", is_flag=True, help="For the next create only.")
 @_remote_options
 def use(remote: Remote, scenario: str, once: bool) -> None:
-    """Give a running server another scenario: a name, or a file of YAML or JSON."""
+    """Give a running server another scenario.
+
+    A name, or a file of YAML or JSON.
+    """
     from mockveo.scenarios import is_path, read
 
     chosen = {"name": Path(scenario).stem, **read(Path(scenario)).data} if is_path(scenario) else scenario
@@ -262,7 +274,10 @@ def use(remote: Remote, scenario: str, once: bool) -> None:
 @main.command()
 @_remote_options
 def reset(remote: Remote) -> None:
-    """Forget all jobs, exchanges and changes of a running server's world."""
+    """Begin a running server's world anew.
+
+    Its jobs, exchanges and changes are forgotten; other worlds are not touched.
+    """
     remote.ask("POST", "/reset")
     click.echo("the world is as new")
 
@@ -270,5 +285,8 @@ def reset(remote: Remote) -> None:
 @main.command()
 @_remote_options
 def har(remote: Remote) -> None:
-    """Print the exchanges of a running server as HAR, for the network tools of a browser."""
+    """Print the exchanges of a running server as HAR.
+
+    The network tools of browsers open it.
+    """
     click.echo(json.dumps(remote.ask("GET", "/journal.har")))

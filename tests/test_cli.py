@@ -123,11 +123,11 @@ def test_a_log_of_json(tmp_path: Path) -> None:
     assert status == 0
     create, unknown = (json.loads(line) for line in out.splitlines())
     assert create["operation"] == "createVideo"
-    assert create["status"] == 200
+    assert create["response"]["status"] == 200
     assert create["job_status"] == "queued"
     assert create["key"].startswith("key ")
     assert create["deviations"][0]["code"] == "content-type"
-    assert (unknown["status"], unknown["error"], unknown["key"]) == (404, "unknown_path", None)
+    assert (unknown["response"]["status"], unknown["error"], unknown["key"]) == (404, "unknown_path", None)
     assert "sk-secret-key" not in out
 
 
@@ -223,7 +223,8 @@ def test_another_host_than_loopback_is_a_warning(tmp_path: Path) -> None:
 def test_version_and_help() -> None:
     assert run("--version").stdout == f"mockveo {mockveo.__version__}\n"
     text = run("--help").stdout
-    assert "serve  Start the mock server." in text
+    assert re.search(r"serve +Start the mock server\.\n", text)
+    assert "..." not in text
 
 
 def test_help_and_version_load_no_server() -> None:
