@@ -15,6 +15,8 @@ from mockveo.world import World
 
 #: In the scope of a request whose client will send no more although it promised to; set by the server's protocol.
 ENDED_SHORT: Final = "mockveo.ended_short"
+#: In the scope of a request whose client has closed its sending side after it; set by the server's protocol.
+CLOSED: Final = "mockveo.closed"
 #: In every scope: the world that is called, and what stands before its paths, e.g. "/@mine"; set by the application.
 WORLD: Final = "mockveo.world"
 PREFIX: Final = "mockveo.prefix"
@@ -97,10 +99,22 @@ class Call:
     def strike(self, scenario: Scenario, operation: str, scope: Hashable, subject: Hashable) -> None:
         """Lets the faults of a scenario strike; see World.strike."""
         if scenario.faults:
-            self.struck = self.world.strike(scenario, operation, scope, subject)
+            self.struck = tuple(filter(self._knows, self.world.strike(scenario, operation, scope, subject)))
+            if b"ticket=" in self.scope["query_string"] and self.world.holder(self.query("ticket") or "") is not None:
+                # Whoever holds a ticket has been redirected already.
+                self.struck = tuple(fault for fault in self.struck if fault.redirect is None)
             if self.struck:
                 self.exchange.scenario = scenario.name
                 self.exchange.faults = [name for fault in self.struck for name in fault.names]
+
+    def _knows(self, fault: Fault) -> bool:
+        """Whether the operation has a fault's error; an error for `any` is for those that have it."""
+        return (
+            fault.operation != "any"
+            or fault.error is None
+            or self._operation is None
+            or fault.error in self._operation.errors
+        )
 
     async def read(self, feed: Callable[[bytes], None], limit: int) -> None:
         """Feeds the body to `feed` as it comes. Raises Refusal("body_too_large"), EndedShort or ClientGone."""

@@ -264,9 +264,10 @@ class Control:
         since = asked.queries.get("since", call.headers.get(b"last-event-id", b"").decode("latin-1"))
         seen = int(since) if since.isdecimal() and len(since) < 16 else call.world.journal.count
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-        return Answer(200, headers, b"", partial(self._events, call.world.name, seen))
+        return Answer(200, headers, b"", partial(self._events, call, seen))
 
-    async def _events(self, name: str, seen: int, receive: Receive) -> AsyncIterator[bytes]:
+    async def _events(self, call: Call, seen: int, receive: Receive) -> AsyncIterator[bytes]:
+        name = call.world.name
         journal, waited = self._worlds.get(name).journal, 0.0
         yield b": mockveo\n\n"
         while not self._closing():
@@ -282,7 +283,7 @@ class Control:
             if waited >= ALIVE:
                 yield b": alive\n\n"
                 waited = 0.0
-            if await gone(receive, LOOK):
+            if await gone(call.scope, receive, LOOK):
                 return
             waited += LOOK
 

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,13 +21,16 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from mockveo.answers import JSON, Answer
-from mockveo.calls import PREFIX, Call
+from mockveo.calls import CLOSED, PREFIX, Call
 from mockveo.scenarios import Fault
 
 #: In the state of a scope: the transport of the connection, on sockets of ours.
 TRANSPORT: Final = "mockveo.transport"
 #: Pieces in a second that a limited bandwidth is sent in.
 PIECES: Final = 20
+#: Seconds to wait for the end of a connection that was hung up, and hundredths of one for bytes to arrive.
+HUNG_UP: Final = 1.0
+ARRIVAL: Final = 200
 
 #: The page of a proxy. Source: observed within a message of the service, there with 400.
 _PAGE: Final = """<html>\r
@@ -43,15 +47,16 @@ def altered(answer: Answer, call: Call) -> Answer:
     """The answer as the faults that strike a call leave it."""
     for fault in call.struck:
         answer = _altered(answer, fault, call)
+    if not any(name == b"date" for name, _ in answer.headers):
+        answer.headers.append((b"date", call.world.date_header()))
     return answer
 
 
 def _altered(answer: Answer, fault: Fault, call: Call) -> Answer:
     if fault.redirect is not None:
-        # Whoever holds a ticket has been redirected already.
-        return answer if "ticket" in call.values else _redirect(fault.redirect, call, elsewhere=fault.elsewhere)
+        answer = _redirect(fault.redirect, call, elsewhere=fault.elsewhere)
     status, headers, body = answer.status, dict(answer.headers), answer.body
-    if fault.error is not None or fault.status is not None:
+    if fault.redirect is None and (fault.error is not None or fault.status is not None):
         status, error = _error(fault, call)
         if error is not None:
             body, headers = error, dict([JSON])
@@ -64,6 +69,9 @@ def _altered(answer: Answer, fault: Fault, call: Call) -> Answer:
     if fault.content_type is not None:
         headers[b"content-type"] = fault.content_type.encode("latin-1")
     headers.update((name.lower().encode(), value.encode("latin-1")) for name, value in fault.headers.items())
+    if status in (204, 304):  # which have no body; one that came would be read as the next answer
+        body = b""
+        headers.pop(b"content-length", None)
     return Answer(status, list(headers.items()), body)
 
 
@@ -91,10 +99,22 @@ def _error(fault: Fault, call: Call) -> tuple[int, bytes | None]:
         if not told and operation is not None:
             example = next((one for one in operation.errors.values() if one.status == fault.status), None)
     if example is not None:
-        values = {"request_id": call.world.request_id(), **call.values}
+        values = {"request_id": call.world.request_id(), **_usual(call), **call.values}
         return fault.status or example.status, orjson.dumps(example.fill(values))
     assert fault.status is not None
     return fault.status, orjson.dumps(_told(fault, fault.status, call))
+
+
+def _usual(call: Call) -> dict[str, str]:
+    """What fills the {braces} of an error that the request gives no reason for."""
+    spec = call.world.spec
+    return {
+        "detail": "the request was refused",
+        "model": next(iter(spec.aliases or ()), "veo"),
+        "status": spec.lifecycle[-2:][0],
+        "method": call.scope["method"],
+        "path": call.scope["path"],
+    }
 
 
 def _told(fault: Fault, status: int, call: Call) -> Any:
@@ -117,7 +137,7 @@ def _phrase(status: int) -> str:
 def _retry_after(seconds: float, call: Call | None) -> bytes:
     if call is not None:
         return formatdate(int(call.world.clock.date() + seconds), usegmt=True).encode()
-    return b"%g" % seconds
+    return f"{seconds:.3f}".rstrip("0").rstrip(".").encode()
 
 
 def _redirect(status: int, call: Call, *, elsewhere: bool) -> Answer:
@@ -142,7 +162,8 @@ def delivered(answer: Answer, faults: Sequence[Fault]) -> int | None:
 async def deliver(answer: Answer, faults: Sequence[Fault], scope: Scope, receive: Receive, send: Send) -> None:
     """Sends an answer over a connection that behaves as the faults say."""
     delay = sum(fault.delay for fault in faults)
-    if delay and await gone(receive, delay):
+    if delay and await gone(scope, receive, delay):
+        await _let_go(scope, receive)
         return
     reset, length = any(fault.reset for fault in faults), delivered(answer, faults)
     if length is None:
@@ -152,9 +173,13 @@ async def deliver(answer: Answer, faults: Sequence[Fault], scope: Scope, receive
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     for piece, pause in _pieces(body, faults):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if pause and await gone(receive, pause):
+        # A pause of nothing is one too: others are served, and a client that has gone is noticed.
+        if (pause or len(piece) < len(body)) and await gone(scope, receive, pause):
+            await _let_go(scope, receive)
             return
     if length < len(answer.body):
+        if reset:
+            await _arrived(scope, receive)
         await _hang_up(scope, receive, reset=reset)
     else:
         await send({"type": "http.response.body", "body": b""})
@@ -178,15 +203,21 @@ def _paces(fault: Fault) -> Iterator[tuple[int, float]]:
         yield piece, piece / fault.bandwidth
 
 
-async def gone(receive: Receive, seconds: float) -> bool:
-    """Waits; whether the client went away meanwhile."""
+async def gone(scope: Scope, receive: Receive, seconds: float) -> bool:
+    """Waits; whether the client went away meanwhile. One that has closed its sending side counts as gone."""
     try:
         async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
+            while CLOSED not in scope and (await receive())["type"] != "http.disconnect":
                 pass
     except TimeoutError:
         return False
     return True
+
+
+async def _let_go(scope: Scope, receive: Receive) -> None:
+    """Closes the connection of a client that has gone, as it may have closed its own side only."""
+    if TRANSPORT in scope.get("state", {}):
+        await _hang_up(scope, receive, reset=False)
 
 
 async def _hang_up(scope: Scope, receive: Receive, *, reset: bool) -> None:
@@ -195,15 +226,36 @@ async def _hang_up(scope: Scope, receive: Receive, *, reset: bool) -> None:
         if reset:
             raise _in_process(ConnectionResetError, "the connection was reset")
         raise _in_process(ConnectionAbortedError, "the connection was closed before the end of the answer")
-    if reset:
+    if reset and not transport.is_closing():
         # With a linger time of zero close() sends RST. Source: socket(7), SO_LINGER.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     else:
         transport.close()
-    # Until the server knows that the connection has gone, lest it wonder where the rest of the answer is.
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    # Until the server knows that the connection has gone, lest it wonder where the rest of the answer is. With more
+    # requests in line only the last of them is told, so not for ever.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HUNG_UP):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+
+async def _arrived(scope: Scope, receive: Receive) -> None:
+    """Waits until the client's machine has what was sent, as a reset throws away what is still on its way."""
+    try:
+        import fcntl
+        import termios
+    except ImportError:  # not on Windows
+        return
+    transport = scope.get("state", {}).get(TRANSPORT)
+    if transport is None or not hasattr(termios, "TIOCOUTQ"):
+        return
+    for _ in range(ARRIVAL):
+        queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"    ")
+        if not transport.get_write_buffer_size() and not struct.unpack("i", queued)[0]:
+            break
+        if await gone(scope, receive, 0.01):
+            break
 
 
 def _in_process(kind: type[ConnectionError], message: str) -> Exception:

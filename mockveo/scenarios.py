@@ -260,7 +260,8 @@ def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
     """Whether nothing of the job's own answer is sent."""
     cut = (values.get("reset") or values.get("close")) and "truncate" not in values
     refused = values.get("status", 200) >= 400
-    return bool(cut or refused or "error" in values or "redirect" in values)
+    another = {"error", "redirect", "json", "text"} & set(values) or values.get("html") or values.get("empty")
+    return bool(cut or refused or another)
 
 
 def _check(values: Mapping[str, Any], place: str) -> None:

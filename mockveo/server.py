@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockveo.answers import error_of_ours
 from mockveo.api import bind
-from mockveo.calls import ENDED_SHORT, PREFIX, WORLD
+from mockveo.calls import CLOSED, ENDED_SHORT, PREFIX, WORLD
 from mockveo.clips import Clips
 from mockveo.errors import SettingsError
 from mockveo.faults import TRANSPORT
@@ -185,6 +185,9 @@ class _Protocol(HttpToolsProtocol):
         cycle.keep_alive = False
         if cycle.more_body:
             self._end_short()
+        else:
+            cycle.scope[CLOSED] = True  # type: ignore[typeddict-unknown-key]
+            cycle.message_event.set()
         return True
 
     def _end_short(self) -> None:

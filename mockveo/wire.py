@@ -82,10 +82,13 @@ class Endpoint:
         answer: Answer | None = None
         try:
             answer = await self._answer(call, play)
+            sent: int | None = len(answer.body)
             if call.struck:
                 answer = altered(answer, call)
-            answer.headers.append((b"date", call.world.date_header()))
-            _note(exchange, answer, delivered(answer, call.struck) if call.struck else len(answer.body))
+                sent = delivered(answer, call.struck)
+            else:
+                answer.headers.append((b"date", call.world.date_header()))
+            _note(exchange, answer, sent)
         except ClientGone:
             pass
         exchange.duration = perf_counter() - begun
@@ -137,8 +140,7 @@ class Endpoint:
         authorization = call.headers.get(b"authorization", b"")
         owner = call.world.owner(authorization)
         if b"ticket=" in call.scope["query_string"]:
-            call.values["ticket"] = call.query("ticket") or ""
-            owner = owner or call.world.holder(call.values["ticket"])
+            owner = owner or call.world.holder(call.query("ticket") or "") or None
         if owner is None:
             wrong = (
                 "the key is none of --key" if authorization[:7].lower() == b"bearer " else "it does not say Bearer KEY"

@@ -6,7 +6,6 @@ import random
 import re
 import string
 import time
-import zlib
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +82,9 @@ class World:
         self._tickets: OrderedDict[str, str] = OrderedDict()
         self._date = (0, b"")
         self.use(scenario)
-        self._dice = random.Random(seed)
+        #: What ids of jobs come from, and what request ids and tickets do: how many errors a client has met is not to
+        #: change the ids of its jobs.
+        self._dice, self._noise = random.Random(seed), random.Random(f"{seed}/noise")
         self._keys = frozenset(settings.key)
         self._credit = settings.credit
         self._spent: dict[str, int] = {}
@@ -192,12 +193,13 @@ class World:
         return tuple(struck)
 
     def _chance(self, *what: object) -> float:
-        # Not from the dice: how requests about different jobs are interleaved is not to change what strikes each.
-        return zlib.crc32(repr((self.seed, *what)).encode()) / 2**32
+        # Not from the dice: how requests about different jobs are interleaved is not to change what strikes each. Nor a
+        # CRC, which is linear: two jobs, or two faults, would be struck alike or exactly otherwise.
+        return int.from_bytes(sha256(repr((self.seed, *what)).encode()).digest()[:8]) / 2**64
 
     def ticket(self, owner: str) -> str:
         """A ticket for whoever follows a redirect without the key."""
-        ticket = self._characters(16)
+        ticket = _characters(self._noise, 16)
         _keep(self._tickets, ticket, owner)
         return ticket
 
@@ -243,7 +245,7 @@ class World:
         `images` are their bytes, or None for each where they are not kept.
         """
         job = Job(
-            id=f"task_{self._characters(32)}",
+            id=f"task_{_characters(self._dice, 32)}",
             owner=owner,
             alias=str(values.get("model", "")),
             model=model,
@@ -316,10 +318,7 @@ class World:
         """A new request id: date and time in UTC+8, nanoseconds, 8 characters."""
         date = self.clock.date()
         moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(date + UTC_PLUS_8))
-        return f"{moment}{int(date % 1 * 1e9):09d}{self._characters(8)}"
-
-    def _characters(self, count: int) -> str:
-        return self._dice.randbytes(count).translate(_OF_BYTE).decode()
+        return f"{moment}{int(date % 1 * 1e9):09d}{_characters(self._noise, 8)}"
 
     def _shared_echo(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         names = self.spec.kept
@@ -330,6 +329,10 @@ class World:
             if len(self._echoes) < SHARED and sum([len(str(value)) for value in found]) < SHORT:
                 self._echoes[found] = shared
         return shared
+
+
+def _characters(dice: random.Random, count: int) -> str:
+    return dice.randbytes(count).translate(_OF_BYTE).decode()
 
 
 def _keep(kept: OrderedDict[Any, Any], key: Hashable, value: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from hypothesis import settings
+from observers import node, place, see  # noqa: F401  # fixtures
 
 import mockveo
 from mockveo.clock import Clock
