@@ -10,6 +10,9 @@ import orjson
 from starlette.types import Receive
 
 JSON: Final = (b"content-type", b"application/json")
+#: Bytes of a body up to which headers with its length are shared.
+SHORT: Final = 2000
+_LENGTHS: Final[dict[int, tuple[bytes, bytes]]] = {}
 
 
 class Answer(NamedTuple):
@@ -25,7 +28,13 @@ class Answer(NamedTuple):
 def json_answer(status: int, body: Any) -> Answer:
     """An answer of JSON, compact and in UTF-8 as the gateway's."""
     data = orjson.dumps(body)
-    return Answer(status, [JSON, (b"content-length", b"%d" % len(data))], data)
+    return Answer(status, [JSON, _LENGTHS.get(len(data)) or content_length(len(data))], data)
+
+
+def content_length(size: int) -> tuple[bytes, bytes]:
+    """The header. Those of short bodies are kept and shared, as the journal holds on to them."""
+    header = (b"content-length", b"%d" % size)
+    return _LENGTHS.setdefault(size, header) if size < SHORT else header
 
 
 def error_of_ours(status: int, code: str, message: str) -> Answer:

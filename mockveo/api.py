@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp
 
 from mockveo import forms
 from mockveo.answers import Answer, content_answer
@@ -21,10 +19,11 @@ from mockveo.errors import ScenarioError, SpecError
 from mockveo.forms import FormError, Part
 from mockveo.hosts import Hosts
 from mockveo.jobs import Job, Plan, View, view
+from mockveo.scenarios import Scenario
 from mockveo.spec import Form, Operation, Problem, Spec
 from mockveo.styles import dressed, shown_status
 from mockveo.values import Values, as_instance, interpret
-from mockveo.wire import Endpoint, Handler, Play, checked_answer
+from mockveo.wire import Endpoint, Handler, Play, Routes, checked_answer
 
 
 class Api:
@@ -44,7 +43,10 @@ class Api:
         # The journal knows files by their size and hash; their bytes are the job's alone.
         exchange.parts = [part._replace(data=None) for part in parts] if self.clips.renders else parts
         exchange.deviations = values.deviations
-        exchange.kept += exchange.body_size - sum([part.size for part in parts])
+        of_files = sum([part.size for part in parts])
+        if of_files:
+            exchange.forget_body()
+        exchange.kept += exchange.body_size - of_files
         world = call.world
         if world.settings.strict and values.deviations:
             raise Refusal("invalid_request", detail="; ".join(note.message for note in values.deviations))
@@ -53,7 +55,8 @@ class Api:
         if not world.spend(call.owner):
             raise Refusal("insufficient_quota", hint=f"--credit is {world.settings.credit}")
         job = world.add(call.owner, model, values.fields, [part.data for part in values.images], chosen)
-        return self._job_answer(call, job, view(job, job.created), created=True)
+        scenario = chosen.scenario if chosen else world.plan.scenario
+        return self._job_answer(call, job, view(job, job.created), scenario, created=True)
 
     def _strike(self, call: Call, values: Values) -> Plan | None:
         """The plan that a create has chosen. Raises Unapplied where a fault keeps it from making a job."""
@@ -67,7 +70,7 @@ class Api:
         except ScenarioError as error:
             raise Misuse(400, "scenario_not_found", str(error)) from None
         scenario = chosen.scenario if chosen else world.plan.scenario
-        call.values["model"] = str(values.fields.get("model", ""))
+        call.values = {"model": str(values.fields.get("model", ""))}
         call.strike(scenario, "create", scenario, subject)
         if not call.struck:
             world.settled(subject)
@@ -121,11 +124,11 @@ class Api:
     async def retrieve_video(self, call: Call) -> Answer:
         """GET /v1/videos/{video_id}."""
         call.world.clock.poll()
-        job = self._job(call, "retrieve", "task_not_exist")
-        return self._job_answer(call, job, call.world.view(job))
+        job, scenario = self._job(call, "retrieve", "task_not_exist")
+        return self._job_answer(call, job, call.world.view(job), scenario)
 
-    def _job(self, call: Call, operation: str, otherwise: str) -> Job:
-        """The job that a call is about, and the faults that strike it. Raises Refusal(otherwise)."""
+    def _job(self, call: Call, operation: str, otherwise: str) -> tuple[Job, Scenario]:
+        """The job that a call is about, and the scenario whose faults strike it. Raises Refusal(otherwise)."""
         world, job_id = call.world, call.path_value
         job = world.find(call.owner, job_id)
         scenario = world.plan.scenario if job is None else world.governing(job)
@@ -133,18 +136,18 @@ class Api:
             if job is not None:
                 # Of a job that has completed, content that is not ready says what it was before.
                 status, way = world.view(job).status, world.spec.lifecycle
-                call.values["status"] = shown_status(status if status != way[-1] else way[-2:][0], scenario)
-                call.values["model"] = job.alias
+                shown = shown_status(status if status != way[-1] else way[-2:][0], scenario)
+                call.values = {"status": shown, "model": job.alias}
             call.strike(scenario, operation, job_id, job_id)
         if job is None:
             raise Refusal(otherwise, hint=world.why_unknown(job_id))
-        return job
+        return job, scenario
 
-    def _job_answer(self, call: Call, job: Job, now: View, *, created: bool = False) -> Answer:
+    def _job_answer(self, call: Call, job: Job, now: View, scenario: Scenario, *, created: bool = False) -> Answer:
         exchange, world, success = call.exchange, call.world, call.operation.success
         exchange.job_id, exchange.state, exchange.progress = job.id, now.status, now.progress
         assert success is not None
-        values, scenario = world.values(job, now), world.governing(job)
+        values = world.values(job, now)
         if scenario.plain:
             return checked_answer(call, 200, success.render(values), check=now.status in world.spec.statuses)
         body = dressed(
@@ -158,11 +161,11 @@ class Api:
     async def retrieve_content(self, call: Call) -> Answer:
         """GET /v1/videos/{video_id}/content."""
         queries = _queries(call)
-        job = self._job(call, "content", "task_not_found")
+        job, scenario = self._job(call, "content", "task_not_found")
         now = call.world.view(job)
         call.exchange.job_id, call.exchange.state = job.id, now.status
         if now.status != call.world.spec.lifecycle[-1]:
-            raise Refusal("content_not_ready", status=shown_status(now.status, call.world.governing(job)))
+            raise Refusal("content_not_ready", status=shown_status(now.status, scenario))
         variant = queries.get("variant", "video")
         data = await self.clip(job, variant)
         return content_answer(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
@@ -226,7 +229,7 @@ class Api:
         }
 
 
-def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[ASGIApp, ASGIApp]:
+def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[Routes, Routes]:
     """The routes of a spec, at the server's own origin and at the other one.
 
     Raises SpecError where the document lacks an error that a handler needs.
@@ -242,20 +245,13 @@ def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[ASGIApp, ASGIAp
         _check(operation)
         by_path.setdefault(operation.path, {})[operation.method] = Play(operation, handler)
     delivered = {"/videos/{video_id}.mp4": {"GET": Play(None, api.deliver_video, "deliverVideo")}}
-    own = _router({**by_path, **_document_plays(spec)}, hosts, elsewhere=False)
-    return own, _router({**by_path, **delivered}, hosts, elsewhere=True)
+    own = _routes({**by_path, **_document_plays(spec)}, hosts, elsewhere=False)
+    return own, _routes({**by_path, **delivered}, hosts, elsewhere=True)
 
 
-def _router(by_path: Mapping[str, Mapping[str, Play]], hosts: Hosts | None, *, elsewhere: bool) -> ASGIApp:
-    routes = [Route(path, Endpoint(plays, hosts, elsewhere=elsewhere)) for path, plays in by_path.items()]
-    templates = [route for route in routes if "{" in route.path]
-    concrete = [route for route in routes if "{" not in route.path]
-    # A concrete path goes before a template that fits it too (OpenAPI 3.1, section 4.8.8); other than that what is
-    # polled goes first, as the router tries one after the other.
-    first = [one for one in concrete if any(template.path_regex.match(one.path) for template in templates)]
-    routes = [*first, *templates, *(one for one in concrete if one not in first)]
-    # No redirect to or from a trailing slash: starlette would build its URL from the Host header.
-    return Router(routes, redirect_slashes=False, default=Endpoint({}, hosts, elsewhere=elsewhere)).app
+def _routes(by_path: Mapping[str, Mapping[str, Play]], hosts: Hosts | None, *, elsewhere: bool) -> Routes:
+    endpoints = {path: Endpoint(plays, hosts, elsewhere=elsewhere) for path, plays in by_path.items()}
+    return Routes(endpoints, Endpoint({}, hosts, elsewhere=elsewhere))
 
 
 def _check(operation: Operation) -> None:

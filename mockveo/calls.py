@@ -17,9 +17,14 @@ from mockveo.world import World
 ENDED_SHORT: Final = "mockveo.ended_short"
 #: In the scope of a request whose client has closed its sending side after it; set by the server's protocol.
 CLOSED: Final = "mockveo.closed"
+#: Bytes of a body that the journal keeps as it came.
+KEPT_BODY: Final = 64 * 2**10
 #: In every scope: the world that is called, and what stands before its paths, e.g. "/@mine"; set by the application.
 WORLD: Final = "mockveo.world"
 PREFIX: Final = "mockveo.prefix"
+
+
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Refusal(Exception):
@@ -72,12 +77,11 @@ class Call:
         self.receive = receive
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.exchange = Exchange(scope["method"], scope["path"], scope["query_string"], scope["headers"])
-        self.exchange.at = self.world.clock.now()
         self.owner = ""
         #: The faults that strike it.
         self.struck: tuple[Fault, ...] = ()
         #: What fills the {braces} of an error, as far as it is known.
-        self.values: dict[str, str] = {}
+        self.values: Mapping[str, str] = _NOTHING
         self._operation = operation
 
     @property
@@ -121,24 +125,28 @@ class Call:
         promised = self.headers.get(b"content-length", b"0")
         if promised.isdigit() and int(promised) > limit:
             raise Refusal("body_too_large", hint=f"--max-body is {limit}, the body has {int(promised)} bytes")
-        exchange, receive, digest = self.exchange, self.receive, sha256()
-        try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                exchange.body_size += len(chunk)
-                if exchange.body_size > limit:
-                    raise Refusal("body_too_large", hint=f"--max-body is {limit}")
-                digest.update(chunk)
-                feed(chunk)
-                if not message.get("more_body", False):
-                    return
-                if ENDED_SHORT in self.scope:
-                    raise EndedShort(exchange.body_size)
-        finally:
+        exchange, receive, digest = self.exchange, self.receive, None
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            exchange.body_size += len(chunk)
+            if exchange.body_size > limit:
+                raise Refusal("body_too_large", hint=f"--max-body is {limit}")
+            feed(chunk)
+            more = message.get("more_body", False)
+            if digest is None and not more and len(chunk) <= KEPT_BODY:
+                exchange.body = chunk
+                exchange.kept += len(chunk)
+                return
+            digest = digest or sha256()
+            digest.update(chunk)
             exchange.body_digest = digest.digest()
+            if not more:
+                return
+            if ENDED_SHORT in self.scope:
+                raise EndedShort(exchange.body_size)
 
     def query(self, name: str) -> str | None:
         """The value of a query parameter; of several the first."""

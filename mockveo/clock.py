@@ -83,6 +83,14 @@ class Clock:
         _, date, since = self._at
         return date + (self._tick() - since) if self._mode == "wall" else date
 
+    def read(self) -> tuple[float, float]:
+        """Both hands at once."""
+        now, date, since = self._at
+        if self._mode != "wall":
+            return now, date
+        passed = self._tick() - since
+        return now + passed * self._speed, date + passed
+
     def advance(self, seconds: float) -> None:
         """Lets `seconds` pass at once, in the world's time and in its dates."""
         with self._lock:
@@ -94,4 +102,5 @@ class Clock:
             self.advance(self.step)
 
     def _move(self, seconds: float) -> None:
-        self._at = (self.now() + seconds, self.date() + seconds, self._tick())
+        now, date = self.read()
+        self._at = (now + seconds, date + seconds, self._tick())

@@ -19,7 +19,7 @@ import orjson
 from mockveo import __version__
 from mockveo.errors import SettingsError
 from mockveo.hosts import is_loopback
-from mockveo.journal import Exchange, Ring, as_json, as_line
+from mockveo.journal import Exchange, Feed, as_json, as_line
 from mockveo.server import SAMPLE_KEY, Application, Server
 from mockveo.settings import Settings
 
@@ -32,7 +32,7 @@ _FORMATS: Final[dict[str, Callable[[Exchange], str]]] = {
 def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: bool) -> None:
     """Serves until SIGINT or SIGTERM. Raises MockveoError where that cannot begin."""
     logging.basicConfig(format="mockveo: %(message)s", level=logging.WARNING)
-    feed = None if quiet else Ring(settings.max_exchanges)
+    feed = None if quiet else Feed(settings.max_exchanges)
     app = Application(settings, feed=feed)
     out = Output(sys.stdout.fileno())
     log = None if feed is None else Log(feed, _FORMATS[log_format], out)
@@ -135,9 +135,9 @@ class Output:
 
 
 class Log:
-    """Writes the exchanges of a ring, one line each, in batches: a write for each would double a request's cost."""
+    """Writes the exchanges of a feed, one line each, in batches: a write for each would double a request's cost."""
 
-    def __init__(self, feed: Ring, line: Callable[[Exchange], str], out: Output) -> None:
+    def __init__(self, feed: Feed, line: Callable[[Exchange], str], out: Output) -> None:
         self._feed = feed
         self._line = line
         self._out = out
@@ -149,9 +149,9 @@ class Log:
         new = self._feed.count - self._seen
         if not new:
             return
-        exchanges = self._feed.since(self._seen)
-        self._seen = self._feed.count
-        self._lost += new - len(exchanges)
+        exchanges = self._feed.take()
+        self._seen += new
+        self._lost += max(new - len(exchanges), 0)
         if not self._out.write("\n".join([self._line(exchange) for exchange in exchanges])):
             self._lost += len(exchanges)
         elif self._lost:

@@ -15,8 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive
+from starlette.types import Receive
 
 from mockveo import __version__, files, scenarios
 from mockveo._paths import built_in_scenarios
@@ -30,7 +29,7 @@ from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
 from mockveo.jobs import Job, end, timeline
 from mockveo.journal import Exchange, as_json, fingerprint
 from mockveo.scenarios import OPERATIONS, Scenario
-from mockveo.wire import Endpoint, Play
+from mockveo.wire import Endpoint, Play, Routes
 from mockveo.worlds import Worlds
 
 #: Where it is, below the root of each world.
@@ -53,9 +52,9 @@ class Control:
         path = Path(__file__).with_name("control.yaml")
         self._document = Document(files.parse(path.read_bytes(), path.name, SpecError))
 
-    def routes(self) -> ASGIApp:
+    def routes(self) -> Routes:
         """The routes, below ROOT."""
-        found = []
+        found = {}
         for path, item in self._document.at("/paths").items():
             plays = {}
             for method, operation in item.items():
@@ -64,9 +63,9 @@ class Control:
                     play = getattr(self, re.sub(r"([A-Z])", r"_\1", operation["operationId"]).lower())
                     plays[method.upper()] = Play(None, partial(self._guarded, play, pointer))
             otherwise = Play(None, partial(self._guarded, partial(_not_allowed, sorted(plays)), ""))
-            found.append(Route(f"{ROOT}{path}", Endpoint(plays, self._hosts, otherwise=otherwise)))
+            found[f"{ROOT}{path}"] = Endpoint(plays, self._hosts, otherwise=otherwise)
         unknown = Play(None, partial(self._guarded, self._unknown, ""))
-        return Router(found, redirect_slashes=False, default=Endpoint({}, self._hosts, otherwise=unknown)).app
+        return Routes(found, Endpoint({}, self._hosts, otherwise=unknown))
 
     async def _guarded(self, play: Callable[..., Awaitable[Json | Answer]], pointer: str, call: Call) -> Answer:
         if self._hosts is not None:

@@ -47,8 +47,6 @@ def altered(answer: Answer, call: Call) -> Answer:
     """The answer as the faults that strike a call leave it."""
     for fault in call.struck:
         answer = _altered(answer, fault, call)
-    if not any(name == b"date" for name, _ in answer.headers):
-        answer.headers.append((b"date", call.world.date_header()))
     return answer
 
 

@@ -132,7 +132,10 @@ def view(job: Job, now: float) -> View:
     for stage in timeline.stages:
         lasts = stage.shortest + draw * (stage.longest - stage.shortest)
         if elapsed < total + lasts:
-            return View(stage.status, _progress(stage, (elapsed - total) / lasts), None, None)
+            done, first, behind = (elapsed - total) / lasts, stage.start, stage.end
+            if stage.steps or behind <= first:
+                return View(stage.status, _progress(stage, done), None, None)
+            return View(stage.status, min(first + int((behind - first) * done), behind - 1), None, None)
         total += lasts
     ended_at = job.created_at + int(total / job.pace) if timeline.ends else None
     return View(timeline.final, timeline.progress, ended_at, timeline.error)

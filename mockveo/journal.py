@@ -30,7 +30,7 @@ class Exchange:
     """One request and its answer. Filled in as the exchange goes on; until then it has the values below."""
 
     number = 0
-    #: The world it was in, and when, in seconds of that one's clock.
+    #: The world it was in, and when it was answered, in seconds of that one's clock.
     world = ""
     at = 0.0
     #: Whether it came to the other origin, which redirects and URLs lead to.
@@ -40,7 +40,8 @@ class Exchange:
     owner = ""
     parts: Sequence[Part] = ()
     body_size = 0
-    #: SHA-256 of the request's body as it came.
+    #: The request's body as it came, where it was short and came in one piece, else its SHA-256.
+    body: bytes | None = None
     body_digest = b""
     #: Bytes of the request that are kept.
     kept = 0
@@ -72,6 +73,19 @@ class Exchange:
         self._headers = b"\n".join([part for header in headers for part in header])
         self.kept = len(self._headers)
 
+    def forget_body(self) -> None:
+        """Keeps of the request's body no more than its size and hash."""
+        if self.body is not None:
+            self.kept -= len(self.body)
+            self.body_digest, self.body = hashlib.sha256(self.body).digest(), None
+
+    @property
+    def body_sha256(self) -> str | None:
+        """SHA-256 of the request's body as it came, in hex; None where there was none."""
+        if not self.body_size:
+            return None
+        return (self.body_digest if self.body is None else hashlib.sha256(self.body).digest()).hex()
+
     @property
     def headers(self) -> list[tuple[str, str]]:
         """The request's headers as they came, credentials included."""
@@ -91,27 +105,55 @@ def fingerprint(key: str) -> str:
     return f"key {hashlib.sha256(secret.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-class Ring:
-    """A ring of exchanges, bounded in number and in the bytes that are kept of them."""
+class Feed:
+    """Exchanges of all worlds on their way to a log: the latest `limit` that have not been taken."""
 
     def __init__(self, limit: int) -> None:
+        self.waiting: deque[Exchange] = deque(maxlen=limit)
+        #: Exchanges there have been.
+        self.count = 0
+
+    def take(self) -> list[Exchange]:
+        """Those that wait, oldest first."""
+        return [self.waiting.popleft() for _ in range(len(self.waiting))]
+
+
+class Journal:
+    """The exchanges of a world, numbered from 1: a ring, bounded in number and in the bytes that are kept of them.
+
+    What it takes goes to `feed` too.
+    """
+
+    def __init__(self, limit: int, feed: Feed | None = None, world: str = "") -> None:
         self._exchanges: deque[Exchange] = deque()
         self._limit = limit
         self._bytes = 0
+        self._feed = feed
+        self._world = world
         #: Exchanges there have been, forgotten ones included.
         self.count = 0
 
     def add(self, exchange: Exchange) -> None:
-        """Keeps an exchange and forgets the oldest where there are too many."""
-        self.count += 1
+        """Keeps an exchange under its number, and forgets the oldest where there are too many."""
+        self.count = exchange.number = self.count + 1
+        exchange.world = self._world
         self._exchanges.append(exchange)
         self._bytes += exchange.kept
         while len(self._exchanges) > self._limit or (self._bytes > KEPT_BYTES and len(self._exchanges) > 1):
             self._bytes -= self._exchanges.popleft().kept
+        feed = self._feed
+        if feed is not None:
+            feed.count += 1
+            feed.waiting.append(exchange)
 
     def since(self, number: int) -> list[Exchange]:
-        """The exchanges after that many, as far as they are still there, oldest first."""
+        """The exchanges after the one of that number, as far as they are still there, oldest first."""
         return list(islice(reversed(self._exchanges), self.count - number))[::-1]
+
+    def clear(self) -> None:
+        """Forgets all exchanges; numbers go on."""
+        self._exchanges.clear()
+        self._bytes = 0
 
     def __iter__(self) -> Iterator[Exchange]:
         # A copy, made in one step: a server in another thread may add to it meanwhile.
@@ -119,27 +161,6 @@ class Ring:
 
     def __len__(self) -> int:
         return len(self._exchanges)
-
-
-class Journal(Ring):
-    """The exchanges of a world, numbered from 1. What it takes goes to `feed` too, which all worlds may share."""
-
-    def __init__(self, limit: int, feed: Ring | None = None, world: str = "") -> None:
-        super().__init__(limit)
-        self._feed = feed
-        self._world = world
-
-    def add(self, exchange: Exchange) -> None:
-        """Keeps an exchange, under its number."""
-        exchange.world, exchange.number = self._world, self.count + 1
-        super().add(exchange)
-        if self._feed is not None:
-            self._feed.add(exchange)
-
-    def clear(self) -> None:
-        """Forgets all exchanges; numbers go on."""
-        self._exchanges.clear()
-        self._bytes = 0
 
 
 def as_line(exchange: Exchange) -> str:
@@ -196,7 +217,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
             "fields": [{"name": part.name, "value": part.value} for part in exchange.parts if not part.is_file],
             "files": [_file(part) for part in exchange.parts if part.is_file],
             "body_bytes": exchange.body_size,
-            "body_sha256": exchange.body_digest.hex() if exchange.body_size else None,
+            "body_sha256": exchange.body_sha256,
         },
         "response": _response(exchange) if exchange.status else None,
         "error": exchange.error or None,

@@ -13,14 +13,14 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Self
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.routing import Router
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockveo.answers import error_of_ours
@@ -30,14 +30,17 @@ from mockveo.clips import Clips
 from mockveo.errors import SettingsError
 from mockveo.faults import TRANSPORT
 from mockveo.hosts import Hosts
-from mockveo.journal import Ring
+from mockveo.journal import Feed
 from mockveo.settings import Settings, flag
 from mockveo.spec import Spec, load
+from mockveo.wire import Routes
 from mockveo.world import Origins, World
 from mockveo.worlds import Worlds
 
 #: A key to paste where any key will do.
 SAMPLE_KEY: Final = "sk-mockveo"
+#: What answers the scopes that are no requests: to begin and to end, and web sockets.
+_NO_HTTP: Final = Router()
 _WORLD: Final = re.compile(r"/@([A-Za-z0-9._~-]{1,100})(?=/|$)")
 #: Seconds without a byte after which a body counts as ended short.
 BODY_TIMEOUT: Final = 30.0
@@ -50,14 +53,14 @@ GRACE: Final = 2
 class Application:
     """The ASGI application and what is behind it. `feed` takes the exchanges of all worlds."""
 
-    def __init__(self, settings: Settings, *, check_hosts: bool = True, feed: Ring | None = None) -> None:
+    def __init__(self, settings: Settings, *, check_hosts: bool = True, feed: Feed | None = None) -> None:
         self.settings = settings
         self.seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(2**32)
         self.origins = Origins()
         self.clips = Clips(render=settings.render)
         self._hosts = Hosts(settings.allow_host) if check_hosts else None
         self._specs: dict[str, Spec] = {}
-        self._routes: dict[str, tuple[ASGIApp, ASGIApp]] = {}
+        self._routes: dict[str, tuple[Routes, Routes]] = {}
         self.worlds = Worlds(settings, seed=self.seed, spec=self._spec, origins=self.origins, feed=feed)
         #: The port of the other origin.
         self.other_port = 8361
@@ -82,33 +85,40 @@ class Application:
         return self._specs[profile]
 
     @cached_property
-    def _control(self) -> ASGIApp:
+    def _control(self) -> Routes:
         # Here, not above: a server that nobody controls does not wait for it.
         from mockveo.control import Control
 
         return Control(self.worlds, self._hosts, lambda: self.closing).routes()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answers one ASGI request: finds its world, and leaves the rest to that one's routes."""
-        world, prefix = self.worlds.default, ""
-        if scope["type"] == "http":
-            path: str = scope["path"]
-            if path.startswith("/@"):
-                found = _WORLD.match(path)
-                if found is None:
-                    await _misnamed(path, send)
-                    return
-                world, prefix = self.worlds.get(found[1]), found[0]
-                scope["path"] = path[len(prefix) :] or "/"
-            scope[WORLD], scope[PREFIX] = world, prefix
-        own, other = self._routes[world.settings.profile]
+    def asgi(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Answers one ASGI request: finds its world, and leaves the rest to that one's routes.
+
+        What it returns is to be awaited; as a coroutine of its own it would cost each request a frame.
+        """
+        if scope["type"] != "http":
+            return _NO_HTTP(scope, receive, send)
+        path: str = scope["path"]
+        world, prefix = self.worlds.default, scope.get("root_path", "")
+        if prefix:
+            scope["path"] = path = path.removeprefix(prefix)
+        if path[1:2] == "@":
+            found = _WORLD.match(path)
+            if found is None:
+                return _misnamed(path, send)
+            world, prefix = self.worlds.get(found[1]), prefix + found[0]
+            scope["path"] = path = path[found.end() :] or "/"
+        scope[WORLD], scope[PREFIX] = world, prefix
         server = scope.get("server")
         if server and server[1] == self.other_port:
-            await other(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith("/_mockveo"):
-            await self._control(scope, receive, send)
-        else:
-            await own(scope, receive, send)
+            return self._routes[world.settings.profile][1](scope, receive, send)
+        if path[1:2] == "_" and path.startswith("/_mockveo"):
+            return self._control(scope, receive, send)
+        return self._routes[world.settings.profile][0](scope, receive, send)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The same as a coroutine, as which frameworks know an ASGI application."""
+        await self.asgi(scope, receive, send)
 
 
 def build(settings: Settings, *, check_hosts: bool = True) -> Application:
@@ -212,7 +222,7 @@ class Server(uvicorn.Server):
         settings = app.settings
         super().__init__(
             uvicorn.Config(
-                app,
+                app.asgi,
                 http=_Protocol,
                 loop="asyncio",
                 ws="none",

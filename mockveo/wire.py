@@ -13,13 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from mockveo.answers import Answer, error_of_ours, json_answer
 from mockveo.calls import Call, ClientGone, Misuse, Refusal, Unapplied
 from mockveo.faults import altered, deliver, delivered
 from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
-from mockveo.journal import Exchange
 from mockveo.spec import ErrorExample, Operation
 from mockveo.world import World
 
@@ -63,13 +63,12 @@ class Endpoint:
             allow_private_network=True,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Plays one exchange. What CORS costs only browsers pay: nobody else sends Origin."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Plays one exchange, when awaited. What CORS costs only browsers pay: nobody else sends Origin."""
         for name, _ in scope["headers"]:
             if name == b"origin" and self._serves(dict(scope["headers"])):
-                await self._for_browsers(scope, receive, send)
-                return
-        await self._play(scope, receive, send)
+                return self._for_browsers(scope, receive, send)
+        return self._play(scope, receive, send)
 
     def _serves(self, headers: Mapping[bytes, bytes]) -> bool:
         return self._hosts is None or self._hosts.serve(headers.get(b"host"))
@@ -79,18 +78,20 @@ class Endpoint:
         play = self._plays.get(scope["method"], self._otherwise)
         call = Call(play.operation if play else None, scope, receive)
         exchange = call.exchange
-        answer: Answer | None = None
-        try:
-            answer = await self._answer(call, play)
+        answer = await self._answer(call, play)
+        if answer is not None:
+            exchange.at, date = call.world.moment()
             sent: int | None = len(answer.body)
             if call.struck:
                 answer = altered(answer, call)
                 sent = delivered(answer, call.struck)
-            else:
-                answer.headers.append((b"date", call.world.date_header()))
-            _note(exchange, answer, sent)
-        except ClientGone:
-            pass
+            if not call.struck or all(name != b"date" for name, _ in answer.headers):
+                answer.headers.append(date)
+            if sent is not None:
+                exchange.status, exchange.sent, exchange.answer_headers = answer.status, sent, answer.headers
+                if sent <= KEPT_ANSWER:
+                    exchange.answer_body = answer.body[:sent]
+                    exchange.kept += sent
         exchange.duration = perf_counter() - begun
         # Before the answer goes out: who has it may look at once.
         if play is None or play.operation is not None or play.name:
@@ -105,36 +106,40 @@ class Endpoint:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, call: Call, play: Play | None) -> Answer:
-        if not self._serves(call.headers):
+    async def _answer(self, call: Call, play: Play | None) -> Answer | None:
+        """The answer; None where there is nobody to have it any more."""
+        if self._hosts is not None and not self._hosts.serve(call.headers.get(b"host")):
             return self._refuse_host(call)
+        if play is None:
+            return self._unplayed(call)
+        exchange, operation = call.exchange, play.operation
+        exchange.elsewhere, exchange.operation = self._elsewhere, play.name
         try:
-            return self._unplayed(call) if play is None else await self._played(call, play)
-        except Refusal as refusal:
-            return self._refusal(call, refusal)
-        except Misuse as misuse:
-            call.exchange.error = misuse.code
-            return error_of_ours(misuse.status, misuse.code, misuse.message)
-        except Unapplied:
-            return Answer(200, [], b"")
+            if operation is not None:
+                exchange.operation = operation.id
+                if operation.authorised:
+                    call.owner = self._authorise(call)
+            return await play.handler(call)
         except ClientGone:
-            raise
-        except Exception:
-            log.exception(
-                "mockveo failed to answer %s %s; this is a bug of mockveo", call.scope["method"], call.scope["path"]
-            )
-            return error_of_ours(
-                500, "internal_error", "mockveo failed to answer; this is a bug of mockveo, see its log"
-            )
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told apart there
+            return self._refused(call, error)
 
-    async def _played(self, call: Call, play: Play) -> Answer:
-        call.exchange.elsewhere = self._elsewhere
-        call.exchange.operation = play.name
-        if play.operation is not None:
-            call.exchange.operation = play.operation.id
-            if play.operation.authorised:
-                call.owner = self._authorise(call)
-        return await play.handler(call)
+    def _refused(self, call: Call, error: Exception) -> Answer:
+        if isinstance(error, Refusal):
+            return self._refusal(call, error)
+        if isinstance(error, Misuse):
+            call.exchange.error = error.code
+            return error_of_ours(error.status, error.code, error.message)
+        if isinstance(error, Unapplied):
+            return Answer(200, [], b"")
+        log.error(
+            "mockveo failed to answer %s %s; this is a bug of mockveo",
+            call.scope["method"],
+            call.scope["path"],
+            exc_info=error,
+        )
+        return error_of_ours(500, "internal_error", "mockveo failed to answer; this is a bug of mockveo, see its log")
 
     def _authorise(self, call: Call) -> str:
         authorization = call.headers.get(b"authorization", b"")
@@ -176,14 +181,32 @@ class Endpoint:
         )
 
 
-def _note(exchange: Exchange, answer: Answer, sent: int | None) -> None:
-    """Notes an answer, of whose body so many bytes get through; None = not even its head does."""
-    if sent is None:
-        return
-    exchange.status, exchange.sent, exchange.answer_headers = answer.status, sent, answer.headers
-    if sent <= KEPT_ANSWER:
-        exchange.answer_body = answer.body[:sent]
-        exchange.kept += sent
+class Routes:
+    """An ASGI application that plays the endpoints of a set of paths, and `otherwise` for any other path.
+
+    It leaves compiling templates to Starlette, not the looking up, which costs more there than answering a poll does
+    here. A path without parameters goes before a template that fits it too. Source: OpenAPI 3.1, section 4.8.8.
+    """
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], otherwise: Endpoint) -> None:
+        self._concrete = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
+        self._templates = [(compile_path(path)[0], one) for path, one in endpoints.items() if "{" in path]
+        self._otherwise = otherwise
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Plays one exchange, when awaited."""
+        path = scope["path"]
+        endpoint = self._concrete.get(path)
+        if endpoint is None:
+            for template, one in self._templates:
+                found = template.match(path)
+                if found is not None:
+                    scope["path_params"] = found.groupdict()
+                    endpoint = one
+                    break
+            else:
+                endpoint = self._otherwise
+        return endpoint(scope, receive, send)
 
 
 async def _stream(answer: Answer, receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ from mockveo._paths import built_in_scenarios
 from mockveo.clock import Clock
 from mockveo.errors import ScenarioError
 from mockveo.jobs import Job, Plan, View, ended, plan, view
-from mockveo.journal import Journal, Ring
+from mockveo.journal import Feed, Journal
 from mockveo.scenarios import Fault, Scenario, built_in, named
 from mockveo.settings import Settings
 from mockveo.spec import Spec
@@ -62,7 +62,7 @@ class World:
         seed: int | str,
         name: str = "",
         origins: Origins | None = None,
-        feed: Ring | None = None,
+        feed: Feed | None = None,
     ) -> None:
         self.name = name
         self.spec = spec
@@ -80,7 +80,7 @@ class World:
         self._counts: OrderedDict[Hashable, int] = OrderedDict()
         self._attempts: OrderedDict[Hashable, int] = OrderedDict()
         self._tickets: OrderedDict[str, str] = OrderedDict()
-        self._date = (0, b"")
+        self._date = (-1, (b"date", b""))
         self.use(scenario)
         #: What ids of jobs come from, and what request ids and tickets do: how many errors a client has met is not to
         #: change the ids of its jobs.
@@ -307,12 +307,13 @@ class World:
         signature = sha256(repr((self.seed, job.id, expires)).encode()).hexdigest()
         return f"{self.origins.other}{self.prefix}/videos/{job.id}.mp4?expires={expires}&signature={signature}"
 
-    def date_header(self) -> bytes:
-        """The Date of an answer that is sent now."""
-        second = int(self.clock.date())
+    def moment(self) -> tuple[float, tuple[bytes, bytes]]:
+        """Seconds of the world's time, and the Date header of an answer that is sent now."""
+        now, date = self.clock.read()
+        second = int(date)
         if self._date[0] != second:
-            self._date = (second, formatdate(second, usegmt=True).encode())
-        return self._date[1]
+            self._date = (second, (b"date", formatdate(second, usegmt=True).encode()))
+        return now, self._date[1]
 
     def request_id(self) -> str:
         """A new request id: date and time in UTC+8, nanoseconds, 8 characters."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mockveo import scenarios
 from mockveo.errors import SettingsError
-from mockveo.journal import Ring
+from mockveo.journal import Feed
 from mockveo.scenarios import Scenario
 from mockveo.settings import Settings, typed
 from mockveo.spec import Spec
@@ -27,7 +27,7 @@ class Worlds:
     """The worlds of a server. The one named "" is always there. Safe for threads."""
 
     def __init__(
-        self, settings: Settings, *, seed: int, spec: Callable[[str], Spec], origins: Origins, feed: Ring | None
+        self, settings: Settings, *, seed: int, spec: Callable[[str], Spec], origins: Origins, feed: Feed | None
     ) -> None:
         self._settings = settings
         self._seed = seed

@@ -51,13 +51,14 @@ ARROWS: dict[str, set[str]] = {
     },
     "calls": {"journal", "scenarios", "spec", "world"},
     "faults": {"answers", "calls", "scenarios"},
-    "wire": {"answers", "calls", "faults", "hosts", "journal", "spec", "world"},
+    "wire": {"answers", "calls", "faults", "hosts", "spec", "world"},
     "api": {
-        *("answers", "calls", "clips", "errors", "forms", "hosts", "jobs", "spec", "styles", "values", "wire"),
+        *("answers", "calls", "clips", "errors", "forms", "hosts", "jobs", "scenarios", "spec", "styles", "values"),
+        "wire",
     },
     "server": {
         *("answers", "api", "calls", "clips", "errors", "faults", "hosts", "journal", "settings", "spec", "world"),
-        *("control", "worlds"),
+        *("control", "wire", "worlds"),
     },
     # Shells
     "console": {"__init__", "errors", "hosts", "journal", "server", "settings"},
@@ -75,7 +76,7 @@ THIRD_PARTIES = {
     "jsonpath": {"overlays"},
     "multipart": {"forms"},
     "orjson": {"files", "scenarios", "forms", "journal", "answers", "faults", "wire", "api", "control", "console"},
-    "starlette": {"answers", "calls", "faults", "wire", "api", "control", "server"},
+    "starlette": {"answers", "calls", "faults", "wire", "control", "server"},
     "uvicorn": {"server"},
     "anyio": {"api"},
     "pytest": {"pytest_plugin"},

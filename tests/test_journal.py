@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import httpx
@@ -41,6 +42,20 @@ def test_a_journal_is_bounded_in_bytes_too() -> None:
         one.kept = KEPT_BYTES // 4
         journal.add(one)
     assert len(journal) == 4
+
+
+@pytest.mark.parametrize("size", [0, 10, 100, 70_000])
+@pytest.mark.parametrize("kind", ["data", "files"])
+def test_the_hash_of_a_body_is_that_of_what_was_sent(size: int, kind: str) -> None:
+    with mockveo.serve(render=False) as server, httpx.Client() as client:
+        given = {"prompt": "p" * size} if kind == "data" else {"prompt": (None, "p"), "input_reference": b"x" * size}
+        request = client.build_request("POST", f"{server.base_url}/videos", **{kind: given})
+        body = request.read()
+        request.headers["Authorization"] = "Bearer sk"
+        client.send(request)
+        (one,) = server.app.world.journal
+    assert one.body_size == len(body)
+    assert one.body_sha256 == hashlib.sha256(body).hexdigest()
 
 
 @pytest.mark.parametrize("render", [False, True])

@@ -7,6 +7,8 @@ import threading
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 import mockveo
@@ -131,3 +133,13 @@ def test_uvicorn_has_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
             connection.sendall(b"\0\0\0\r\n\r\n")
             connection.recv(100)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_it_can_be_mounted_in_another_application() -> None:
+    app = Starlette(routes=[Mount("/fake", mockveo.app(clock="manual", render=False))])
+    with TestClient(app, headers=KEY) as client:
+        for world in ("", "/@mine"):
+            made = client.post(f"/fake{world}/v1/videos", files={"prompt": (None, "p")}).json()
+            assert client.get(f"/fake{world}/v1/videos/{made['id']}").json()["status"] == "queued"
+            assert client.get(f"/fake{world}/_mockveo/jobs").json()["count"] == 1
+        assert client.get("/fake/nope").json()["error"]["message"] == "Invalid URL (GET /nope)"
