@@ -7,6 +7,7 @@ that a create makes a job, that a key sees its own jobs only, that there is cont
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from urllib.parse import parse_qs
 
 import orjson
@@ -24,6 +25,7 @@ from mockveo.spec import Form, Operation, Problem, Spec
 from mockveo.styles import dressed, shown_status
 from mockveo.values import Values, as_instance, interpret
 from mockveo.wire import Endpoint, Handler, Play, Routes, checked_answer
+from mockveo.world import MARK
 
 
 class Api:
@@ -62,9 +64,10 @@ class Api:
         """The plan that a create has chosen. Raises Unapplied where a fault keeps it from making a job."""
         world, prompt = call.world, str(values.fields["prompt"])
         header = call.headers.get(b"x-mockveo-scenario")
-        if header is None and not world.expects_faults and "[mockveo:" not in prompt:
+        if header is None and not world.expects_faults and not MARK.search(prompt):
             return None
-        subject = (call.owner, *map(str, values.fields.values()), *(part.sha256 for part in values.images))
+        told = (call.owner, *map(str, values.fields.values()), *(part.sha256 for part in values.images))
+        subject = sha256(repr(told).encode("utf-8", "surrogatepass")).digest()
         try:
             chosen = world.choose(header, prompt, subject)
         except ScenarioError as error:
@@ -72,10 +75,10 @@ class Api:
         scenario = chosen.scenario if chosen else world.plan.scenario
         call.values = {"model": str(values.fields.get("model", ""))}
         call.strike(scenario, "create", scenario, subject)
-        if not call.struck:
-            world.settled(subject)
         if not all(fault.applied for fault in call.struck):
             raise Unapplied
+        if not any(fault.loses_the_answer for fault in call.struck):
+            world.settled(subject)
         return chosen
 
     async def _read_form(self, call: Call, content_type: str) -> list[Part]:
@@ -138,7 +141,9 @@ class Api:
                 status, way = world.view(job).status, world.spec.lifecycle
                 shown = shown_status(status if status != way[-1] else way[-2:][0], scenario)
                 call.values = {"status": shown, "model": job.alias}
-            call.strike(scenario, operation, job_id, job_id)
+            # Ids that are none are counted together: there is no end to them.
+            counted = job_id if job is not None else ""
+            call.strike(scenario, operation, counted, counted)
         if job is None:
             raise Refusal(otherwise, hint=world.why_unknown(job_id))
         return job, scenario
@@ -146,6 +151,7 @@ class Api:
     def _job_answer(self, call: Call, job: Job, now: View, scenario: Scenario, *, created: bool = False) -> Answer:
         exchange, world, success = call.exchange, call.world, call.operation.success
         exchange.job_id, exchange.state, exchange.progress = job.id, now.status, now.progress
+        exchange.scenario = scenario.name
         assert success is not None
         values = world.values(job, now)
         if scenario.plain:
@@ -163,7 +169,7 @@ class Api:
         queries = _queries(call)
         job, scenario = self._job(call, "content", "task_not_found")
         now = call.world.view(job)
-        call.exchange.job_id, call.exchange.state = job.id, now.status
+        call.exchange.job_id, call.exchange.state, call.exchange.scenario = job.id, now.status, scenario.name
         if now.status != call.world.spec.lifecycle[-1]:
             raise Refusal("content_not_ready", status=shown_status(now.status, scenario))
         variant = queries.get("variant", "video")

@@ -104,7 +104,7 @@ class Call:
         """Lets the faults of a scenario strike; see World.strike."""
         if scenario.faults:
             self.struck = tuple(filter(self._knows, self.world.strike(scenario, operation, scope, subject)))
-            if b"ticket=" in self.scope["query_string"] and self.world.holder(self.query("ticket") or "") is not None:
+            if b"ticket=" in self.scope["query_string"] and self.ticket_holder is not None:
                 # Whoever holds a ticket has been redirected already.
                 self.struck = tuple(fault for fault in self.struck if fault.redirect is None)
             if self.struck:
@@ -147,6 +147,11 @@ class Call:
                 return
             if ENDED_SHORT in self.scope:
                 raise EndedShort(exchange.body_size)
+
+    @property
+    def ticket_holder(self) -> str | None:
+        """The key that the ticket of the request stands for; None where it has no good one."""
+        return self.world.holder(self.query("ticket") or "", self.scope["path"])
 
     def query(self, name: str) -> str | None:
         """The value of a query parameter; of several the first."""

@@ -6,6 +6,7 @@ Exit statuses: 0 done, 1 the server refused or is not there, 2 a setting, a file
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import sys
@@ -46,6 +47,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, message="mockveo %(version)s")
 def main() -> None:
     """A local mock of CometAPI's /v1/videos (Veo): jobs that take their time, without the bill."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a prompt may have what a terminal has not
 
 
 def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -89,7 +93,14 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
     help="How exchanges are logged.",
 )
 @click.option("--quiet/--no-quiet", envvar="MOCKVEO_QUIET", show_envvar=True, help="Log nothing but errors.")
-def serve(ready_file: str | None, log_format: str, quiet: bool, **values: Any) -> None:
+@click.option(
+    "--findings/--no-findings",
+    default=True,
+    envvar="MOCKVEO_FINDINGS",
+    show_envvar=True,
+    help="Log what clients get wrong, by the rules of the contract.  [default: findings]",
+)
+def serve(ready_file: str | None, log_format: str, quiet: bool, findings: bool, **values: Any) -> None:
     """Start the mock server.
 
     At the default pace a job takes 6 to 20 seconds; with --speed 1 as long as in reality, one to three minutes.
@@ -101,7 +112,7 @@ def serve(ready_file: str | None, log_format: str, quiet: bool, **values: Any) -
 
     warnings.showwarning = _show_warning
     with _explained():
-        run(of(**values), ready_file=ready_file, log_format=log_format, quiet=quiet)
+        run(of(**values), ready_file=ready_file, log_format=log_format, quiet=quiet, findings=findings)
 
 
 @contextmanager
@@ -112,7 +123,10 @@ def _explained() -> Iterator[None]:
     except MockveoError as error:
         click.echo(f"mockveo: {error}", err=True)
         sys.exit(1 if type(error).__name__ == "RemoteError" else 2)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"mockveo: {error}", err=True)
+            sys.exit(1)
         # Whoever read has seen enough; what is left in the buffer is not to fail at the exit either.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
@@ -144,7 +158,7 @@ def show(name: str) -> None:
 
     with _explained():
         named(name)
-        click.echo(built_in_scenarios()[name].read_text(), nl=False)
+        click.echo(built_in_scenarios()[name].read_text(encoding="utf-8"), nl=False)
 
 
 @scenarios.command()
@@ -152,7 +166,22 @@ def schema() -> None:
     """Print the JSON Schema of a scenario."""
     from mockveo.scenarios import SCHEMA
 
-    click.echo(SCHEMA.read_text(), nl=False)
+    click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+
+
+@scenarios.command()
+@click.argument("files", nargs=-1, required=True)
+def check(files: tuple[str, ...]) -> None:
+    """Check scenario files, and say what is wrong with them.
+
+    Whether the document has the errors they name is checked when they are played.
+    """
+    from mockveo.scenarios import read
+
+    with _explained():
+        for name in files:
+            one = read(Path(name))
+            click.echo(f"{name}: {len(one.faults)} faults, ends in {one.ending}")
 
 
 def _remote_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -183,7 +212,7 @@ def _remote_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_remote
 
 
-@main.command()
+@main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("duration")
 @_remote_options
 def advance(remote: Remote, duration: str) -> None:
@@ -194,7 +223,7 @@ def advance(remote: Remote, duration: str) -> None:
     from mockveo.durations import seconds
 
     clock = remote.ask("POST", "/clock/advance", {"seconds": seconds(duration)})
-    click.echo(f"{clock['now']:g} s have passed, by the {clock['mode']} clock")
+    click.echo(f"{duration} further; the world is {clock['now']:g} s old, by the {clock['mode']} clock")
 
 
 @main.command()
@@ -228,6 +257,7 @@ def logs(remote: Remote, follow: bool, as_json: bool) -> None:
         with suppress(KeyboardInterrupt):
             for exchange in remote.follow(last):
                 click.echo(json.dumps(exchange) if as_json else exchange["line"])
+            click.echo("mockveo: the server has ended", err=True)
 
 
 @main.command()
@@ -273,12 +303,22 @@ def use(remote: Remote, scenario: str, once: bool) -> None:
 
 @main.command()
 @_remote_options
-def reset(remote: Remote) -> None:
+def worlds(remote: Remote) -> None:
+    """List the worlds of a running server."""
+    for world in remote.ask("GET", "/worlds")["worlds"]:
+        name = f"/@{world['name']}" if world["name"] else "(default)"
+        click.echo(f"{name:24}{world['jobs']:>6} jobs{world['exchanges']:>8} exchanges  {world['scenario']}")
+
+
+@main.command()
+@click.option("--seed", type=int, help="What ids follow from. Default: as before, so that the same ids come again.")
+@_remote_options
+def reset(remote: Remote, seed: int | None) -> None:
     """Begin a running server's world anew.
 
     Its jobs, exchanges and changes are forgotten; other worlds are not touched.
     """
-    remote.ask("POST", "/reset")
+    remote.ask("POST", "/reset", {} if seed is None else {"seed": seed})
     click.echo("the world is as new")
 
 
@@ -290,3 +330,48 @@ def har(remote: Remote) -> None:
     The network tools of browsers open it.
     """
     click.echo(json.dumps(remote.ask("GET", "/journal.har")))
+
+
+@main.command()
+def rules() -> None:
+    """List the rules of the contract for clients."""
+    from mockveo.rules import catalogue
+
+    for rule in catalogue().values():
+        click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.says}")
+
+
+@main.command()
+@click.argument("rule")
+def explain(rule: str) -> None:
+    """Say what a rule wants, and where it comes from."""
+    from mockveo.rules import find
+
+    with _explained():
+        found = find(rule)
+        click.echo(f"{found.id} ({found.severity.upper()})\n\n  {found.says}\n\n  Source: {found.source}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print an object of JSON.")
+def judge(file: Path, as_json: bool) -> None:
+    """Judge saved traffic by the rules that requests alone decide.
+
+    A journal, a JSON log or a HAR. The exit status is 1 where a rule of severity MUST is broken.
+    """
+    with _explained():
+        from mockveo.rules import as_finding, judge_traffic
+        from mockveo.traces import read
+
+        trace = read(file)
+        findings = [one for verdict in judge_traffic(trace) for one in as_finding(verdict)]
+        if as_json:
+            click.echo(json.dumps({"exchanges": len(trace), "findings": findings}))
+        for one in () if as_json else findings:
+            where = ", ".join(map(str, one["exchanges"]))
+            click.echo(f"{one['verdict']} of {one['rule']}: {one['message']} [{where}]\n  source: {one['source']}")
+        if not as_json:
+            click.echo(f"{len(trace)} exchanges, {len(findings)} findings")
+        if any(one["verdict"] == "violation" for one in findings):
+            sys.exit(1)

@@ -21,6 +21,8 @@ from typing import Final
 MODES: Final = ("wall", "manual", "poll")
 #: Where the date of a clock that does not run begins: the `created_at` of the page's example, 2026-03-12 06:33:49 UTC.
 STILL_DATE: Final = 1773297229.0
+#: Where dates stop: 9999-12-31, the last day that HTTP can name.
+LAST_DATE: Final = 253402214400.0
 
 
 class Clock:
@@ -103,4 +105,4 @@ class Clock:
 
     def _move(self, seconds: float) -> None:
         now, date = self.read()
-        self._at = (now + seconds, date + seconds, self._tick())
+        self._at = (now + seconds, min(date + seconds, LAST_DATE), self._tick())

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -23,19 +23,22 @@ from mockveo.journal import Exchange, Feed, as_json, as_line
 from mockveo.server import SAMPLE_KEY, Application, Server
 from mockveo.settings import Settings
 
+if TYPE_CHECKING:
+    from mockveo.watch import Watch
+
 _FORMATS: Final[dict[str, Callable[[Exchange], str]]] = {
     "text": as_line,
     "json": lambda exchange: orjson.dumps(as_json(exchange)).decode(),
 }
 
 
-def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: bool) -> None:
+def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: bool, findings: bool) -> None:
     """Serves until SIGINT or SIGTERM. Raises MockveoError where that cannot begin."""
     logging.basicConfig(format="mockveo: %(message)s", level=logging.WARNING)
     feed = None if quiet else Feed(settings.max_exchanges)
     app = Application(settings, feed=feed)
     out = Output(sys.stdout.fileno())
-    log = None if feed is None else Log(feed, _FORMATS[log_format], out)
+    log = None if feed is None else Log(feed, log_format, out, findings=findings)
     if ready_file is not None:
         _check_ready_file(Path(ready_file))
 
@@ -137,9 +140,12 @@ class Output:
 class Log:
     """Writes the exchanges of a feed, one line each, in batches: a write for each would double a request's cost."""
 
-    def __init__(self, feed: Feed, line: Callable[[Exchange], str], out: Output) -> None:
+    def __init__(self, feed: Feed, log_format: str, out: Output, *, findings: bool) -> None:
         self._feed = feed
-        self._line = line
+        self._line = _FORMATS[log_format]
+        self._as_json = log_format == "json"
+        self._findings = findings
+        self._watch: Watch | None = None
         self._out = out
         self._seen = 0
         self._lost = 0
@@ -152,8 +158,30 @@ class Log:
         exchanges = self._feed.take()
         self._seen += new
         self._lost += max(new - len(exchanges), 0)
-        if not self._out.write("\n".join([self._line(exchange) for exchange in exchanges])):
+        lines = [*map(self._told, exchanges), *self._found(exchanges)]
+        if not self._out.write("\n".join(lines)):
             self._lost += len(exchanges)
         elif self._lost:
             print(f"mockveo: {self._lost} exchanges came too fast to be logged", file=sys.stderr)
             self._lost = 0
+
+    def _told(self, exchange: Exchange) -> str:
+        try:
+            return self._line(exchange)
+        except Exception as error:  # noqa: BLE001 - a log never stops the server
+            return f"mockveo: exchange {exchange.number} cannot be shown: {error}"
+
+    def _found(self, exchanges: list[Exchange]) -> list[str]:
+        """What the rules of the contract have to say of it, a line for each finding."""
+        if not self._findings:
+            return []
+        # Here, not above: the server is to listen before the rules are loaded.
+        from mockveo.watch import Watch, as_text
+
+        self._watch = self._watch or Watch()
+        # What a line about the exchange says already is not said again.
+        said = {note.message for exchange in exchanges for note in exchange.deviations}
+        findings = [one for one in self._watch.see(exchanges) if self._as_json or one["message"] not in said]
+        if self._as_json:
+            return [orjson.dumps({"finding": finding}).decode() for finding in findings]
+        return list(map(as_text, findings))

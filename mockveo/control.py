@@ -20,7 +20,7 @@ from starlette.types import Receive
 from mockveo import __version__, files, scenarios
 from mockveo._paths import built_in_scenarios
 from mockveo.answers import Answer, json_answer
-from mockveo.calls import Call, Misuse
+from mockveo.calls import Call, EndedShort, Misuse, Refusal
 from mockveo.document import Document, Json, escape
 from mockveo.errors import MockveoError, SpecError
 from mockveo.faults import gone
@@ -35,8 +35,8 @@ from mockveo.worlds import Worlds
 #: Where it is, below the root of each world.
 ROOT: Final = "/_mockveo"
 #: Bytes a body of it may have, and scenarios that may wait.
-MAX_BODY: Final = 2**20
-MAX_QUEUE: Final = 1000
+MAX_BODY: Final = 2**18
+MAX_QUEUE: Final = 100
 #: Seconds between two looks for new exchanges, and between two signs of life.
 LOOK: Final = 0.1
 ALIVE: Final = 15.0
@@ -85,7 +85,14 @@ class Control:
         length = call.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > MAX_BODY:
             raise Misuse(413, "body_too_large", f"The body has {int(length)} bytes, wanted at most {MAX_BODY}.")
-        await call.read(chunks.append, MAX_BODY)
+        try:
+            await call.read(chunks.append, MAX_BODY)
+        except Refusal:
+            raise Misuse(413, "body_too_large", f"The body has more than {MAX_BODY} bytes, wanted fewer.") from None
+        except EndedShort as short:
+            raise Misuse(
+                400, "body_ended", f"The body ended after {short.received} bytes, before its length."
+            ) from None
         data = b"".join(chunks)
         required = self._document.at(f"{pointer}/requestBody").get("required", False)
         content = f"{pointer}/requestBody/content/application~1json/schema"
@@ -144,6 +151,19 @@ class Control:
             "worlds": len(self._worlds),
         }
 
+    async def list_worlds(self, _: Call, __: _Asked) -> Json:
+        return {
+            "worlds": [
+                {
+                    "name": world.name,
+                    "jobs": len(world.store),
+                    "exchanges": world.journal.count,
+                    "scenario": world.plan.scenario.name,
+                }
+                for world in self._worlds
+            ]
+        }
+
     async def get_document(self, _: Call, __: _Asked) -> Json:
         return self._document.tree
 
@@ -190,7 +210,7 @@ class Control:
         return await self.get_queue(call, asked)
 
     async def clear_queue(self, call: Call, asked: _Asked) -> Json:
-        call.world.queue.clear()
+        call.world.clear_queue()
         return await self.get_queue(call, asked)
 
     async def get_clock(self, call: Call, _: _Asked) -> Json:
@@ -211,6 +231,13 @@ class Control:
 
     async def list_jobs(self, call: Call, asked: _Asked) -> Json:
         found = []
+        known = call.world.spec.statuses | {one.status for job in call.world.store for one in job.plan.stages}
+        if asked.queries.get("status", min(known)) not in known:
+            raise Misuse(
+                400,
+                "invalid_request",
+                f"no job can be {asked.queries['status']!r}; wanted {' or '.join(sorted(known))}",
+            )
         for job in reversed(list(call.world.store)):
             shown = _job(call, job)
             if asked.queries.get("status", shown["status"]) == shown["status"] and (
@@ -256,13 +283,19 @@ class Control:
         origins, prefix = call.world.origins, call.world.prefix
         return har(call.world.journal, f"{origins.own}{prefix}", f"{origins.other}{prefix}")
 
-    async def list_findings(self, _: Call, __: _Asked) -> Json:
-        return {"findings": []}
+    async def list_findings(self, call: Call, _: _Asked) -> Json:
+        # Here, not above: a world that nobody judges does not wait for the rules.
+        from mockveo.rules import as_finding, judge_traffic
+
+        verdicts = judge_traffic(map(as_json, call.world.journal))
+        return {"findings": [finding for verdict in verdicts for finding in as_finding(verdict)]}
 
     async def follow_exchanges(self, call: Call, asked: _Asked) -> Answer:
         since = asked.queries.get("since", call.headers.get(b"last-event-id", b"").decode("latin-1"))
         seen = int(since) if since.isdecimal() and len(since) < 16 else call.world.journal.count
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+        if call.scope["method"] == "HEAD":
+            return Answer(200, headers, b"")
         return Answer(200, headers, b"", partial(self._events, call, seen))
 
     async def _events(self, call: Call, seen: int, receive: Receive) -> AsyncIterator[bytes]:
@@ -271,7 +304,7 @@ class Control:
         yield b": mockveo\n\n"
         while not self._closing():
             now = self._worlds.get(name).journal
-            if now is not journal:
+            if now is not journal or seen > now.count:
                 journal, seen = now, 0
                 yield b"event: reset\ndata: {}\n\n"
             for exchange in journal.since(seen):

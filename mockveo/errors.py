@@ -15,3 +15,11 @@ class SettingsError(MockveoError):
 
 class ScenarioError(MockveoError):
     """A scenario does not exist, or its data is none."""
+
+
+class RuleError(MockveoError):
+    """A rule does not exist."""
+
+
+class TraceError(MockveoError):
+    """A file holds no traffic that can be judged."""

@@ -144,7 +144,7 @@ def _redirect(status: int, call: Call, *, elsewhere: bool) -> Answer:
     if call.exchange.operation == "createVideo" and call.exchange.job_id:
         path = f"{path}/{call.exchange.job_id}"
     origin = call.world.origins.other if elsewhere else ""
-    ticket = f"{f'{query}&' if query else ''}ticket={call.world.ticket(call.owner)}"
+    ticket = f"{f'{query}&' if query else ''}ticket={call.world.ticket(call.owner, path)}"
     location = f"{origin}{call.scope[PREFIX]}{quote(path)}?{ticket}"
     return Answer(status, [(b"location", location.encode("latin-1")), (b"content-length", b"0")], b"")
 
@@ -157,30 +157,38 @@ def delivered(answer: Answer, faults: Sequence[Fault]) -> int | None:
     return min([len(answer.body), *limits])
 
 
-async def deliver(answer: Answer, faults: Sequence[Fault], scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends an answer over a connection that behaves as the faults say."""
-    delay = sum(fault.delay for fault in faults)
-    if delay and await gone(scope, receive, delay):
-        await _let_go(scope, receive)
-        return
-    reset, length = any(fault.reset for fault in faults), delivered(answer, faults)
+async def waited(call: Call) -> bool:
+    """Waits as long as the faults of a call delay its answer; whether the client is still there."""
+    delay = sum(fault.delay for fault in call.struck)
+    if not delay or not await gone(call.scope, call.receive, delay):
+        return True
+    await _let_go(call.scope, call.receive)
+    return False
+
+
+async def deliver(answer: Answer, call: Call, send: Send) -> int:
+    """Sends an answer over a connection that behaves as the faults say. Returns how many bytes of its body it sent."""
+    scope, receive = call.scope, call.receive
+    reset, length = any(fault.reset for fault in call.struck), delivered(answer, call.struck)
     if length is None:
         await _hang_up(scope, receive, reset=reset)
-        return
-    body = answer.body[:length]
+        return 0
+    body, sent = answer.body[:length], 0
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    for piece, pause in _pieces(body, faults):
+    for piece, pause in _pieces(body, call.struck):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
+        sent += len(piece)
         # A pause of nothing is one too: others are served, and a client that has gone is noticed.
         if (pause or len(piece) < len(body)) and await gone(scope, receive, pause):
             await _let_go(scope, receive)
-            return
-    if length < len(answer.body):
+            return sent
+    if length < len(answer.body) or reset or any(fault.close for fault in call.struck):
         if reset:
             await _arrived(scope, receive)
         await _hang_up(scope, receive, reset=reset)
     else:
         await send({"type": "http.response.body", "body": b""})
+    return sent
 
 
 def _pieces(body: bytes, faults: Sequence[Fault]) -> Iterator[tuple[bytes, float]]:

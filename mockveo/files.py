@@ -10,7 +10,22 @@ import yaml
 
 from mockveo.errors import MockveoError
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+_SAFE: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+#: Levels of nesting, which the parser would go down by recursion.
+MAX_DEPTH: Final = 200
+
+
+class _Loader(_SAFE):  # type: ignore[misc, valid-type]  # which of the two it is depends on the machine
+    """A safe loader that refuses a key that is there twice, since one of the two would be lost."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """A mapping."""
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+            seen.add(key.value if isinstance(key.value, str) else id(key))
+        return super().construct_mapping(node, deep=deep)
 
 
 def read(path: Path, error: type[MockveoError]) -> bytes:
@@ -24,11 +39,25 @@ def read(path: Path, error: type[MockveoError]) -> bytes:
 def parse(text: bytes, name: str, error: type[MockveoError]) -> Any:
     """YAML, hence JSON too, as plain data. Raises `error`, which names the file."""
     try:
-        tree = yaml.load(text, _LOADER)  # noqa: S506  # one of the two safe loaders
+        _check_depth(text)
+        tree = yaml.load(text, _Loader)  # noqa: S506  # a safe loader
         # Through JSON, so that what YAML alone knows - numbers as keys, dates, cycles - is text or an error.
         return orjson.loads(orjson.dumps(tree, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, TypeError, ValueError) as problem:
-        raise error(f"{name}: not YAML that JSON could say: {' '.join(str(problem).split())}") from None
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as problem:
+        told = " ".join(str(problem).split()).replace('in "<byte string>", ', "in ")
+        raise error(f"{name}: not YAML that JSON could say: {told}") from None
+
+
+def _check_depth(text: bytes) -> None:
+    # Whoever nests so deeply has as many brackets, or spaces; most files have not, and need not be looked at twice.
+    if max(text.count(b"["), text.count(b"{"), text.count(b"- ")) <= MAX_DEPTH and b" " * MAX_DEPTH not in text:
+        return
+    depth = 0
+    for event in yaml.parse(text, _SAFE):
+        depth += isinstance(event, yaml.events.CollectionStartEvent)
+        depth -= isinstance(event, yaml.events.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
 def dump(tree: Any) -> str:

@@ -22,6 +22,8 @@ MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
+#: A header of parts that forms have no more. Source: RFC 7578 section 4.7.
+TRANSFER_ENCODING: Final = "Content-Transfer-Encoding"
 #: Bytes that a body of text may have. Precedent: Go's net/http reads no more than 10 MB of a urlencoded form.
 MAX_TEXT: Final = 10 * 2**20
 #: Parts a form may have. Precedent: Go's mime/multipart, which the gateway family reads forms with, allows 1000.
@@ -123,6 +125,10 @@ def _urlencoded(body: bytes) -> list[Part]:
 
 def _json(body: bytes) -> list[Part]:
     value = orjson.loads(body)
+    try:
+        orjson.dumps([[[[[[value]]]]]])  # as whoever tells of it will have to
+    except TypeError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError(f'it is {_json_type(value)}, wanted an object such as {{"prompt": "A paper kite"}}')
     if len(value) > MAX_PARTS:
@@ -219,6 +225,8 @@ class MultipartReader:
         name, kind, headers = segment.name, segment.content_type, segment.headerlist
         if filename is None:
             value, notes = _text(data)
+            if len(headers) > 1 and any(key == TRANSFER_ENCODING for key, _ in headers):
+                notes = (*notes, f"has a {TRANSFER_ENCODING}")
             self._parts.append(Part(name, value, None, kind, None, 0, "", headers, notes))
         else:
             kept, size, digest = data if self._keep_files else None, segment.bytes_received, self._hash.hexdigest()

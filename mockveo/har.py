@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mockveo import __version__
-from mockveo.journal import Exchange, as_json, shown_query
+from mockveo.journal import Exchange, as_json, shown_answer_headers, shown_query
 
 
 def har(exchanges: Iterable[Exchange], own: str, other: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _params(exchange: Exchange) -> list[dict[str, str]]:
 
 
 def _response(exchange: Exchange) -> dict[str, Any]:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in exchange.answer_headers]
+    headers = shown_answer_headers(exchange)
     named = dict(headers)
     content: dict[str, Any] = {"size": exchange.sent, "mimeType": named.get("content-type", "x-unknown")}
     if exchange.answer_body is not None:

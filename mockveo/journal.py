@@ -6,15 +6,18 @@ import hashlib
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 import orjson
 
 from mockveo.forms import Part
 
+#: Names of headers and parameters whose values are credentials.
+_SECRET: Final = re.compile(r"key|token|auth|secret|sig|passw|credential|cookie|ticket", re.IGNORECASE)
 #: Bytes of request bodies that a journal keeps in parsed form.
 KEPT_BYTES = 32 * 2**20
 
@@ -46,12 +49,16 @@ class Exchange:
     #: Bytes of the request that are kept.
     kept = 0
     deviations: Sequence[Deviation] = ()
+    #: Whether the client went away while a fault kept it waiting.
+    left = False
     #: Of the answer; 0 where there was none: the client went away before it, or a fault took its place.
     status = 0
     sent = 0
     answer_headers: Sequence[tuple[bytes, bytes]] = ()
     #: None where it was too long to be kept, as videos are.
     answer_body: bytes | None = None
+    #: Its SHA-256 then.
+    answer_digest = b""
     #: The scenario that was chosen for it, and what the faults that struck it did.
     scenario = ""
     faults: Sequence[str] = ()
@@ -95,8 +102,26 @@ class Exchange:
     @property
     def shown_headers(self) -> list[tuple[str, str]]:
         """The request's headers with the credentials replaced by a fingerprint."""
-        secret = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
-        return [(name, f"({fingerprint(value)})" if name.lower() in secret else value) for name, value in self.headers]
+        return shown_headers(self.headers)
+
+
+def shown_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Headers with the credentials replaced by a fingerprint."""
+    return [(name, _shown_value(name, value)) for name, value in headers]
+
+
+def _shown_value(name: str, value: str) -> str:
+    if _SECRET.search(name):
+        return _without_key(value)
+    head, mark, query = value.partition("?")
+    return f"{head}?{without_secrets(query)}" if mark and name.lower() in ("location", "referer") else value
+
+
+def _without_key(value: str) -> str:
+    """Credentials with their scheme, and a fingerprint instead of the rest: "Bearer (key 0f2c10bf)"."""
+    scheme, blank, rest = value.partition(" ")
+    shown = f"{scheme} " if blank and scheme.isalpha() and len(scheme) < len("negotiate_") else ""
+    return f"{shown}({fingerprint(rest if shown else value)})"
 
 
 def fingerprint(key: str) -> str:
@@ -148,7 +173,7 @@ class Journal:
 
     def since(self, number: int) -> list[Exchange]:
         """The exchanges after the one of that number, as far as they are still there, oldest first."""
-        return list(islice(reversed(self._exchanges), self.count - number))[::-1]
+        return list(islice(reversed(self._exchanges), max(self.count - number, 0)))[::-1]
 
     def clear(self) -> None:
         """Forgets all exchanges; numbers go on."""
@@ -172,9 +197,10 @@ def as_line(exchange: Exchange) -> str:
     if exchange.operation == "createVideo" and exchange.job_id:
         images = sum(part.is_file for part in exchange.parts)
         what = f"{what} {exchange.job_id}{f', {images} image' if images else ''}{'s' if images > 1 else ''}"
-    status = str(exchange.status or ("lost" if exchange.faults else "gone"))
+    status = str(exchange.status or ("lost" if exchange.faults and not exchange.left else "gone"))
     query = f"?{shown_query(exchange)}" if exchange.query else ""
     path = f"/@{exchange.world}{exchange.path}" if exchange.world else exchange.path
+    path = f"(other origin) {path}" if exchange.elsewhere else path
     line = f"{clock} {exchange.method} {_printable(path + query)} {status} {what}".rstrip()
     if exchange.faults:
         line += f" [{exchange.scenario}: {', '.join(exchange.faults)}]"
@@ -188,9 +214,14 @@ def _clock(second: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(second))
 
 
-def _without_secrets(query: str) -> str:
+def without_secrets(query: str) -> str:
     """A query string with the values of whatever sounds like a credential left out."""
-    return re.sub(r"(?i)((?:^|&)[^=&]*(?:key|token|auth|secret|sig)[^=&]*=)[^&]*", r"\1...", query)
+    if "=" not in query:
+        return query
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    return "&".join(
+        f"{name}=..." if mark and _SECRET.search(unquote(name)) else name + mark + value for name, mark, value in pairs
+    )
 
 
 def _printable(text: str) -> str:
@@ -209,9 +240,11 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "elsewhere": exchange.elsewhere,
         "operation": exchange.operation or None,
         "key": fingerprint(exchange.owner) if exchange.owner else None,
+        "key_sent": any(name.lower() == "authorization" for name, _ in exchange.headers),
+        "client_left": exchange.left,
         "request": {
             "method": exchange.method,
-            "path": exchange.path,
+            "path": _without_owner(exchange.path, exchange),
             "query": shown_query(exchange),
             "headers": exchange.shown_headers,
             "fields": [{"name": part.name, "value": part.value} for part in exchange.parts if not part.is_file],
@@ -234,7 +267,12 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
 
 def shown_query(exchange: Exchange) -> str:
     """The query string without credentials."""
-    return _without_secrets(exchange.query.decode("latin-1"))
+    return _without_owner(without_secrets(exchange.query.decode("latin-1")), exchange)
+
+
+def _without_owner(text: str, exchange: Exchange) -> str:
+    """Text without the key that the request carried."""
+    return text.replace(exchange.owner, f"({fingerprint(exchange.owner)})") if len(exchange.owner) > 3 else text
 
 
 def _file(part: Part) -> dict[str, Any]:
@@ -242,13 +280,25 @@ def _file(part: Part) -> dict[str, Any]:
     return {**known, "bytes": part.size, "sha256": part.sha256}
 
 
+def shown_answer_headers(exchange: Exchange) -> list[tuple[str, str]]:
+    """The answer's headers, without the credentials that a Location may carry."""
+    return shown_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in exchange.answer_headers)
+
+
 def _response(exchange: Exchange) -> dict[str, Any]:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in exchange.answer_headers]
+    headers = shown_answer_headers(exchange)
     body: Any = None
+    digest = exchange.answer_digest if exchange.answer_body is None else hashlib.sha256(exchange.answer_body).digest()
     if exchange.answer_body:
         try:
             body = exchange.answer_body.decode()
             body = orjson.loads(body)
         except ValueError:  # text, or bytes
             pass
-    return {"status": exchange.status, "headers": headers, "body": body, "body_bytes": exchange.sent}
+    return {
+        "status": exchange.status,
+        "headers": headers,
+        "body": body,
+        "body_bytes": exchange.sent,
+        "body_sha256": digest.hex(),
+    }

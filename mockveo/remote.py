@@ -23,11 +23,11 @@ class Remote:
     """The control API of a world. `url` is the server's root or base URL; `world` is empty for the default world."""
 
     def __init__(self, url: str = DEFAULT_URL, world: str = "") -> None:
-        parts = urlsplit(url if "//" in url else f"http://{url}")
         try:
-            host, port = parts.hostname, parts.port or 80
+            parts = urlsplit(url if "//" in url else f"http://{url}")
+            host, port = parts.hostname or "", parts.port or 80
         except ValueError:
-            host, port = None, 0
+            parts, host, port = urlsplit(""), "", 0
         if parts.scheme != "http" or not host:
             raise SettingsError(f"--url is {url!r}, wanted the root of a mockveo, e.g. --url {DEFAULT_URL}")
         self._url, self._host, self._port = url, host, port
@@ -39,6 +39,8 @@ class Remote:
         connection, answer = self._send(method, path, body, PATIENCE)
         try:
             text = answer.read()
+        except (OSError, http.client.HTTPException) as problem:
+            raise RemoteError(f"{self._url} broke off its answer ({problem})") from None
         finally:
             connection.close()
         try:
@@ -53,11 +55,13 @@ class Remote:
         return found
 
     def follow(self, since: int) -> Iterator[dict[str, Any]]:
-        """The exchanges after that of a number, until the server stops. Raises RemoteError."""
+        """The exchanges after that of a number, until the server stops; each reset too. Raises RemoteError."""
         connection, answer = self._send("GET", f"/events?since={since}", None, None)
         try:
             for line in answer:
-                if line.startswith(b'data: {"'):
+                if line.startswith(b"event: reset"):
+                    yield {"line": "--- the world is as new ---", "reset": True}
+                elif line.startswith(b'data: {"'):
                     yield json.loads(line[6:])
         except (OSError, http.client.HTTPException):
             return

@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +31,8 @@ OPERATIONS: Final = {
     "models": "listModels",
     "delivery": "deliverVideo",
 }
+#: Mistakes that are told at once.
+MAX_MISTAKES: Final = 10
 #: Seconds a `video_url` lives where nothing else is said. Source: assumed.
 URL_LIFE: Final = 3600.0
 #: Seconds in the queue ("a few" is all that is known; 5 to 15 is assumed), and of work ("most jobs take 1-3 minutes",
@@ -115,6 +118,13 @@ class Fault:
     applied: bool = True
 
     @property
+    def loses_the_answer(self) -> bool:
+        """Whether a client cannot make out its job from what it gets, so that it may well try again."""
+        refused = self.error is not None or (self.status or 200) >= 400 or self.redirect is not None
+        broken = self.reset or self.close or self.truncate is not None or self.malformed or self.html or self.empty
+        return refused or broken or self.json is not None or self.text is not None
+
+    @property
     def names(self) -> list[str]:
         """What it does, in the words of the schema, e.g. ["status", "delay"]."""
         return [name for name in _EFFECTS if getattr(self, name) != _PLAIN[name]]
@@ -164,10 +174,17 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
 
     Raises ScenarioError, whose text names the key, the value, what was wanted and the nearest right word.
     """
+    try:
+        # A copy, of which everything can be written down again, and within other JSON too.
+        data = _whole(orjson.loads(orjson.dumps([[[[data]]]]))[0][0][0][0])
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise ScenarioError(f"scenario {name} is not what JSON can say: {problem}") from None
     if not isinstance(data, dict):
         raise ScenarioError(f"scenario {name} is {_short(data)}; wanted a mapping, e.g. {{ending: failure}}")
-    for error in _validator().iter_errors(data):
-        raise ScenarioError(f"scenario {_name(data, name)}: {_mistake(error)}")
+    mistakes = list(dict.fromkeys(_mistake(error) for error in islice(_validator().iter_errors(data), MAX_MISTAKES)))
+    mistakes = mistakes or list(_senseless(data))
+    if mistakes:
+        raise ScenarioError("\n  ".join([f"scenario {_name(data, name)}: {mistakes[0]}", *mistakes[1:]]))
     url = data.get("video_url")
     return Scenario(
         name=_name(data, name),
@@ -179,13 +196,19 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
         video_url=None if url is None else url is not False,
         url_life=url["expires"] if isinstance(url, dict) else URL_LIFE,
         style=_style(data["style"]) if data.get("style") else None,
-        faults=tuple(
-            _fault(one, f"scenario {_name(data, name)}: faults[{place}]")
-            for place, one in enumerate(data.get("faults", ()))
-        ),
+        faults=tuple(map(_fault, data.get("faults", ()))),
         data=data,
         plain=not {"completed_at", "video_url", "style"} & set(data),
     )
+
+
+def _whole(data: Any) -> Any:
+    """JSON with its whole numbers as such: to JSON Schema 10.0 is an integer too."""
+    if isinstance(data, dict):
+        return {key: _whole(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_whole(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def named(name: str) -> Scenario:
@@ -237,7 +260,7 @@ def _style(data: Mapping[str, Any]) -> Style:
     return Style(**{**data, "omit": tuple(data.get("omit", ()))})
 
 
-def _fault(data: Mapping[str, Any], place: str) -> Fault:
+def _fault(data: Mapping[str, Any]) -> Fault:
     values = dict(data)
     for key in ("nth", "attempt"):
         if key in values:
@@ -251,7 +274,6 @@ def _fault(data: Mapping[str, Any], place: str) -> Fault:
         values["redirect"] = values["redirect"]["status"]
     if "drip" in values:
         values["drip"] = (values["drip"]["bytes"], values["drip"]["every"])
-    _check(values, place)
     values["applied"] = values.get("applied", not _replaces_the_answer(values))
     return Fault(**values)
 
@@ -264,21 +286,46 @@ def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
     return bool(cut or refused or another)
 
 
-def _check(values: Mapping[str, Any], place: str) -> None:
-    """What the schema cannot say. Raises ScenarioError."""
-    bodies = [key for key in ("json", "text", "html", "malformed", "empty") if values.get(key, False) is not False]
-    if len(bodies) > 1:
-        raise ScenarioError(f"{place}: {' and '.join(bodies)} stand side by side; wanted one of them")
-    if values.get("reset") and values.get("close"):
-        raise ScenarioError(f"{place}: reset and close stand side by side; wanted one of them")
+def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
+    """What the schema cannot say: what is well formed and can mean nothing."""
+    for place, phase in enumerate(data.get("phases", ())):
+        yield from _backwards(phase, "duration", f"phases[{place}]")
+    if "error" in data and data.get("ending") != "failure":
+        yield "error is the reason of a failure, and jobs do not fail; wanted ending: failure beside it"
+    for place, fault in enumerate(data.get("faults", ())):
+        for mistake in _senseless_fault(fault):
+            yield f"faults[{place}]{mistake}"
+        for key in ("nth", "attempt"):
+            yield from _backwards(fault, key, f"faults[{place}]")
+
+
+def _backwards(data: Mapping[str, Any], key: str, place: str) -> Iterator[str]:
+    ends = data.get(key)
+    if isinstance(ends, list) and ends[1] is not None and ends[0] > ends[1]:
+        yield f"{place}.{key} is {_short(ends)}; wanted the smaller first: {_short(ends[::-1])}"
+
+
+def _senseless_fault(values: Mapping[str, Any]) -> Iterator[str]:
+    effects = [key for key in values if key in _EFFECTS and values[key] is not False]
+    if not effects:
+        yield f": it does nothing; wanted e.g. status: 503, or one of {', '.join(_EFFECTS)}"
+    bodies = [key for key in ("json", "text", "html", "malformed", "empty") if key in effects]
+    cuts = [key for key in ("reset", "close") if key in effects]
+    others = [key for key in ("redirect", "status", "error") if key in effects]
+    for beside in (bodies, cuts, others if "redirect" in others else []):
+        if len(beside) > 1:
+            yield f": {' and '.join(beside)} stand side by side; wanted one of them"
+    lost = [key for key in effects if key not in (*cuts, "delay")]
+    if cuts and lost and "truncate" not in effects:
+        yield f": with {cuts[0]} nothing is answered, so {lost[0]} is lost; wanted one of them, or truncate beside them"
     if {"envelope", "code", "message"} & set(values) and "status" not in values:
-        raise ScenarioError(f"{place}: envelope, code and message say how a `status` is told; wanted e.g. status: 503")
-    if not set(values) & set(_EFFECTS):
-        raise ScenarioError(f"{place}: it does nothing; wanted e.g. status: 503, or one of {', '.join(_EFFECTS)}")
+        yield ": envelope, code and message say how a `status` is told; wanted e.g. status: 503"
+    if "applied" in values and values.get("operation") not in ("create", "any", None):
+        yield f".applied is of creates, and the operation is {values['operation']}; wanted operation: create"
     if values.get("applied") is False and not _replaces_the_answer(values) and set(bodies) <= {"malformed"}:
-        raise ScenarioError(
-            f"{place}.applied is false, so there is no job to answer with; wanted an answer beside it, e.g."
-            " status: 503, or reset: true"
+        yield (
+            ".applied is false, so there is no job to answer with; wanted an answer beside it, e.g. status: 503,"
+            " or reset: true"
         )
 
 
@@ -300,8 +347,18 @@ def _mistake(error: jsonschema_rs.ValidationError) -> str:
         path.pop()
         known = _described(path)
     key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
-    wanted = known.get("description", error.message)
+    wanted = ": ".join(filter(None, [_kinds(known), known.get("description", error.message)]))
     return f"{place} is {shown}; wanted {wanted}, e.g. {f'{key}: ' if key else ''}{_example(known)}"
+
+
+def _kinds(schema: Mapping[str, Any]) -> str:
+    """The types of a schema, in words."""
+    words = {
+        "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text",
+        "array": "a list", "object": "a mapping", "null": "null",
+    }  # fmt: skip
+    kinds = schema.get("type", [])
+    return " or ".join(words[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
 
 def _shown(path: list[str | int]) -> str:

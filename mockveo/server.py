@@ -23,13 +23,13 @@ import uvicorn
 from starlette.routing import Router
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockveo.answers import error_of_ours
+from mockveo.answers import Answer, error_of_ours
 from mockveo.api import bind
 from mockveo.calls import CLOSED, ENDED_SHORT, PREFIX, WORLD
 from mockveo.clips import Clips
 from mockveo.errors import SettingsError
 from mockveo.faults import TRANSPORT
-from mockveo.hosts import Hosts
+from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
 from mockveo.journal import Feed
 from mockveo.settings import Settings, flag
 from mockveo.spec import Spec, load
@@ -106,6 +106,8 @@ class Application:
             found = _WORLD.match(path)
             if found is None:
                 return _misnamed(path, send)
+            if found[1] not in self.worlds and not self._admits(scope):
+                return _refused(send)
             world, prefix = self.worlds.get(found[1]), prefix + found[0]
             scope["path"] = path = path[found.end() :] or "/"
         scope[WORLD], scope[PREFIX] = world, prefix
@@ -115,6 +117,14 @@ class Application:
         if path[1:2] == "_" and path.startswith("/_mockveo"):
             return self._control(scope, receive, send)
         return self._routes[world.settings.profile][0](scope, receive, send)
+
+    def _admits(self, scope: Any) -> bool:
+        """Whether a request may make a world: not a page's of another site, which would push others out."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if self._hosts is None or origin:
+            return not origin or re.fullmatch(LOOPBACK_ORIGIN, origin) is not None
+        return self._hosts.serve(headers.get(b"host")) and headers.get(b"sec-fetch-site") != b"cross-site"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The same as a coroutine, as which frameworks know an ASGI application."""
@@ -306,14 +316,22 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
     return listener
 
 
+async def _refused(send: Any) -> None:
+    text = "a page of another site, or a host that is not served, makes no world; call it from this machine first"
+    await _send(error_of_ours(403, "cross_site", text), send)
+
+
+async def _send(answer: Answer, send: Any) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
 async def _misnamed(path: str, send: Any) -> None:
     name = path[2:].partition("/")[0]
     message = (
         f"{name[:80]!r} cannot be the name of a world; wanted up to 100 letters, digits, dots, hyphens, underscores"
     )
-    answer = error_of_ours(400, "invalid_world", f"{message} and tildes, e.g. /@mine/v1/videos")
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await _send(error_of_ours(400, "invalid_world", f"{message} and tildes, e.g. /@mine/v1/videos"), send)
 
 
 @contextmanager

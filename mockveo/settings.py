@@ -62,14 +62,21 @@ class Settings:
                 raise SettingsError(
                     f"{flag(name)} is {getattr(self, name)}, wanted 0 to 65535, e.g. {flag(name)} {_EXAMPLE[name]}"
                 )
-        if self.clock not in MODES:
-            raise SettingsError(f"--clock is {self.clock!r}, wanted one of {', '.join(MODES)}, e.g. --clock manual")
-        if self.speed == 0:
-            raise SettingsError("--speed is 0, wanted more than that; what stops time is --clock manual")
+        if self.port == self.other_port != 0:
+            raise SettingsError(f"--port and --other-port are both {self.port}, wanted two, e.g. --other-port 0")
+        self._check_time()
         if not self.host.strip():
             raise SettingsError("--host is empty, wanted an address such as --host 127.0.0.1")
         if any(not key.strip() for key in self.key):
             raise SettingsError("--key is empty, wanted a key such as --key sk-test")
+
+    def _check_time(self) -> None:
+        if self.clock not in MODES:
+            raise SettingsError(f"--clock is {self.clock!r}, wanted one of {', '.join(MODES)}, e.g. --clock manual")
+        if not 1e-6 <= self.speed <= 1e9 and self.speed:
+            raise SettingsError(f"--speed is {self.speed:g}, wanted 1e-6 to 1e9, e.g. --speed 10")
+        if self.speed == 0:
+            raise SettingsError("--speed is 0, wanted more than that; what stops time is --clock manual")
 
 
 _LEAST = {

@@ -53,13 +53,7 @@ class Memory:
         """Keeps a job."""
         while len(self._jobs) >= self._max_jobs:
             self._forget_one()
-        self._jobs[job.id] = job
-        moment = end(job)
-        second = moment // 1 if moment < math.inf else moment
-        if second not in self._ending:
-            self._ending[second] = deque()
-            heappush(self._seconds, second)
-        self._ending[second].append(job.id)
+        self.replace(job)
         if job.images or len(job.prompt) > KEPT_PROMPT:
             self._weigh(job)
 
@@ -68,18 +62,28 @@ class Memory:
         return self._jobs.get(job_id)
 
     def replace(self, job: Job) -> None:
-        """Keeps a job instead of the one with its id, whose place among those that end it takes."""
+        """Keeps a job instead of the one with its id, if there is one."""
         self._jobs[job.id] = job
+        second = _second(job)
+        if second not in self._ending:
+            self._ending[second] = deque()
+            heappush(self._seconds, second)
+        self._ending[second].append(job.id)
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def __iter__(self) -> Iterator[Job]:
-        return iter(self._jobs.values())
+        # A copy, made in one step: a server in another thread may add to them meanwhile.
+        return iter(list(self._jobs.values()))
 
     def _forget_one(self) -> None:
-        first = self._ending[self._seconds[0]]
-        del self._jobs[first.popleft()]
+        second = self._seconds[0]
+        first = self._ending[second]
+        job = self._jobs.get(first.popleft())
+        # One that was replaced stands at two places, and goes by the one that is its own.
+        if job is not None and _second(job) == second:
+            del self._jobs[job.id]
         if not first:
             del self._ending[heappop(self._seconds)]
 
@@ -93,3 +97,9 @@ class Memory:
             if job_id in self._jobs:
                 old = self._jobs[job_id]
                 self._jobs[job_id] = old._replace(images=(), prompt=old.prompt[:KEPT_PROMPT])
+
+
+def _second(job: Job) -> float:
+    """The second that a job ends in."""
+    moment = end(job)
+    return moment // 1 if moment < math.inf else moment

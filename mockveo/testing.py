@@ -79,8 +79,11 @@ class Request:
     faults: tuple[str, ...]
     #: Where it departs from the documented page.
     deviations: tuple[Deviation, ...]
-    #: When it came, in seconds of the world's clock.
+    #: Whether it came to the other origin, which redirects and video URLs lead to.
+    elsewhere: bool
+    #: When it was answered, in seconds of the world's clock, and when it came, in Unix seconds of our own.
     at: float
+    time: float
 
     def __str__(self) -> str:
         what = self.operation or f"{self.method} {self.path}"
@@ -132,6 +135,8 @@ class Job:
 
         Raises MockveoError where it has ended already, or has been forgotten.
         """
+        if ending == "never":
+            raise MockveoError(f"a job cannot be made to end never; wanted success or failure")
         world = self._world.world
         found = world.store.get(self.id)
         if found is None or world.view(found).ended_at is not None:
@@ -159,6 +164,7 @@ class Mockveo:
         self.url = f"{server.url}/@{name}"
         #: What clients take as base URL; ends in /v1.
         self.base_url = f"{self.url}/v1"
+        server.app.worlds.hold(name)
         self.reset()
 
     def reset(self, **settings: Any) -> None:
@@ -225,6 +231,7 @@ class Mockveo:
     def close(self) -> None:
         """Leaves its name and its URL to the next world. It can still be looked into."""
         self._closed = self.world
+        self._server.app.worlds.release(self.name)
         self._worlds.release(self)
 
     def __repr__(self) -> str:
@@ -319,7 +326,7 @@ def _merged(base: Mapping[str, Any], keys: Mapping[str, Any]) -> Any:
     """The data of a scenario with some keys in place of its own, and a copy as JSON has it: tuples are lists."""
     try:
         data = json.loads(json.dumps({**base, **keys}, allow_nan=False))
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, RecursionError) as problem:
         raise ScenarioError(f"a scenario is what JSON can say, wanted e.g. ending='failure': {problem}") from None
     if keys and "name" not in keys:
         data.pop("name", None)
@@ -357,7 +364,9 @@ def _request(exchange: Exchange) -> Request:
         state=exchange.state,
         faults=tuple(exchange.faults),
         deviations=tuple(exchange.deviations),
+        elsewhere=exchange.elsewhere,
         at=exchange.at,
+        time=exchange.started,
     )
 
 

@@ -67,7 +67,7 @@ def _take(part: Part, form: Form, values: Values) -> Iterator[tuple[str, str]]:
     """Puts a part that is no ordinary field where it belongs, and says what is unusual about it."""
     name, plain = part.name[:MAX_SHOWN], _plain(part.name)
     for note in part.notes:
-        yield "encoding", f"the field {name!r} {note}"
+        yield "encoding" if forms.TRANSFER_ENCODING not in note else "transfer-encoding", f"the field {name!r} {note}"
     if plain in form.file_fields:
         yield from _take_file(part, plain, form, values)
     elif part.name not in form.fields:
@@ -90,6 +90,8 @@ def _take_file(part: Part, plain: str, form: Form, values: Values) -> Iterator[t
         return
     if any("filename*" in value for key, value in part.headers if key == "Content-Disposition"):
         yield "filename-star", f"{part.name!r} names its file with filename*, which RFC 7578 section 4.2 forbids"
+    if any(key == forms.TRANSFER_ENCODING for key, _ in part.headers):
+        yield "transfer-encoding", f"{part.name!r} has a {forms.TRANSFER_ENCODING}, which RFC 7578 section 4.7 gives up"
     patterns = form.file_types.get(plain)
     if patterns and part.content_type is not None and not forms.media_type_fits(part.content_type, patterns):
         yield "file-media-type", f"{part.name!r} was sent as {part.content_type}; wanted {' or '.join(patterns)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from mockveo.answers import Answer, error_of_ours, json_answer
 from mockveo.calls import Call, ClientGone, Misuse, Refusal, Unapplied
-from mockveo.faults import altered, deliver, delivered
+from mockveo.faults import altered, deliver, delivered, waited
 from mockveo.hosts import LOOPBACK_ORIGIN, Hosts
+from mockveo.journal import Exchange
 from mockveo.spec import ErrorExample, Operation
 from mockveo.world import World
 
@@ -79,19 +81,18 @@ class Endpoint:
         call = Call(play.operation if play else None, scope, receive)
         exchange = call.exchange
         answer = await self._answer(call, play)
+        if answer is not None and call.struck and not await waited(call):
+            answer, exchange.left = None, True
         if answer is not None:
             exchange.at, date = call.world.moment()
             sent: int | None = len(answer.body)
             if call.struck:
-                answer = altered(answer, call)
+                answer = self._altered(answer, call)
                 sent = delivered(answer, call.struck)
             if not call.struck or all(name != b"date" for name, _ in answer.headers):
                 answer.headers.append(date)
             if sent is not None:
-                exchange.status, exchange.sent, exchange.answer_headers = answer.status, sent, answer.headers
-                if sent <= KEPT_ANSWER:
-                    exchange.answer_body = answer.body[:sent]
-                    exchange.kept += sent
+                _note(exchange, answer, sent)
         exchange.duration = perf_counter() - begun
         # Before the answer goes out: who has it may look at once.
         if play is None or play.operation is not None or play.name:
@@ -99,12 +100,26 @@ class Endpoint:
         if answer is None:
             return
         if call.struck:
-            await deliver(answer, call.struck, scope, receive, send)
+            await self._strike(answer, call, send)
+            exchange.duration = perf_counter() - begun
         elif answer.stream is not None:
             await _stream(answer, receive, send)
         else:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})
+
+    def _altered(self, answer: Answer, call: Call) -> Answer:
+        try:
+            return altered(answer, call)
+        except Exception as error:  # noqa: BLE001 - it is told, in the log and to the client
+            call.struck = ()
+            return self._refused(call, error)
+
+    async def _strike(self, answer: Answer, call: Call, send: Send) -> None:
+        exchange = call.exchange
+        sent = await deliver(answer, call, send)
+        if sent < exchange.sent:
+            exchange.left, exchange.sent = True, sent
 
     async def _answer(self, call: Call, play: Play | None) -> Answer | None:
         """The answer; None where there is nobody to have it any more."""
@@ -144,8 +159,8 @@ class Endpoint:
     def _authorise(self, call: Call) -> str:
         authorization = call.headers.get(b"authorization", b"")
         owner = call.world.owner(authorization)
-        if b"ticket=" in call.scope["query_string"]:
-            owner = owner or call.world.holder(call.query("ticket") or "") or None
+        if not authorization and b"ticket=" in call.scope["query_string"]:
+            owner = call.ticket_holder or None
         if owner is None:
             wrong = (
                 "the key is none of --key" if authorization[:7].lower() == b"bearer " else "it does not say Bearer KEY"
@@ -207,6 +222,16 @@ class Routes:
             else:
                 endpoint = self._otherwise
         return endpoint(scope, receive, send)
+
+
+def _note(exchange: Exchange, answer: Answer, sent: int) -> None:
+    """Notes an answer, of whose body so many bytes are to be sent."""
+    exchange.status, exchange.sent, exchange.answer_headers = answer.status, sent, answer.headers
+    if sent <= KEPT_ANSWER:
+        exchange.answer_body = answer.body[:sent]
+        exchange.kept += sent
+    else:
+        exchange.answer_digest = sha256(answer.body[:sent]).digest()
 
 
 async def _stream(answer: Answer, receive: Receive, send: Send) -> None:

@@ -34,8 +34,9 @@ PLANS: Final = 100
 SHORT: Final = 200
 #: Request ids carry the time of this zone. Source: observed, "20260205132859798638387SIHCnxzJ", taken as UTC+8.
 UTC_PLUS_8: Final = 8 * 3600
-#: The name of a scenario in a prompt.
-TAG: Final = re.compile(r"\[mockveo:([^\]]*)\]")
+#: The name of a scenario in a prompt, and what is meant to begin one.
+TAG: Final = re.compile(r"\[\s*mockveo\s*:([^\[\]]*)\]", re.IGNORECASE)
+MARK: Final = re.compile(r"\[\s*mockveo\b", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class World:
         self._begun: OrderedDict[Hashable, Plan] = OrderedDict()
         self._counts: OrderedDict[Hashable, int] = OrderedDict()
         self._attempts: OrderedDict[Hashable, int] = OrderedDict()
-        self._tickets: OrderedDict[str, str] = OrderedDict()
+        self._tickets: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._date = (-1, (b"date", b""))
         self.use(scenario)
         #: What ids of jobs come from, and what request ids and tickets do: how many errors a client has met is not to
@@ -113,7 +114,7 @@ class World:
         """Lets a scenario be chosen by its name, as the built-in ones can. Raises ScenarioError as `use` does."""
         self._planned(scenario)
         self._named[scenario.name] = scenario
-        if len(self._named) > SHARED:
+        if len(self._named) > PLANS:
             del self._named[next(iter(self._named))]
 
     def named(self, name: str) -> Scenario:
@@ -123,6 +124,11 @@ class World:
     def scenarios(self) -> list[Scenario]:
         """Those that can be chosen by name."""
         return list({**self._named, **{one.name: one for one in built_in()}}.values())
+
+    def clear_queue(self) -> None:
+        """Forgets the scenarios of the next creates, and those that creates have taken and not used up."""
+        self.queue.clear()
+        self._begun.clear()
 
     def enqueue(self, scenario: Scenario) -> None:
         """Lets a create have a scenario, after those that wait already. Raises ScenarioError as `use` does."""
@@ -139,31 +145,30 @@ class World:
                     )
             if len(self._plans) >= PLANS:
                 self._plans.clear()
-            self._plans[scenario] = plan(scenario, self.spec.lifecycle, self.spec.failure)
+            planned = self._plans[scenario] = plan(scenario, self.spec.lifecycle, self.spec.failure)
+            return planned
         return self._plans[scenario]
 
     def choose(self, header: bytes | None, prompt: str, subject: Hashable) -> Plan | None:
         """The plan that a create has chosen: by header, in its prompt, or from the queue; None for the world's own.
 
-        What is taken from the queue stays with its `subject` until a create of that is not struck by a fault any more.
+        What is taken from the queue stays with its `subject` until a create of that gets its job's own answer.
         Raises ScenarioError for a name that does not exist.
         """
         if header is not None:
             return self._planned(self.named(header.decode("latin-1").strip()))
-        if "[mockveo:" in prompt:
-            found = TAG.search(prompt)
-            if found is not None:
-                return self._planned(self.named(found[1].strip()))
-        if subject in self._begun:
-            return self._begun[subject]
-        if not self.queue:
-            return None
+        if MARK.search(prompt):
+            named = [self.named(name) for name in _tags(prompt)]
+            return self._planned(named[0])
+        begun = self._begun.get(subject)
+        if begun is not None or not self.queue:
+            return begun
         chosen = self._planned(self.queue.popleft())
         _keep(self._begun, subject, chosen)
         return chosen
 
     def settled(self, subject: Hashable) -> None:
-        """A create has not been struck: what its subject took from the queue is used up."""
+        """A create gets its job's own answer: what its subject took from the queue is used up."""
         self._begun.pop(subject, None)
 
     def governing(self, job: Job) -> Scenario:
@@ -197,15 +202,16 @@ class World:
         # CRC, which is linear: two jobs, or two faults, would be struck alike or exactly otherwise.
         return int.from_bytes(sha256(repr((self.seed, *what)).encode()).digest()[:8]) / 2**64
 
-    def ticket(self, owner: str) -> str:
-        """A ticket for whoever follows a redirect without the key."""
+    def ticket(self, owner: str, path: str) -> str:
+        """A ticket for whoever follows a redirect to a path without the key."""
         ticket = _characters(self._noise, 16)
-        _keep(self._tickets, ticket, owner)
+        _keep(self._tickets, ticket, (owner, path))
         return ticket
 
-    def holder(self, ticket: str) -> str | None:
-        """The key whose request a ticket was given to."""
-        return self._tickets.get(ticket)
+    def holder(self, ticket: str, path: str) -> str | None:
+        """The key whose request was redirected to this path with this ticket."""
+        owner, good_for = self._tickets.get(ticket, ("", ""))
+        return owner if good_for == path else None
 
     def owner(self, authorization: bytes) -> str | None:
         """The key that an Authorization header carries; None where it carries none or one that is not accepted."""
@@ -336,8 +342,17 @@ def _characters(dice: random.Random, count: int) -> str:
     return dice.randbytes(count).translate(_OF_BYTE).decode()
 
 
+def _tags(prompt: str) -> list[str]:
+    """The names of scenarios in a prompt. Raises ScenarioError for a tag that has none."""
+    names = [name.strip() for name in TAG.findall(prompt)]
+    if len(names) < len(MARK.findall(prompt)):
+        raise ScenarioError("the prompt has a tag that is not closed or has no colon; wanted e.g. [mockveo:fails]")
+    return names
+
+
 def _keep(kept: OrderedDict[Any, Any], key: Hashable, value: Any) -> None:
     """Puts a value into a mapping that forgets the oldest where there are too many."""
     kept[key] = value
+    kept.move_to_end(key)
     if len(kept) > SHARED:
         kept.popitem(last=False)

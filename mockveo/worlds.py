@@ -36,6 +36,9 @@ class Worlds:
         self._feed = feed
         self._lock = threading.Lock()
         self._named: OrderedDict[str, World] = OrderedDict()
+        self._held: set[str] = set()
+        #: Read once: a file that is changed meanwhile is not to make worlds of two kinds.
+        self._scenario = scenarios.find(settings.scenario)
         self.default = self._made("", settings)
 
     def get(self, name: str) -> World:
@@ -46,8 +49,7 @@ class Worlds:
             world = self._named.get(name)
             if world is None:
                 world = self._named[name] = self._made(name, self._settings)
-                if len(self._named) > self._settings.max_worlds:
-                    self._named.popitem(last=False)
+                self._make_room()
             else:
                 self._named.move_to_end(name)
             return world
@@ -66,18 +68,37 @@ class Worlds:
             if name:
                 self._named[name] = world
                 self._named.move_to_end(name)
-                if len(self._named) > self._settings.max_worlds:
-                    self._named.popitem(last=False)
+                self._make_room()
             else:
                 self.default = world
         return world
 
+    def __contains__(self, name: str) -> bool:
+        return not name or name in self._named
+
+    def hold(self, name: str) -> None:
+        """Keeps a world from being forgotten, until `release`."""
+        self._held.add(name)
+
+    def release(self, name: str) -> None:
+        """Lets a world be forgotten again."""
+        self._held.discard(name)
+
+    def _make_room(self) -> None:
+        if len(self._named) <= self._settings.max_worlds:
+            return
+        for name in self._named:
+            if name not in self._held:
+                del self._named[name]
+                return
+
     def _made(self, name: str, settings: Settings, scenario: Scenario | None = None) -> World:
+        same = settings.scenario == self._settings.scenario
         seed: int | str = settings.seed if settings is not self._settings and settings.seed is not None else self._seed
         return World(
             self._spec(settings.profile),
             settings,
-            scenario or scenarios.find(settings.scenario),
+            scenario or (self._scenario if same else scenarios.find(settings.scenario)),
             seed=f"{seed}/{name}" if name else seed,
             name=name,
             origins=self._origins,
@@ -85,8 +106,8 @@ class Worlds:
         )
 
     def __iter__(self) -> Iterator[World]:
-        yield self.default
-        yield from list(self._named.values())
+        with self._lock:
+            return iter([self.default, *self._named.values()])
 
     def __len__(self) -> int:
         return 1 + len(self._named)

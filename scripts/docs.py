@@ -2,6 +2,7 @@
 
 - README.md: the tables of settings and scenarios
 - docs/scenarios.md: the keys of a scenario
+- docs/rules.md: the rules
 - ARCHITECTURE.md: the picture of which module imports which
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from mockveo.rules import catalogue
 from mockveo.scenarios import SCHEMA, built_in
 from mockveo.settings import Settings, flag
 
@@ -54,6 +56,16 @@ def keys() -> str:
     return "\n\n".join(blocks)
 
 
+def rule_table() -> str:
+    """The rules of the contract, by severity."""
+    blocks = []
+    for severity, title in (("must", "MUST"), ("should", "SHOULD"), ("info", "INFO")):
+        rules = [rule for rule in catalogue().values() if rule.severity == severity]
+        rows = [f"| `{rule.id}`{' *' if rule.wire else ''} | {rule.says} | {rule.source} |" for rule in rules]
+        blocks.append("\n".join([f"## {title}", "", "| rule | | source |", "|---|---|---|", *rows]))
+    return "\n\n".join(blocks)
+
+
 def modules() -> dict[str, set[str]]:
     """Each module of the package with those it imports, at the top of the file or within a function."""
     package = ROOT / "mockveo"
@@ -65,8 +77,10 @@ def modules() -> dict[str, set[str]]:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mockveo":
                 imported |= {(node.module or "").partition(".")[2]} if node.module != "mockveo" else set()
                 imported |= {alias.name for alias in node.names if node.module == "mockveo"}
-        # rendering and clips name each other's types; the picture shows who calls whom.
-        found[name] = (imported & names) - ({"clips"} if name == "rendering" else set()) - {"errors", "_paths"}
+        # rendering and clips name each other's types, and checks the rules they stand behind; the picture shows who
+        # calls whom.
+        back = {"clips"} if name == "rendering" else {"rules"} if name.startswith("rules_") else set()
+        found[name] = (imported & names) - back - {"errors", "_paths"}
     return found
 
 
@@ -107,6 +121,7 @@ def main() -> None:
         ("scenarios", scenario_table(), ROOT / "README.md"),
         ("picture", picture(), ROOT / "ARCHITECTURE.md"),
         ("keys", keys(), ROOT / "docs" / "scenarios.md"),
+        ("rules", rule_table(), ROOT / "docs" / "rules.md"),
     ):
         old = path.read_text()
         new = filled(old, name, block)

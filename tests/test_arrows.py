@@ -39,6 +39,13 @@ ARROWS: dict[str, set[str]] = {
     "uploads": set(),
     "durations": {"errors"},
     "har": {"__init__", "journal"},
+    "stories": {"scenarios"},
+    "rules": {"errors", "files", "rules_course", "rules_outcome", "rules_requests", "stories"},
+    "rules_requests": {"forms", "journal", "rules", "stories"},
+    "rules_course": {"rules", "rules_requests", "stories"},
+    "rules_outcome": {"rules", "rules_course", "stories"},
+    "traces": {"errors", "files", "journal", "spec"},
+    "watch": {"journal", "rules"},
     # State
     "stores": {"jobs"},
     "world": {"_paths", "clock", "errors", "jobs", "journal", "scenarios", "settings", "spec", "stores"},
@@ -47,23 +54,25 @@ ARROWS: dict[str, set[str]] = {
     "answers": set(),
     "control": {
         *("_paths", "answers", "calls", "document", "errors", "faults", "files", "har", "hosts", "jobs"),
-        *("journal", "scenarios", "wire", "worlds"),
+        *("journal", "rules", "scenarios", "wire", "worlds"),
     },
     "calls": {"journal", "scenarios", "spec", "world"},
     "faults": {"answers", "calls", "scenarios"},
-    "wire": {"answers", "calls", "faults", "hosts", "spec", "world"},
+    "wire": {"answers", "calls", "faults", "hosts", "journal", "spec", "world"},
     "api": {
         *("answers", "calls", "clips", "errors", "forms", "hosts", "jobs", "scenarios", "spec", "styles", "values"),
-        "wire",
+        *("wire", "world"),
     },
     "server": {
         *("answers", "api", "calls", "clips", "errors", "faults", "hosts", "journal", "settings", "spec", "world"),
         *("control", "wire", "worlds"),
     },
     # Shells
-    "console": {"__init__", "errors", "hosts", "journal", "server", "settings"},
+    "console": {"__init__", "errors", "hosts", "journal", "server", "settings", "watch"},
     "remote": {"errors"},
-    "cli": {"__init__", "_paths", "console", "durations", "errors", "remote", "scenarios", "settings"},
+    "cli": {
+        *("__init__", "_paths", "console", "durations", "errors", "remote", "rules", "scenarios", "settings", "traces"),
+    },
     "testing": {"clock", "durations", "errors", "jobs", "journal", "scenarios", "server", "world"},
     "pytest_plugin": {"__init__", "errors", "server", "testing"},
 }
@@ -75,7 +84,9 @@ THIRD_PARTIES = {
     "jsonschema_rs": {"spec", "document", "scenarios"},
     "jsonpath": {"overlays"},
     "multipart": {"forms"},
-    "orjson": {"files", "scenarios", "forms", "journal", "answers", "faults", "wire", "api", "control", "console"},
+    "orjson": {
+        *("files", "scenarios", "forms", "journal", "answers", "faults", "wire", "api", "control", "console", "traces"),
+    },
     "starlette": {"answers", "calls", "faults", "wire", "control", "server"},
     "uvicorn": {"server"},
     "anyio": {"api"},

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def running(directory: Path, *arguments: str, **env: str) -> Iterator[Running]:
 
 @pytest.mark.parametrize("command", [[], ["serve"]])
 def test_it_says_where_it_listens_and_logs_each_exchange(tmp_path: Path, command: list[str]) -> None:
-    with running(tmp_path, *command, "--seed", "7") as server:
+    with running(tmp_path, *command, "--seed", "7", "--no-findings") as server:
         assert httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM).status_code == 200
         assert httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"}).status_code == 200
         assert httpx.get(f"{server.url}/v1/videos/x").status_code == 401
@@ -116,7 +116,7 @@ def test_the_ready_file_says_where(tmp_path: Path) -> None:
 
 
 def test_a_log_of_json(tmp_path: Path) -> None:
-    with running(tmp_path, "--log", "json") as server:
+    with running(tmp_path, "--log", "json", "--no-findings") as server:
         httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"})
         httpx.get(f"{server.url}/nowhere")
         status, out, _ = server.stop()
@@ -129,6 +129,30 @@ def test_a_log_of_json(tmp_path: Path) -> None:
     assert create["deviations"][0]["code"] == "content-type"
     assert (unknown["response"]["status"], unknown["error"], unknown["key"]) == (404, "unknown_path", None)
     assert "sk-secret-key" not in out
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_what_a_client_gets_wrong_is_told_once(tmp_path: Path, log: str) -> None:
+    with running(tmp_path, "--log", log, "--scenario", "accepted-then-dropped") as server:
+        for _ in range(2):
+            with suppress(httpx.ReadError):
+                httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM)
+        for _ in range(3):
+            httpx.get(f"{server.url}/v1/videos/x?api_key=sk-secret-key", headers=KEY)
+            time.sleep(0.15)
+        _, out, err = server.stop()
+    assert err == ""
+    assert "sk-secret-key" not in out
+    lines = out.splitlines()
+    if log == "json":
+        told = [one["finding"] for one in map(json.loads, lines) if "finding" in one]
+        findings = [(one["verdict"], one["rule"], one["message"]) for one in told]
+    else:
+        found = [re.fullmatch(r" +\? (\w+) of ([a-z-]+): (.*)", line) for line in lines]
+        findings = [(one[1], one[2], one[3]) for one in found if one]
+    retry = "2 creates for one call, after an answer that was lost: 1 is paid for nothing"
+    assert findings.count(("warning", "no-blind-retry", retry)) == 1
+    assert [one[:2] for one in findings].count(("violation", "auth-in-url")) == 1
 
 
 def test_every_flag_is_a_variable_too(tmp_path: Path) -> None:

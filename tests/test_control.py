@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import mockveo
@@ -70,6 +72,7 @@ def world(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[Worl
 def test_every_operation_does_what_its_document_says(world: World) -> None:
     assert world("getHealth") == {"status": "ok", "version": mockveo.__version__}
     assert world("getReady")["base_url"].endswith("/v1")
+    assert {"name": "", "scenario": "normal"}.items() <= world("listWorlds")["worlds"][0].items()
     assert world("getDocument")["info"]["title"] == "mockveo's control API"
     assert {one["name"] for one in world("listScenarios")["scenarios"]} > {"normal", "fails"}
     assert world("findScenario", name="fails")["scenario"]["ending"] == "failure"
@@ -153,7 +156,7 @@ def test_jobs_and_exchanges_are_filtered_and_counted(world: World) -> None:
     assert [one["id"] for one in world("listJobs", status="failed")["jobs"]] == [jobs[0]]
     assert world("listJobs", limit="1")["count"] == 3
     assert world("listExchanges", operation="create")["count"] == 3
-    assert world("listExchanges", operation="retrieveVideo", status="400")["count"] == 1
+    assert world("listExchanges", operation="retrieve", status="400")["count"] == 1
     assert world("listExchanges", job=jobs[1])["count"] == 2
     assert [one["number"] for one in world("listExchanges", since="3")["exchanges"]] == [4, 5]
     assert [one["number"] for one in world("listExchanges", limit="2")["exchanges"]] == [4, 5]
@@ -175,6 +178,48 @@ def test_an_exchange_is_told_in_full_but_for_the_key(world: World) -> None:
     assert ["content-type", "application/json"] in one["response"]["headers"]
     assert "sk-secret" not in json.dumps([one, world("exportJournal")])
     assert "c=1" not in json.dumps(one)
+
+
+def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: World) -> None:
+    world("setScenario", {"scenario": {"faults": [{"operation": "create", "delay": 0.4}]}})
+    with pytest.raises(httpx.ReadTimeout):
+        world.http.post("/v1/videos", files={"prompt": (None, "p")}, headers=KEY, timeout=0.1)
+    deadline = time.monotonic() + 5
+    while world("listExchanges")["count"] < 1:
+        assert time.monotonic() < deadline
+    world.create()
+    gone, stayed = world("listExchanges")["exchanges"]
+    assert (gone["client_left"], gone["response"]) == (True, None)
+    assert gone["duration_ms"] < 400
+    assert "POST /@" in gone["line"]
+    assert " gone queued" in gone["line"]
+    assert (stayed["client_left"], stayed["response"]["status"]) == (False, 200)
+    assert stayed["duration_ms"] >= 400
+    assert world("listJobs")["count"] == 2
+
+
+def test_what_is_sent_before_a_client_leaves_is_told(world: World) -> None:
+    world("setScenario", {"scenario": {"phases": [], "faults": [{"operation": "content", "bandwidth": 20000}]}})
+    job = world.create().json()["id"]
+    with world.http.stream("GET", f"/v1/videos/{job}/content", headers=KEY) as answer:
+        for _ in answer.iter_raw():
+            break
+    deadline = time.monotonic() + 5
+    while not (one := world("getExchange", number="2"))["client_left"]:
+        assert time.monotonic() < deadline
+    assert 0 < one["response"]["body_bytes"] < 100_000
+
+
+def test_a_redirect_tells_whether_the_key_came_along(world: World) -> None:
+    fault = {"operation": "models", "redirect": {"status": 307, "origin": "other"}}
+    world("setScenario", {"scenario": {"faults": [fault]}})
+    asked = world.http.get("/v1/models", headers=KEY)
+    for headers in ({}, KEY):
+        httpx.get(asked.headers["location"], headers=headers)
+    first, without, along = world("listExchanges")["exchanges"]
+    assert [one["elsewhere"] for one in (first, without, along)] == [False, True, True]
+    assert [one["key_sent"] for one in (first, without, along)] == [True, False, True]
+    assert "(other origin) " in along["line"]
 
 
 def test_a_world_may_have_settings_of_its_own(world: World, server: ServerThread) -> None:
@@ -206,13 +251,15 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("changeClock", {"mode": "sundial"}, {}, 400, "mode: "),
     ("changeClock", {}, {}, 400, "wanted e.g."),
     ("defineScenario", {}, {"name": "fails"}, 409, "'fails' is a built-in scenario"),
-    ("defineScenario", {}, {"name": "a b"}, 400, 'name is "a b"; wanted a name of letters'),
+    ("defineScenario", {}, {"name": "a b"}, 400, 'name is "a b"; wanted a text: a name of letters'),
     ("findScenario", None, {"name": "fial"}, 404, "did you mean 'fails'?"),
     ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("getExchange", None, {"number": "7"}, 404, "has no exchange 7"),
     ("listJobs", None, {"state": "x"}, 400, "'state' is no parameter; wanted one of status, ended, limit"),
     ("listJobs", None, {"limit": "many"}, 400, "limit: "),
+    ("listJobs", None, {"status": "done"}, 400, "no job can be 'done'; wanted completed or failed or in_progress or"),
+    ("listExchanges", None, {"operation": "creat"}, 400, "operation: "),
 ]
 
 
@@ -239,7 +286,7 @@ def test_other_paths_methods_and_media_types_are_refused(world: World) -> None:
     assert http.put("/_mockveo/scenario", data={"scenario": "fails"}).status_code == 415
     assert http.post("/_mockveo/reset", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
     assert http.put("/_mockveo/scenario", content="{", headers={"Content-Type": "application/json"}).status_code == 400
-    assert http.put("/_mockveo/scenario", content=b"x" * (2**20 + 1)).status_code == 413
+    assert http.put("/_mockveo/scenario", content=b"x" * (2**18 + 1)).status_code == 413
     assert world("listExchanges")["count"] == 0
 
 
@@ -334,7 +381,78 @@ def test_a_server_with_a_listener_stops_at_once() -> None:
 def test_whatever_is_sent_is_answered_in_one_of_two_shapes(
     world: World, method: str, path: str, body: Any, query: dict[str, str]
 ) -> None:
+    assume(".." not in path.split("/"))  # which httpx resolves
     answer = world.http.request(method, f"/_mockveo/{quote(path.strip('/'))}", json=body, params=query)
     assert answer.status_code < 500
     if answer.status_code >= 400 and method != "HEAD":
         world.held(answer)
+
+
+def test_what_is_queued_is_for_one_create_though_a_fault_strikes_it(world: World) -> None:
+    slow = {"ending": "failure", "faults": [{"operation": "create", "delay": 0.01}]}
+    world("queueScenario", {"scenario": slow})
+    assert [world.create().status_code for _ in range(3)] == [200, 200, 200]
+    assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "normal", "unnamed"]
+
+
+def test_clearing_the_queue_clears_what_creates_have_begun(world: World) -> None:
+    world("queueScenario", {"scenario": "no-credit"})
+    assert world.create().status_code == 403
+    world("clearQueue")
+    assert world.create().status_code == 200
+
+
+@pytest.mark.parametrize("tag", ["[MOCKVEO:fails]", "[ mockveo : fails ]", "[mockveo:fails] and [mockveo:fails]"])
+def test_a_tag_may_be_written_otherwise(world: World, tag: str) -> None:
+    assert world.create(f"a {tag} b").status_code == 200
+    assert world("listJobs")["jobs"][0]["scenario"] == "fails"
+
+
+@pytest.mark.parametrize("tag", ["[mockveo:fails", "[mockveo fails]", "[mockveo:fails][mockveo:nope]", "[mockveo:]"])
+def test_a_tag_that_is_none_is_never_silently_normal(world: World, tag: str) -> None:
+    assert world.create(f"a {tag} b").status_code == 400
+    assert world("listJobs")["count"] == 0
+
+
+@pytest.mark.parametrize("text", ["mockveo:fails", "[mock] [mockveos:x]", "a [b] c"])
+def test_what_is_no_tag_is_a_prompt(world: World, text: str) -> None:
+    assert world.create(text).status_code == 200
+
+
+def test_a_listener_that_knows_more_than_there_is_is_told_of_the_reset(world: World) -> None:
+    world.create()
+    with world.http.stream("GET", "/_mockveo/events", headers={"Last-Event-ID": "7"}) as stream:
+        lines = [line for line, _ in zip(stream.iter_lines(), range(5), strict=False)]
+    assert lines[2] == "event: reset"
+
+
+def test_a_head_of_the_events_ends(world: World) -> None:
+    assert world.http.head("/_mockveo/events").status_code == 200
+    assert world("getHealth")["status"] == "ok"
+
+
+def test_bodies_that_are_too_long_or_too_short_are_refused_in_the_one_shape(world: World, server: ServerThread) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(40):
+            yield b" " * 2**14
+
+    answer = world.http.put("/_mockveo/scenario", content=chunks(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, world.held(answer)["error"]["code"]) == (413, "body_too_large")
+    host, port = server.url.removeprefix("http://").split(":")
+    head = "PUT /_mockveo/scenario HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n{{}}".encode())
+        connection.shutdown(socket.SHUT_WR)
+        data = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert data.startswith(b"HTTP/1.1 400 ")
+    assert b"body_ended" in data
+
+
+def test_a_scenario_that_cannot_be_told_again_is_not_taken(world: World) -> None:
+    deep: Any = 1
+    for _ in range(252):
+        deep = [deep]
+    answer = world.http.put("/_mockveo/scenario", json={"scenario": {"style": {"extra": {"x": deep}}}})
+    assert answer.status_code == 400
+    assert world("getScenario")["name"] == "normal"
+    assert world.create().status_code == 200

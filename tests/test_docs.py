@@ -158,6 +158,7 @@ def test_every_setting_profile_and_scenario_is_named() -> None:
 def test_every_flag_in_the_documents_is_one_there_is() -> None:
     known = {flag(setting.name) for setting in fields(Settings)}
     known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render", "--url", "--world", "--next"}
+    known |= {"--findings", "--no-findings"}
     known |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import mockveo
 from mockveo.forms import Part
+from mockveo.har import har
 from mockveo.journal import KEPT_BYTES, Deviation, Exchange, Journal, as_json, as_line, fingerprint
 
 
@@ -148,3 +149,24 @@ def test_the_log_says_what_the_service_would_not() -> None:
     assert hints[4].startswith("--max-body is 1000, the body has 2")
     assert hints[5:7] == ["the key is none of --key", "it does not say Bearer KEY"]
     assert hints[7].startswith("there is POST /v1/videos, GET /v1/videos/{video_id}, ")
+
+
+def test_no_credential_is_shown_whatever_it_is_called() -> None:
+    names = ("authorization", "x-goog-api-key", "x-auth-token", "apikey", "openai-api-key", "cookie", "x-cometapi-key")
+    query = "%6bey=s3cret&credentials=s3cret&password=s3cret&ticket=s3cret&access_key_id=s3cret&a=b"
+    with mockveo.serve(render=False) as server:
+        httpx.get(f"{server.url}/v1/models?{query}", headers=dict.fromkeys(names, "s3cret"))
+        (one,) = server.app.world.journal
+        shown = json.dumps([as_json(one), har([one], server.url, server.url)])
+    assert "s3cret" not in shown
+    assert "a=b" in shown
+
+
+def test_nesting_that_could_not_be_told_is_refused() -> None:
+    with mockveo.serve(render=False) as server:
+        text = '{"prompt": "x", "foo": ' + "[" * 300 + "]" * 300 + "}"
+        headers = {"Authorization": "Bearer sk", "Content-Type": "application/json"}
+        answer = httpx.post(f"{server.base_url}/videos", content=text, headers=headers)
+        assert answer.status_code == 400
+        assert "nested too deeply" in answer.text
+        assert httpx.get(f"{server.url}/_mockveo/journal").status_code == 200

@@ -27,14 +27,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_exactly_these_files(wheel: Path) -> None:
     names = (
         "__init__ __main__ _paths answers api calls cli clips clock console control document durations errors faults"
-        " files forms har hosts jobs journal overlays pytest_plugin remote rendering scenarios server settings spec"
-        " stores structure styles testing uploads values wire world worlds"
+        " files forms har hosts jobs journal overlays pytest_plugin remote rendering rules rules_course rules_outcome"
+        " rules_requests scenarios server settings spec stores stories structure styles testing traces uploads values"
+        " watch wire world worlds"
     )
     modules = {f"mockveo/{name}.py" for name in names.split()}
     media = {f"mockveo/media/{shape}.{kind}" for shape in ("landscape", "portrait") for kind in ("mp4", "webp", "jpg")}
     data = {"mockveo/openapi.yaml", "mockveo/overlays/docs-2026-10.yaml", "mockveo/overlays/gateway.yaml"}
     data |= {f"mockveo/scenarios/{path.name}" for path in (ROOT / "scenarios").glob("*.yaml")}
-    data |= {"mockveo/scenario.schema.json", "mockveo/control.yaml"}
+    data |= {"mockveo/scenario.schema.json", "mockveo/control.yaml", "mockveo/rules.yaml"}
     about = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
     info = {f"mockveo-{mockveo.__version__}.dist-info/{name}" for name in about}
     with zipfile.ZipFile(wheel) as archive:

@@ -43,7 +43,7 @@ def test_time_is_advanced_and_jobs_are_listed(server: ServerThread) -> None:
     here = {"MOCKVEO_URL": server.url, "MOCKVEO_WORLD": "cli-jobs"}
     assert run("jobs", **here) == ""
     job = create(server, "cli-jobs", "a\nkite " * 20).json()["id"]
-    assert run("advance", "5m", **here) == "300 s have passed, by the manual clock\n"
+    assert run("advance", "5m", **here) == "5m further; the world is 300 s old, by the manual clock\n"
     (line,) = run("jobs", **here).splitlines()
     assert line == f"{job}  completed   100 %  normal               a kite a kite a kite a kite a kite a ..."
     assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
@@ -92,9 +92,33 @@ def test_exchanges_are_printed_and_followed(server: ServerThread) -> None:
     assert following.stdout.readline() == f"{line}\n"
     httpx.get(f"{server.url}/@cli-logs/nope")
     assert "GET /@cli-logs/nope 404 unknown_path" in following.stdout.readline()
+    assert "there is POST /v1/videos" in following.stdout.readline()
+    run("reset", *here)
+    assert following.stdout.readline() == "--- the world is as new ---\n"
     following.send_signal(signal.SIGINT)
     _, errors = following.communicate(timeout=20)
     assert (following.returncode, errors) == (0, "")
+
+
+def test_worlds_are_listed_and_begun_anew_with_another_seed(server: ServerThread) -> None:
+    here = ("--url", server.url, "--world", "cli-worlds")
+    first = create(server, "cli-worlds").json()["id"]
+    (line,) = [line for line in run("worlds", "--url", server.url).splitlines() if "/@cli-worlds " in line]
+    assert line.split() == ["/@cli-worlds", "1", "jobs", "1", "exchanges", "normal"]
+    run("reset", *here)
+    assert create(server, "cli-worlds").json()["id"] == first
+    run("reset", "--seed", "9", *here)
+    assert create(server, "cli-worlds").json()["id"] != first
+
+
+def test_scenario_files_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("{ending: never, faults: [{delay: 1}]}")
+    (tmp_path / "bad.yaml").write_text("{ending: no, faults: [{staus: 1}]}")
+    good = str(tmp_path / "good.yaml")
+    assert run("scenarios", "check", good) == f"{good}: 1 faults, ends in never\n"
+    told = run("scenarios", "check", str(tmp_path / "bad.yaml"), status=2)
+    assert "ending is" in told
+    assert "faults[0].staus is no key; did you mean 'status'?" in told
 
 
 def test_scenarios_are_listed_and_shown() -> None:
@@ -111,7 +135,9 @@ def test_scenarios_are_listed_and_shown() -> None:
         (("jobs", "--url", "http://127.0.0.1:1"), 1, "there is no mockveo at http://127.0.0.1:1 ("),
         (("jobs", "--url", "https://127.0.0.1"), 2, "--url is 'https://127.0.0.1', wanted the root of a mockveo, e.g."),
         (("jobs", "--url", "http://127.0.0.1:x"), 2, "--url is 'http://127.0.0.1:x', wanted the root of a mockveo"),
-        (("advance", "soon"), 2, "soon"),
+        (("jobs", "--url", "http://[::1"), 2, "--url is 'http://[::1', wanted the root of a mockveo"),
+        (("advance", "soon"), 2, "'soon' is no duration; wanted seconds"),
+        (("advance", "-1"), 2, "'-1' is no duration; wanted seconds"),
     ],
 )
 def test_what_cannot_be_done_is_explained(arguments: tuple[str, ...], status: int, message: str) -> None:

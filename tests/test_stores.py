@@ -106,3 +106,15 @@ def test_the_oldest_images_go_first_and_their_jobs_stay() -> None:
 
 def test_an_unknown_id_is_none() -> None:
     assert Memory(max_jobs=1, max_bytes=0).get("task_none") is None
+
+
+def test_a_job_that_was_ended_by_force_goes_before_those_that_go_on() -> None:
+    store = Memory(max_jobs=2, max_bytes=1)
+    first, second = job("task_1", pace="slow"), job("task_2", pace="normal")
+    store.add(first)
+    store.add(second)
+    store.replace(first._replace(plan=PLANS["instant"]))
+    store.add(job("task_3", pace="slow"))
+    assert {one.id for one in store} == {"task_2", "task_3"}
+    store.add(job("task_4", pace="slow"))
+    assert {one.id for one in store} == {"task_3", "task_4"}

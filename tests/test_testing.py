@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,7 @@ def test_a_request_tells_all(world: Mockveo) -> None:
     digest = hashlib.sha256(PNG).hexdigest()
     assert request.files == (File("input_reference[]", "a.png", "image/png", 6, digest),)
     assert request.headers["accept"] == "a"
-    assert re.fullmatch(r"\(key [0-9a-f]{8}\)", request.headers["authorization"])
+    assert re.fullmatch(r"Bearer \(key [0-9a-f]{8}\)", request.headers["authorization"])
     assert world.key not in f"{request} {request!r} {request.headers}"
     assert {note.code for note in request.deviations} == {"repeated-field", "image-field-name"}
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -429,3 +430,30 @@ def test_names_are_safe(text: str, wanted: str) -> None:
 
 def test_names_that_look_alike_differ() -> None:
     assert len({safe_name(text) for text in ("a b", "a/b", "a::b", "a-b", "x" * 90, "x" * 91)}) == 6
+
+
+def test_a_world_that_is_held_is_not_forgotten() -> None:
+    with mockveo.serve(**DEFAULTS, max_worlds=2) as server:
+        worlds = MockveoWorlds(server)
+        held = [worlds.new(scenario="no-credit") for _ in range(4)]
+        for number in range(5):
+            httpx.get(f"{server.url}/@other{number}/v1/models")
+        assert [create(world).status_code for world in held] == [403] * 4
+        for world in held:
+            world.close()
+        for number in range(5):
+            httpx.get(f"{server.url}/@more{number}/v1/models")
+        assert held[0].name not in server.app.worlds
+
+
+def test_a_job_ends_well_or_badly_and_no_other_way(world: Mockveo) -> None:
+    create(world)
+    with pytest.raises(MockveoError, match="cannot be made to end never; wanted success or failure"):
+        world.jobs[0].end("never")
+
+
+def test_requests_tell_our_own_time_and_the_other_origin(world: Mockveo) -> None:
+    before = time.time()
+    create(world)
+    assert before <= world.requests[0].time <= time.time()
+    assert not world.requests[0].elsewhere

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import mockveo
 from mockveo.errors import MockveoError
 from mockveo.scenarios import built_in, scenario
 from mockveo.server import Application, ServerThread
+from mockveo.world import SHARED
 
 KEY = {"Authorization": "Bearer sk-test"}
 FORM = {"prompt": (None, "A paper kite floats above a field.")}
@@ -172,7 +174,7 @@ async def transcript(app: Application, prefix: str, steps: list[tuple[str, Any]]
             except httpx.TransportError as error:
                 seen.append(type(error).__name__)
                 continue
-            seen.append((answer.status_code, sorted(answer.headers.raw), answer.content))
+            seen.append((answer.status_code, answer.headers.raw, answer.content))
             jobs += re.findall(r"task_\w{32}", answer.text) if step == "create" else []
     return seen
 
@@ -233,3 +235,38 @@ def test_a_life_takes_no_time_by_the_poll_clock() -> None:
     assert [state[1] for state in states if state][:1] == [b"queued"]
     assert answers[-1][0] == 200
     assert answers[-1][2][4:8] == b"ftyp"
+
+
+def test_a_scenario_file_that_changes_makes_no_worlds_of_two_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("ending: failure")
+    with mockveo.serve(scenario=path, render=False) as server:
+        path.write_text("ending: nonsense")
+        assert httpx.get(f"{server.url}/@new/v1/models", headers=KEY).status_code == 200
+        assert server.app.worlds.get("new").plan.scenario.ending == "failure"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
+    ids=str,
+)
+def test_requests_that_are_refused_make_no_world(server: ServerThread, headers: dict[str, str]) -> None:
+    answer = httpx.get(f"{server.url}/@evil/_mockveo/ready", headers=headers)
+    assert answer.status_code == 403
+    assert "evil" not in server.app.worlds
+
+
+def test_counts_of_creates_outlast_those_of_many_jobs() -> None:
+    app = mockveo.app(clock="manual", render=False)
+    app.world.use(
+        scenario({"faults": [{"operation": "create", "nth": 1, "status": 503}, {"operation": "retrieve", "delay": 0}]})
+    )
+    plan = app.world.plan.scenario
+    assert len(app.world.strike(plan, "create", plan, "a")) == 1
+    for number in range(SHARED + 10):
+        app.world.strike(plan, "retrieve", str(number), str(number))
+        if number % 1000 == 0:
+            assert app.world.strike(plan, "create", plan, "a") == ()
+    assert app.world.strike(plan, "create", plan, "a") == ()
+    assert len(app.world._counts) <= SHARED

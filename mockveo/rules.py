@@ -1,0 +1,146 @@
+"""The rules of the contract for clients, and the judge.
+
+`rules.yaml` says each rule in a sentence, with its severity and its source; here a pure check stands behind each one.
+A check reads a `Story` - what was asked for, the exchanges, what came of it - and tells what breaks the rule, or that
+the story has nothing to do with it. There is no more to the judge than that: no clock, no server, no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from mockveo import files
+from mockveo.errors import MockveoError, RuleError
+from mockveo.stories import Seen, Story, stories
+
+#: Severity -> the verdict of a rule of it that is broken.
+VERDICTS: Final = {"must": "violation", "should": "warning", "info": "info"}
+
+
+class Breach(NamedTuple):
+    """A rule is broken: what was seen against what was wanted, in a sentence, and in which exchanges, by number.
+
+    `lenient` is for what is less than the rule: its verdict is one step down.
+    """
+
+    message: str
+    exchanges: tuple[int, ...] = ()
+    lenient: bool = False
+
+
+def breach(message: str, *seen: Seen, lenient: bool = False) -> Breach:
+    """A breach, with the exchanges that show it."""
+    return Breach(message, tuple(one.number for one in seen), lenient)
+
+
+#: What breaks the rule; None where the story has nothing to do with it.
+Check = Callable[[Story], list[Breach] | None]
+CHECKS: Final[dict[str, Check]] = {}
+
+
+def check(rule: str) -> Callable[[Check], Check]:
+    """Puts a check behind a rule."""
+
+    def put(function: Check) -> Check:
+        CHECKS[rule] = function
+        return function
+
+    return put
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the catalogue."""
+
+    id: str
+    #: must, should or info.
+    severity: str
+    #: Whether the requests alone decide it.
+    wire: bool
+    says: str
+    source: str
+
+    @property
+    def assumed(self) -> bool:
+        """Whether nobody knows that the real service is like that."""
+        return self.source.startswith("assumed")
+
+
+class Verdict(NamedTuple):
+    """What the judge says of one rule in one story."""
+
+    rule: Rule
+    #: pass, violation, warning, info, or "not exercised".
+    verdict: str
+    breaches: tuple[Breach, ...] = ()
+
+
+@cache
+def catalogue() -> Mapping[str, Rule]:
+    """All rules by their ids, in the order of the file."""
+    path = Path(__file__).with_name("rules.yaml")
+    data = files.parse(path.read_bytes(), path.name, MockveoError)
+    return {
+        name: Rule(name, one["severity"], one.get("wire", False), one["says"], one["source"])
+        for name, one in data.items()
+    }
+
+
+def find(name: str) -> Rule:
+    """The rule of that id. Raises RuleError, which names the nearest and all there are."""
+    if name not in catalogue():
+        near = get_close_matches(name, list(catalogue()), 1, 0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise RuleError(f"the rule {name!r} does not exist; {hint}wanted one of {', '.join(catalogue())}")
+    return catalogue()[name]
+
+
+def judge(story: Story, rules: Iterable[str] | None = None) -> list[Verdict]:
+    """The verdicts on a story, for all rules or for some by their ids. Raises RuleError for one that does not exist."""
+    known = _checks()
+    chosen = map(find, catalogue() if rules is None else rules)
+    return [_verdict(rule, known[rule.id](story)) for rule in chosen]
+
+
+def judge_traffic(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[Verdict]:
+    """What the requests alone decide, of traffic that no case is known of: the rules that are broken."""
+    wire = [rule.id for rule in catalogue().values() if rule.wire]
+    found = [verdict for story in stories(trace, clock=clock, pace=pace) for verdict in judge(story, wire)]
+    return [verdict for verdict in found if verdict.breaches]
+
+
+def as_finding(verdict: Verdict) -> Iterator[dict[str, Any]]:
+    """A verdict as reports and the control API tell it: an object for each breach."""
+    for one in verdict.breaches:
+        yield {
+            "rule": verdict.rule.id,
+            "severity": verdict.rule.severity,
+            "verdict": verdict.verdict,
+            "message": one.message,
+            "source": verdict.rule.source,
+            "exchanges": list(one.exchanges),
+        }
+
+
+def _verdict(rule: Rule, breaches: list[Breach] | None) -> Verdict:
+    if breaches is None:
+        return Verdict(rule, "not exercised")
+    if not breaches:
+        return Verdict(rule, "pass")
+    verdict = "info" if rule.assumed else VERDICTS[rule.severity]
+    if all(one.lenient for one in breaches):
+        verdict = {"violation": "warning", "warning": "info"}.get(verdict, verdict)
+    return Verdict(rule, verdict, tuple(breaches))
+
+
+@cache
+def _checks() -> Mapping[str, Check]:
+    # Here, not above: they import this module to say what they are.
+    from mockveo import rules_course, rules_outcome, rules_requests  # noqa: F401
+
+    return CHECKS
