@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,7 @@ def serve(ready_file: str | None, log_format: str, quiet: bool, findings: bool, 
     from mockveo.settings import of
 
     warnings.showwarning = _show_warning
+    _warn_of_unknown_variables()
     with _explained():
         run(of(**values), ready_file=ready_file, log_format=log_format, quiet=quiet, findings=findings)
 
@@ -129,6 +131,22 @@ def _explained() -> Iterator[None]:
             sys.exit(1)
         # Whoever read has seen enough; what is left in the buffer is not to fail at the exit either.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def _warn_of_unknown_variables() -> None:
+    """A misspelt variable would be a setting that silently is not."""
+    known = {str(option.envvar) for option in serve.params if isinstance(option, click.Option)}
+    for name in os.environ:
+        # Those of a client under test are set by the checker.
+        if name.startswith("MOCKVEO_") and name not in known | {"MOCKVEO_URL", "MOCKVEO_WORLD"} | _OF_A_CASE:
+            near = get_close_matches(name, known, 1, 0.7)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            warnings.warn(f"the variable {name} is none of mockveo's{hint}", stacklevel=1)
+
+
+_OF_A_CASE = {
+    f"MOCKVEO_{name}" for name in ["PROMPT", "MODEL", "SIZE", "IMAGES", "CASE", "POLL_INTERVAL_S", "DEADLINE_S"]
+}
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

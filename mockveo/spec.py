@@ -202,6 +202,12 @@ class Spec:
         """The names of all errors."""
         return list(dict.fromkeys(name for one in self.operations.values() for name in one.errors))
 
+    @property
+    def error_codes(self) -> dict[str, str]:
+        """The codes that the errors carry, by the names of the errors."""
+        bodies = {name: one.body for op in self.operations.values() for name, one in op.errors.items()}
+        return {name: str(body.get("error", body).get("code") or "") for name, body in bodies.items()}
+
     def _read_lifecycle(self) -> None:
         """`x-transitions` -> the way of a job that succeeds, and the end of one that does not."""
         pointer = f"{self._success_pointer('retrieveVideo')}/properties/status"

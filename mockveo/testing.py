@@ -136,7 +136,7 @@ class Job:
         Raises MockveoError where it has ended already, or has been forgotten.
         """
         if ending == "never":
-            raise MockveoError(f"a job cannot be made to end never; wanted success or failure")
+            raise MockveoError("a job cannot be made to end never; wanted success or failure")
         world = self._world.world
         found = world.store.get(self.id)
         if found is None or world.view(found).ended_at is not None:

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, Final
@@ -137,17 +138,23 @@ class World:
 
     def _planned(self, scenario: Scenario) -> Plan:
         if scenario not in self._plans:
-            for fault in scenario.faults:
+            for place, fault in enumerate(scenario.faults):
                 if fault.error is not None and self.spec.error(fault.error) is None:
                     raise ScenarioError(
-                        f"scenario {scenario.name}: the document has no error {fault.error!r}; wanted one of"
-                        f" {', '.join(self.spec.error_names)}"
+                        f"scenario {scenario.name}: faults[{place}].error is {fault.error!r}, which the document has"
+                        f" not; {self._meant(fault.error)}wanted one of {', '.join(self.spec.error_names)}"
                     )
             if len(self._plans) >= PLANS:
                 self._plans.clear()
             planned = self._plans[scenario] = plan(scenario, self.spec.lifecycle, self.spec.failure)
             return planned
         return self._plans[scenario]
+
+    def _meant(self, error: str) -> str:
+        """The error that somebody meant who named it by its code, or nearly right."""
+        codes = {code: name for name, code in self.spec.error_codes.items() if code}
+        near = [codes[error]] if error in codes else get_close_matches(error, self.spec.error_names, 1, 0.5)
+        return f"did you mean {near[0]!r}? " if near else ""
 
     def choose(self, header: bytes | None, prompt: str, subject: Hashable) -> Plan | None:
         """The plan that a create has chosen: by header, in its prompt, or from the queue; None for the world's own.

@@ -17,6 +17,7 @@ import yaml
 from mockveo.rules import catalogue
 from mockveo.scenarios import SCHEMA, built_in
 from mockveo.settings import Settings, flag
+from mockveo.spec import load
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,6 +55,17 @@ def keys() -> str:
             rows.append(f"| `{name}` | {known['description']} | `{example.strip()}` |")
         blocks.append("\n".join(rows))
     return "\n\n".join(blocks)
+
+
+def errors() -> str:
+    """The errors of the document, by name."""
+    spec = load()
+    rows = ["| error | status | code | operations |", "|---|---|---|---|"]
+    for name in spec.error_names:
+        of = [one.id for one in spec.operations.values() if name in one.errors]
+        found = spec.error(name)
+        rows.append(f"| `{name}` | {found.status if found else ''} | `{spec.error_codes[name]}` | {', '.join(of)} |")
+    return "\n".join(rows)
 
 
 def rule_table() -> str:
@@ -121,6 +133,7 @@ def main() -> None:
         ("scenarios", scenario_table(), ROOT / "README.md"),
         ("picture", picture(), ROOT / "ARCHITECTURE.md"),
         ("keys", keys(), ROOT / "docs" / "scenarios.md"),
+        ("errors", errors(), ROOT / "docs" / "scenarios.md"),
         ("rules", rule_table(), ROOT / "docs" / "rules.md"),
     ):
         old = path.read_text()

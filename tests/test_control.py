@@ -238,7 +238,21 @@ def test_a_world_may_have_settings_of_its_own(world: World, server: ServerThread
 MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("setScenario", {"scenario": "fial"}, {}, 400, "did you mean 'fails'?"),
     ("setScenario", {"scenario": {"faults": [{"stauts": 1}]}}, {}, 400, "did you mean 'status'?"),
-    ("setScenario", {"scenario": {"faults": [{"error": "nope"}]}}, {}, 400, "the document has no error 'nope'"),
+    (
+        "setScenario",
+        {"scenario": {"faults": [{"error": "nope"}]}},
+        {},
+        400,
+        "faults[0].error is 'nope', which the document has not; wanted one of",
+    ),
+    ("setScenario", {"scenario": {"faults": [{"error": "overload"}]}}, {}, 400, "did you mean 'overloaded'?"),
+    (
+        "setScenario",
+        {"scenario": {"faults": [{"error": "rate_limit_exceeded"}]}},
+        {},
+        400,
+        "did you mean 'rate_limited'?",
+    ),
     ("setScenario", {"scenario": 3}, {}, 400, "scenario: 3 is not of types"),
     ("setScenario", {}, {}, 400, '"scenario" is a required property; wanted e.g. {"scenario":"fails"}'),
     ("queueScenario", {"scenario": "../secret.yaml"}, {}, 400, "the scenario '../secret.yaml' does not exist"),
