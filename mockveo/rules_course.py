@@ -58,7 +58,9 @@ def no_blind_retry(story: Story) -> list[Breach] | None:
 def _ambiguous(one: Seen) -> bool:
     if one.error_code == "model_not_found" or (300 <= one.status < 400):
         return False
-    return not one.whole or one.status in AMBIGUOUS or (one.status == 200 and not one.body.get("id"))
+    # An error in an answer of 200 says that there is no job.
+    nothing = one.status == 200 and not one.body.get("id") and one.error_code in ("", "success")
+    return not one.whole or one.status in AMBIGUOUS or nothing
 
 
 def _trouble(one: Seen) -> str:
@@ -132,7 +134,7 @@ def _asked_for(one: Seen) -> str:
 @check("content-after-completed")
 def content_after_completed(story: Story) -> list[Breach] | None:
     # Of a job that was not made here nobody knows what was told before.
-    made = {one.job for one in story.creates}
+    made = {one.job for one in story.creates if one.job}
     fetched = [one for one in story.of("content") if story.case is not None or one.job in made]
     if not fetched:
         return None

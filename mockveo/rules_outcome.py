@@ -123,7 +123,11 @@ def content_exact(story: Story) -> list[Breach] | None:
 
 @check("survive-transient")
 def survive_transient(story: Story) -> list[Breach] | None:
-    met = [one for one in story.of("retrieve", "content") if one.transient and not (one.status == 200 and one.whole)]
+    met = [
+        one
+        for one in story.of("retrieve", "content", "delivery")
+        if one.transient and not (one.status == 200 and one.whole)
+    ]
     if not met or not said(story):
         return None
     given_up = met[-1] if met[-1] is story.exchanges[-1] else None

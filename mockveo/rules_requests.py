@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mockveo.forms import MULTIPART, URLENCODED
@@ -55,7 +55,8 @@ def auth_bearer(story: Story) -> list[Breach] | None:
         if not sent and one.ticket:
             continue  # which stands for the key
         if not re.match(r"(?i)bearer \(key ", sent):
-            found.append(breach(f"{told(one)} carried {f'Authorization: {sent}' if sent else 'no Authorization'}", one))
+            shown = f"Authorization: {sent}" if sent else "no Authorization"
+            found.append(breach(f"{told(one)} carried {shown}, wanted Authorization: Bearer KEY", one))
         elif wanted is not None and sent.lower() != wanted.lower():
             found.append(breach(f"{told(one)} carried {sent}, which is not the key of this case, {wanted}", one))
     return found if asked else None
@@ -127,7 +128,12 @@ def filename_star(story: Story) -> list[Breach] | None:
 def file_filename(story: Story) -> list[Breach] | None:
     sent = [one for one in readable(story) if one.files or _nameless(one)]
     found = [
-        breach("a file part has no filename" if _nameless(one) else "a file part has an empty filename", one)
+        breach(
+            "a file part came without a filename, wanted one"
+            if _nameless(one)
+            else "a file part came with an empty filename, wanted one",
+            one,
+        )
         for one in sent
         if _nameless(one) or not all(file["filename"] for file in one.files)
     ]
@@ -251,7 +257,19 @@ def refs_order(story: Story) -> list[Breach] | None:
     sent = [one for one in readable(story) if sorted(_hashes(one)) == sorted(wanted)]
     if len(set(wanted)) < 2 or not sent:
         return None
-    return [breach("the images came in another order", one) for one in sent if _hashes(one) != wanted]
+    return [
+        breach(f"the images came in the order {_order(one, wanted)}, wanted {_numbers(range(len(wanted)))}", one)
+        for one in sent
+        if _hashes(one) != wanted
+    ]
+
+
+def _order(one: Seen, wanted: list[str]) -> str:
+    return _numbers(wanted.index(sha256) for sha256 in _hashes(one))
+
+
+def _numbers(places: Iterable[int]) -> str:
+    return ", ".join(str(place + 1) for place in places)
 
 
 def _hashes(one: Seen) -> list[str]:

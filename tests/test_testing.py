@@ -148,7 +148,7 @@ def test_the_next_create_alone(world: Mockveo) -> None:
         (("gone.yaml",), {}, "gone.yaml: cannot be read"),
         ((), {"endng": "failure"}, "endng is no key; did you mean 'ending'?"),
         (("fails",), {"ending": "failed"}, "scenario fails: ending is \"failed\"; did you mean 'failure'?"),
-        ((), {"faults": [{"error": "nope"}]}, "the document has no error 'nope'"),
+        ((), {"faults": [{"error": "nope"}]}, "error is 'nope', which the document has not"),
         ((), {"style": {"extra": {"x": object()}}}, "a scenario is what JSON can say, wanted e.g. ending='failure'"),
         ((), {"faults": [{"delay": float("inf")}]}, "a scenario is what JSON can say"),
         ((3,), {}, "a scenario is what JSON can say, .*: 'int' object is not a mapping"),

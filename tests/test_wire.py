@@ -312,7 +312,7 @@ def test_a_note_about_a_wild_name_is_short(server: ServerThread, client: httpx.C
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b'{"prompt": ' + b"[" * 300 + b"]" * 300 + b"}", "Recursion limit"),
+        (b'{"prompt": ' + b"[" * 300 + b"]" * 300 + b"}", "nested too deeply"),
         (b'{"prompt": 5}', 'prompt: 5 is not of type "string"'),
         (b'{"prompt": "p", "model": 5}', 'model: 5 is not of type "string"'),
         (b"{" + b",".join(b'"%d":1' % number for number in range(2000)) + b"}", "more than 1000 members"),
