@@ -18,6 +18,8 @@ AMBIGUOUS: Final = frozenset({500, 502, 504, 520, 522, 524})
 MAY_PASS: Final = frozenset({408, 425, 429})
 #: Seconds that a pause may fall short of, for the clocks of two machines.
 SLACK: Final = 0.02
+#: Seconds between an answer's date and our own from which on its clock is another than the client's.
+ANOTHER_TIME: Final = 5.0
 #: A pause grows when it is so many times another.
 GROWS: Final = 1.2
 #: Troubles in a row from which on their pauses count, and from which on there are too many of them.
@@ -210,6 +212,8 @@ def retry_after(story: Story) -> list[Breach] | None:
         then = next((other for other in story.exchanges if other.number > one.number and _same(one, other)), None)
         if wanted is None or one.status not in (*MAY_PASS, 503, *AMBIGUOUS) or then is None:
             continue
+        if story.case is None and _of_another_time(one):
+            continue
         exercised = True
         waited = story.seconds(one, then)
         if waited < wanted - SLACK - wanted * 0.02:
@@ -226,6 +230,15 @@ def retry_after(story: Story) -> list[Breach] | None:
 
 def _same(one: Seen, other: Seen) -> bool:
     return (one.operation, one.path) == (other.operation, other.path)
+
+
+def _of_another_time(one: Seen) -> bool:
+    """Whether the date of an answer is not its client's, as by a clock that stands still: then a date says nothing."""
+    try:
+        date = parsedate_to_datetime(one.answer_headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return False
+    return not (one.retry_after or "").isdecimal() and abs(date - float(one.data["time"])) > ANOTHER_TIME
 
 
 def seconds_to_wait(one: Seen) -> float | None:

@@ -88,12 +88,18 @@ def auth_cross_origin(story: Story) -> list[Breach] | None:
     return [breach(f"{told(one)} took the key along to another origin", one) for one in taken] if asked else None
 
 
+#: What browsers ask for by themselves.
+BROWSERS: Final = frozenset({"/favicon.ico", "/robots.txt"})
+
+
 @check("known-operation")
 def known_operation(story: Story) -> list[Breach] | None:
     if not story.exchanges:
         return None
     # Where a redirect leads to is not the client's choice; with which method, `redirect-method` judges.
-    lost = [one for one in story.exchanges if one.error == "unknown_path" and not one.ticket]
+    lost = [
+        one for one in story.exchanges if one.error == "unknown_path" and not one.ticket and one.path not in BROWSERS
+    ]
     return [breach(f"{told(one)} is not in the document; {one.hint}", one) for one in lost]
 
 

@@ -22,6 +22,8 @@ FAILURE: Final = frozenset({"failed", "error"})
 GOING: Final = frozenset({"queued", "in_progress"})
 #: Statuses of trouble that the pages advise to retry, and what else means the same.
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524})
+#: Seconds without an exchange after which the same form is another call. Longer than any pause the pages advise.
+SILENCE: Final = 120.0
 _SHORT: Final = {name: short for short, name in OPERATIONS.items()} | {"listPublicModels": "models"}
 
 
@@ -190,17 +192,21 @@ class Story:
 def stories(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[Story]:
     """The calls that are in the traffic of a world, each with its own exchanges.
 
-    A call is a form and a key: the creates that send it, and what is asked about their jobs. What belongs to no create
-    goes to a story of its own.
+    A call is a form and a key: the creates that send it, and what is asked about their jobs. The same form after a long
+    silence is another call. What belongs to no create goes to a story of its own.
     """
     calls: dict[Any, list[Seen]] = {}
+    latest: dict[Any, Any] = {}
     of: dict[str, Any] = {}
     for data in trace:
         seen = Seen(data, clock=clock)
         # Whatever follows a redirect belongs to what was redirected, even as another method or with another form.
         call = of.get(seen.ticket) if seen.ticket else None
         if call is None and seen.operation == "create":
-            call = (data.get("key"), seen.form)
+            what = (data.get("key"), seen.form)
+            call = latest.get(what)
+            if call is None or seen.at - calls[call][-1].at > SILENCE * pace:
+                call = latest[what] = (*what, seen.number)
         elif call is None:
             call = of.get(seen.job) or of.get(seen.path.split("/")[-1].removesuffix(".mp4"))
         if seen.operation == "create" and seen.job:

@@ -131,7 +131,7 @@ WHAT = st.sampled_from(
         {"status": 503},
         {"error": "rate_limited", "retry_after": {"date": 3}},
         {"reset": True},
-        {"close": True, "applied": True},
+        {"close": True},
         {"truncate": 20},
         {"malformed": True},
         {"redirect": {"status": 307, "origin": "other"}},
