@@ -1,7 +1,8 @@
 """How long whole lives of jobs take under virtual time: `python benchmarks/lifecycles.py`.
 
 10 000 jobs, each created, polled to its end by the poll clock and its video fetched: in process, ASGI called directly,
-and over a socket, from threads, one world for each hundred jobs. `--jobs N` for another number.
+and over a socket, from threads, one world for each hundred jobs. `--jobs N` for another number, `--step S` for the
+seconds that a poll takes a job further.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def scope(method: str, path: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def in_process(jobs: int) -> int:
+async def in_process(jobs: int, step: float) -> int:
     """Requests that it took."""
-    app = mockveo.app(clock="poll", seed=1, render=False)
+    app = mockveo.app(clock="poll", step=step, seed=1, render=False)
     requests = 0
 
     async def ask(method: str, path: str) -> tuple[int, bytes]:
@@ -87,12 +88,13 @@ def main() -> None:
     """Prints two lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
-    jobs = parser.parse_args().jobs
+    parser.add_argument("--step", type=float, default=10.0)
+    jobs, step = vars(parser.parse_args()).values()
     began = time.perf_counter()
-    requests = asyncio.run(in_process(jobs))
+    requests = asyncio.run(in_process(jobs, step))
     took = time.perf_counter() - began
     print(f"in process     {jobs} lives, {requests} requests, {took:.1f} s, {took / jobs * 1000:.2f} ms each")
-    with mockveo.serve(clock="poll", seed=1, render=False) as server, ThreadPoolExecutor(2) as threads:
+    with mockveo.serve(clock="poll", step=step, seed=1, render=False) as server, ThreadPoolExecutor(2) as threads:
         began = time.perf_counter()
         requests = sum(threads.map(lambda world: over_a_socket(server, world, 100), range(jobs // 100)))
         took = time.perf_counter() - began
