@@ -70,16 +70,15 @@ ARROWS: dict[str, set[str]] = {
     # Shells
     "console": {"__init__", "errors", "hosts", "journal", "server", "settings", "watch"},
     "remote": {"errors"},
-    "cli": {
-        *("__init__", "_paths", "console", "durations", "errors", "remote", "rules", "scenarios", "settings", "traces"),
-    },
+    "commands": {"_paths", "durations", "errors", "remote", "rules", "scenarios", "traces"},
+    "cli": {"__init__", "commands", "console", "settings"},
     "testing": {"clock", "durations", "errors", "jobs", "journal", "scenarios", "server", "world"},
     "pytest_plugin": {"__init__", "errors", "server", "testing"},
 }
 
 #: Third parties -> the modules that may import them.
 THIRD_PARTIES = {
-    "click": {"cli"},
+    "click": {"cli", "commands"},
     "yaml": {"files"},
     "jsonschema_rs": {"spec", "document", "scenarios"},
     "jsonpath": {"overlays"},
