@@ -28,8 +28,8 @@ def test_it_holds_exactly_these_files(wheel: Path) -> None:
     names = (
         "__init__ __main__ _paths answers api calls cli clips clock commands console control document durations errors"
         " faults files forms har hosts jobs journal overlays pytest_plugin remote rendering rules rules_course"
-        " rules_outcome rules_requests scenarios server settings spec stores stories structure styles testing traces uploads values"
-        " watch wire world worlds"
+        " rules_outcome rules_requests scenarios server settings spec stores stories structure styles testing traces"
+        " uploads values watch wire world worlds"
     )
     modules = {f"mockveo/{name}.py" for name in names.split()}
     media = {f"mockveo/media/{shape}.{kind}" for shape in ("landscape", "portrait") for kind in ("mp4", "webp", "jpg")}
