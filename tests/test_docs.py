@@ -90,7 +90,7 @@ def test_every_curl_block_does_what_the_text_says(tmp_path: Path) -> None:
 
 def test_every_command_that_turns_a_server_is_one(tmp_path: Path) -> None:
     (commands,) = [block for block in blocks("bash") if block.startswith("mockveo jobs")]
-    with mockveo.serve(clock="manual", render=False) as server:
+    with mockveo.serve(clock="manual", scenario="slow", render=False) as server:
         httpx.post(f"{server.base_url}/videos", headers={"Authorization": "Bearer sk"}, files={"prompt": (None, "p")})
         for line in commands.splitlines():
             command, _, _ = line.partition("#")
