@@ -26,7 +26,8 @@ from mockveo import jobs
 from mockveo.clock import Clock
 from mockveo.durations import seconds
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
-from mockveo.journal import Deviation, Exchange, Journal, as_line, shown_query
+from mockveo.journal import Deviation, Exchange, Journal, as_json, as_line, shown_query
+from mockveo.rules import as_finding, judge_traffic
 from mockveo.scenarios import OPERATIONS, Scenario, find, named, scenario
 from mockveo.server import ServerThread
 from mockveo.world import World
@@ -227,6 +228,12 @@ class Mockveo:
     def requests(self) -> Requests:
         """All requests so far, the latest 1000 (`max_exchanges`). An answer that arrived is among them."""
         return Requests(map(_request, self.world.journal))
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What clients got wrong, by the rules that requests decide: `rule`, `verdict`, `message`, `exchanges`."""
+        verdicts = judge_traffic(map(as_json, self.world.journal))
+        return [one for verdict in verdicts for one in as_finding(verdict)]
 
     def close(self) -> None:
         """Leaves its name and its URL to the next world. It can still be looked into."""

@@ -72,7 +72,7 @@ ARROWS: dict[str, set[str]] = {
     "remote": {"errors"},
     "commands": {"_paths", "durations", "errors", "remote", "rules", "scenarios", "traces"},
     "cli": {"__init__", "commands", "console", "settings"},
-    "testing": {"clock", "durations", "errors", "jobs", "journal", "scenarios", "server", "world"},
+    "testing": {"clock", "durations", "errors", "jobs", "journal", "rules", "scenarios", "server", "world"},
     "pytest_plugin": {"__init__", "errors", "server", "testing"},
 }
 

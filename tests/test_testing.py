@@ -457,3 +457,15 @@ def test_requests_tell_our_own_time_and_the_other_origin(world: Mockveo) -> None
     create(world)
     assert before <= world.requests[0].time <= time.time()
     assert not world.requests[0].elsewhere
+
+
+def test_what_a_client_got_wrong_can_be_asserted(world: Mockveo) -> None:
+    create(world)
+    assert world.findings == []
+    world.next("accepted-then-dropped")
+    with pytest.raises(httpx.ReadError):
+        create(world, "another")
+    create(world, "another")
+    (finding,) = world.findings
+    assert (finding["rule"], finding["verdict"], finding["exchanges"]) == ("no-blind-retry", "warning", [2, 3])
+    assert finding["message"] == "2 creates for one call, after an answer that was lost: 1 is paid for nothing"
