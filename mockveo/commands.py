@@ -265,19 +265,19 @@ def judge(file: Path, as_json: bool) -> None:
     A journal, a JSON log or a HAR. The exit status is 1 where a rule of severity MUST is broken.
     """
     with explained():
-        from mockveo.rules import as_finding, judge_traffic
+        from mockveo.rules import findings
         from mockveo.traces import read
 
         trace = read(file)
-        findings = [one for verdict in judge_traffic(trace) for one in as_finding(verdict)]
+        found = findings(trace)
         if as_json:
-            click.echo(json.dumps({"exchanges": len(trace), "findings": findings}))
-        for one in () if as_json else findings:
+            click.echo(json.dumps({"exchanges": len(trace), "findings": found}))
+        for one in () if as_json else found:
             where = ", ".join(map(str, one["exchanges"]))
             click.echo(f"{one['verdict']} of {one['rule']}: {one['message']} [{where}]\n  source: {one['source']}")
         if not as_json:
-            click.echo(f"{len(trace)} exchanges, {len(findings)} findings")
-        if any(one["verdict"] == "violation" for one in findings):
+            click.echo(f"{len(trace)} exchanges, {len(found)} findings")
+        if any(one["verdict"] == "violation" for one in found):
             sys.exit(1)
 
 

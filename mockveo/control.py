@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.types import Receive
 
-from mockveo import __version__, files, scenarios
+from mockveo import __version__, files, forms, scenarios
 from mockveo._paths import built_in_scenarios
 from mockveo.answers import Answer, json_answer
 from mockveo.calls import Call, EndedShort, Misuse, Refusal
@@ -99,7 +99,7 @@ class Control:
         example = orjson.dumps(self._document.at(content).get("examples", [{}])[0]).decode()
         if not data and not required:
             return {}
-        if content_type.partition(";")[0].strip().lower() != "application/json":
+        if forms.media_type(content_type) != forms.JSON:
             raise Misuse(
                 415, "not_json", f"The Content-Type is {content_type!r}, wanted application/json with e.g. {example}"
             )
@@ -285,10 +285,9 @@ class Control:
 
     async def list_findings(self, call: Call, _: _Asked) -> Json:
         # Here, not above: a world that nobody judges does not wait for the rules.
-        from mockveo.rules import as_finding, judge_traffic
+        from mockveo.rules import findings
 
-        verdicts = judge_traffic(map(as_json, call.world.journal))
-        return {"findings": [finding for verdict in verdicts for finding in as_finding(verdict)]}
+        return {"findings": findings(map(as_json, call.world.journal))}
 
     async def follow_exchanges(self, call: Call, asked: _Asked) -> Answer:
         since = asked.queries.get("since", call.headers.get(b"last-event-id", b"").decode("latin-1"))

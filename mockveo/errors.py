@@ -1,5 +1,14 @@
 """The errors that reach a user: one line that names what was wrong, what was wanted and an example that works."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """A question that names the nearest of the right words, with a blank after it; empty where none is near."""
+    near = get_close_matches(word, list(words), 1, 0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
 
 class MockveoError(Exception):
     """Whatever a user can cause and mend; the command line prints it without a traceback and exits with 2."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,8 @@ from mockveo.errors import MockveoError
 _SAFE: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 #: Levels of nesting, which the parser would go down by recursion.
 MAX_DEPTH: Final = 200
+_BRACKETS: Final = re.compile(rb"[\[\]{}]+")
+_INDENTED: Final = re.compile(rb"^[-? ]{%d}" % MAX_DEPTH, re.MULTILINE)
 
 
 class _Loader(_SAFE):  # type: ignore[misc, valid-type]  # which of the two it is depends on the machine
@@ -49,8 +53,10 @@ def parse(text: bytes, name: str, error: type[MockveoError]) -> Any:
 
 
 def _check_depth(text: bytes) -> None:
-    # Whoever nests so deeply has as many brackets, or spaces; most files have not, and need not be looked at twice.
-    if max(text.count(b"["), text.count(b"{"), text.count(b"- ")) <= MAX_DEPTH and b" " * MAX_DEPTH not in text:
+    # Whoever nests so deeply has as many brackets open, or is as far from the margin; most files are neither, and need
+    # not be parsed twice.
+    depths = accumulate(1 if bracket in b"[{" else -1 for bracket in b"".join(_BRACKETS.findall(text)))
+    if max(depths, default=0) <= MAX_DEPTH and not _INDENTED.search(text):
         return
     depth = 0
     for event in yaml.parse(text, _SAFE):

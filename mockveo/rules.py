@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mockveo import files
-from mockveo.errors import MockveoError, RuleError
+from mockveo.errors import MockveoError, RuleError, did_you_mean
 from mockveo.stories import Seen, Story, stories
 
 #: Severity -> the verdict of a rule of it that is broken.
@@ -94,8 +93,7 @@ def catalogue() -> Mapping[str, Rule]:
 def find(name: str) -> Rule:
     """The rule of that id. Raises RuleError, which names the nearest and all there are."""
     if name not in catalogue():
-        near = get_close_matches(name, list(catalogue()), 1, 0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(name, catalogue())
         raise RuleError(f"the rule {name!r} does not exist; {hint}wanted one of {', '.join(catalogue())}")
     return catalogue()[name]
 
@@ -125,6 +123,11 @@ def as_finding(verdict: Verdict) -> Iterator[dict[str, Any]]:
             "source": verdict.rule.source,
             "exchanges": list(one.exchanges),
         }
+
+
+def findings(trace: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `judge_traffic` finds, as reports and the control API tell it."""
+    return [finding for verdict in judge_traffic(trace) for finding in as_finding(verdict)]
 
 
 def _verdict(rule: Rule, breaches: list[Breach] | None) -> Verdict:

@@ -7,7 +7,6 @@ failing check writes one: `Scenario.data` is what was given, always fit to be wr
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +19,7 @@ import orjson
 
 from mockveo import files
 from mockveo._paths import built_in_scenarios
-from mockveo.errors import ScenarioError
+from mockveo.errors import ScenarioError, did_you_mean
 
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
 #: Operations as faults name them -> as the document does; the other origin's is not in the document.
@@ -165,8 +164,14 @@ class Scenario:
 
 
 @cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = orjson.loads(SCHEMA.read_bytes())
+    return schema
+
+
+@cache
 def _validator() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(orjson.loads(SCHEMA.read_bytes()))
+    return jsonschema_rs.Draft202012Validator(_schema())
 
 
 def scenario(data: Any, name: str = "unnamed") -> Scenario:
@@ -215,7 +220,7 @@ def named(name: str) -> Scenario:
     """The built-in scenario of that name. Raises ScenarioError, which names the nearest and all there are."""
     path = built_in_scenarios().get(name)
     if path is None:
-        near = _nearest(name, built_in_scenarios())
+        near = did_you_mean(name, built_in_scenarios())
         raise ScenarioError(
             f"the scenario {name!r} does not exist; {near}wanted one of {', '.join(built_in_scenarios())}"
         )
@@ -336,12 +341,12 @@ def _mistake(error: jsonschema_rs.ValidationError) -> str:
     kind, known = error.kind, _described(path)
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
         key, keys = kind.unexpected[0], known.get("properties", {})
-        return f"{_shown([*path, key])} is no key; {_nearest(key, keys)}wanted one of {', '.join(keys)}"
+        return f"{_shown([*path, key])} is no key; {did_you_mean(key, keys)}wanted one of {', '.join(keys)}"
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return f"{place} has no {kind.property!r}; wanted e.g. {_example(known)}"
     shown = _short(error.instance)
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
-        near = _nearest(str(error.instance), list(map(str, kind.options)))
+        near = did_you_mean(str(error.instance), list(map(str, kind.options)))
         return f"{place} is {shown}; {near}wanted one of {', '.join(map(str, kind.options))}"
     while path and "examples" not in known:  # an item of a range, say: what is wanted is said of the whole
         path.pop()
@@ -376,17 +381,13 @@ def _example(schema: Mapping[str, Any]) -> str:
 
 def _described(path: list[str | int]) -> dict[str, Any]:
     """The schema of what is at a path of a scenario."""
-    root = node = orjson.loads(SCHEMA.read_bytes())
+    root = _schema()
+    node: Any = root
     for part in path:
         node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)) or {}
         if "$ref" in node:
             node = {**root["$defs"][node["$ref"].rpartition("/")[2]], **node}
     return node if isinstance(node, dict) else {}
-
-
-def _nearest(word: str, words: Any) -> str:
-    near = difflib.get_close_matches(word, list(words), 1, 0.5)
-    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def built_in() -> Iterator[Scenario]:

@@ -27,7 +27,7 @@ from mockveo.clock import Clock
 from mockveo.durations import seconds
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
 from mockveo.journal import Deviation, Exchange, Journal, as_json, as_line, shown_query
-from mockveo.rules import as_finding, judge_traffic
+from mockveo.rules import findings
 from mockveo.scenarios import OPERATIONS, Scenario, find, named, scenario
 from mockveo.server import ServerThread
 from mockveo.world import World
@@ -232,8 +232,7 @@ class Mockveo:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What clients got wrong, by the rules that requests decide: `rule`, `verdict`, `message`, `exchanges`."""
-        verdicts = judge_traffic(map(as_json, self.world.journal))
-        return [one for verdict in verdicts for one in as_finding(verdict)]
+        return findings(map(as_json, self.world.journal))
 
     def close(self) -> None:
         """Leaves its name and its URL to the next world. It can still be looked into."""

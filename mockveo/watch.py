@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mockveo.journal import Exchange, as_json
-from mockveo.rules import as_finding, judge_traffic
+from mockveo.rules import findings
 
 #: Exchanges of a world that are looked at together, and worlds whose exchanges are.
 REMEMBERED: Final = 100
@@ -43,12 +43,11 @@ class Watch:
 
     def _new(self, world: str) -> list[dict[str, Any]]:
         found = []
-        for verdict in judge_traffic(self._traces[world]):
-            for finding in as_finding(verdict):
-                told = (world, finding["rule"], finding["message"])
-                if told not in self._told:
-                    self._told[told] = None
-                    found.append({"world": world, **finding})
+        for finding in findings(self._traces[world]):
+            told = (world, finding["rule"], finding["message"])
+            if told not in self._told:
+                self._told[told] = None
+                found.append({"world": world, **finding})
         while len(self._told) > TOLD:
             self._told.popitem(last=False)
         return found

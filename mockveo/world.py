@@ -9,14 +9,13 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, Final
 
 from mockveo._paths import built_in_scenarios
 from mockveo.clock import Clock
-from mockveo.errors import ScenarioError
+from mockveo.errors import ScenarioError, did_you_mean
 from mockveo.jobs import Job, Plan, View, ended, plan, view
 from mockveo.journal import Feed, Journal
 from mockveo.scenarios import Fault, Scenario, built_in, named
@@ -153,8 +152,7 @@ class World:
     def _meant(self, error: str) -> str:
         """The error that somebody meant who named it by its code, or nearly right."""
         codes = {code: name for name, code in self.spec.error_codes.items() if code}
-        near = [codes[error]] if error in codes else get_close_matches(error, self.spec.error_names, 1, 0.5)
-        return f"did you mean {near[0]!r}? " if near else ""
+        return did_you_mean(codes.get(error, error), self.spec.error_names)
 
     def choose(self, header: bytes | None, prompt: str, subject: Hashable) -> Plan | None:
         """The plan that a create has chosen: by header, in its prompt, or from the queue; None for the world's own.

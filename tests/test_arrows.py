@@ -53,7 +53,7 @@ ARROWS: dict[str, set[str]] = {
     # HTTP
     "answers": set(),
     "control": {
-        *("_paths", "answers", "calls", "document", "errors", "faults", "files", "har", "hosts", "jobs"),
+        *("_paths", "answers", "calls", "document", "errors", "faults", "files", "forms", "har", "hosts", "jobs"),
         *("journal", "rules", "scenarios", "wire", "worlds"),
     },
     "calls": {"journal", "scenarios", "spec", "world"},
