@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import jsonschema_rs
 import orjson
 
 from mockveo import files
 from mockveo._paths import built_in_scenarios
 from mockveo.errors import ScenarioError, did_you_mean
+from mockveo.vocabulary import Vocabulary, shown
 
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
 #: Operations as faults name them -> as the document does; the other origin's is not in the document.
@@ -30,8 +29,6 @@ OPERATIONS: Final = {
     "models": "listModels",
     "delivery": "deliverVideo",
 }
-#: Mistakes that are told at once.
-MAX_MISTAKES: Final = 10
 #: Seconds a `video_url` lives where nothing else is said. Source: assumed.
 URL_LIFE: Final = 3600.0
 #: Seconds in the queue ("a few" is all that is known; 5 to 15 is assumed), and of work ("most jobs take 1-3 minutes",
@@ -164,14 +161,8 @@ class Scenario:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = orjson.loads(SCHEMA.read_bytes())
-    return schema
-
-
-@cache
-def _validator() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(_schema())
+def _vocabulary() -> Vocabulary:
+    return Vocabulary(SCHEMA, "the scenario")
 
 
 def scenario(data: Any, name: str = "unnamed") -> Scenario:
@@ -185,9 +176,8 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
     except (TypeError, ValueError, RecursionError) as problem:
         raise ScenarioError(f"scenario {name} is not what JSON can say: {problem}") from None
     if not isinstance(data, dict):
-        raise ScenarioError(f"scenario {name} is {_short(data)}; wanted a mapping, e.g. {{ending: failure}}")
-    mistakes = list(dict.fromkeys(_mistake(error) for error in islice(_validator().iter_errors(data), MAX_MISTAKES)))
-    mistakes = mistakes or list(_senseless(data))
+        raise ScenarioError(f"scenario {name} is {shown(data)}; wanted a mapping, e.g. {{ending: failure}}")
+    mistakes = _vocabulary().mistakes(data) or list(_senseless(data))
     if mistakes:
         raise ScenarioError("\n  ".join([f"scenario {_name(data, name)}: {mistakes[0]}", *mistakes[1:]]))
     url = data.get("video_url")
@@ -307,7 +297,7 @@ def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
 def _backwards(data: Mapping[str, Any], key: str, place: str) -> Iterator[str]:
     ends = data.get(key)
     if isinstance(ends, list) and ends[1] is not None and ends[0] > ends[1]:
-        yield f"{place}.{key} is {_short(ends)}; wanted the smaller first: {_short(ends[::-1])}"
+        yield f"{place}.{key} is {shown(ends)}; wanted the smaller first: {shown(ends[::-1])}"
 
 
 def _senseless_fault(values: Mapping[str, Any]) -> Iterator[str]:
@@ -332,62 +322,6 @@ def _senseless_fault(values: Mapping[str, Any]) -> Iterator[str]:
             ".applied is false, so there is no job to answer with; wanted an answer beside it, e.g. status: 503,"
             " or reset: true"
         )
-
-
-def _mistake(error: jsonschema_rs.ValidationError) -> str:
-    """A violation of the schema, in words."""
-    path = list(error.instance_path)
-    place = _shown(path) or "the scenario"
-    kind, known = error.kind, _described(path)
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
-        key, keys = kind.unexpected[0], known.get("properties", {})
-        return f"{_shown([*path, key])} is no key; {did_you_mean(key, keys)}wanted one of {', '.join(keys)}"
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
-        return f"{place} has no {kind.property!r}; wanted e.g. {_example(known)}"
-    shown = _short(error.instance)
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
-        near = did_you_mean(str(error.instance), list(map(str, kind.options)))
-        return f"{place} is {shown}; {near}wanted one of {', '.join(map(str, kind.options))}"
-    while path and "examples" not in known:  # an item of a range, say: what is wanted is said of the whole
-        path.pop()
-        known = _described(path)
-    key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
-    wanted = ": ".join(filter(None, [_kinds(known), known.get("description", error.message)]))
-    return f"{place} is {shown}; wanted {wanted}, e.g. {f'{key}: ' if key else ''}{_example(known)}"
-
-
-def _kinds(schema: Mapping[str, Any]) -> str:
-    """The types of a schema, in words."""
-    words = {
-        "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text",
-        "array": "a list", "object": "a mapping", "null": "null",
-    }  # fmt: skip
-    kinds = schema.get("type", [])
-    return " or ".join(words[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
-
-
-def _shown(path: list[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-
-
-def _short(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) < 80 else f"{text[:80]}..."
-
-
-def _example(schema: Mapping[str, Any]) -> str:
-    return orjson.dumps(schema.get("examples", ["..."])[0]).decode()
-
-
-def _described(path: list[str | int]) -> dict[str, Any]:
-    """The schema of what is at a path of a scenario."""
-    root = _schema()
-    node: Any = root
-    for part in path:
-        node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)) or {}
-        if "$ref" in node:
-            node = {**root["$defs"][node["$ref"].rpartition("/")[2]], **node}
-    return node if isinstance(node, dict) else {}
 
 
 def built_in() -> Iterator[Scenario]:

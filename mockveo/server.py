@@ -46,6 +46,8 @@ _WORLD: Final = re.compile(r"/@([A-Za-z0-9._~-]{1,100})(?=/|$)")
 BODY_TIMEOUT: Final = 30.0
 #: Bytes of the head of a request. Precedent: nginx takes heads of up to 32 KB by default, Node of 16 KB.
 MAX_HEAD: Final = 64 * 2**10
+#: Turns of the loop in which a new connection is accepted, its bytes read, and an answer to them begun.
+_TURNS: Final = 5
 #: Seconds that open exchanges get to finish in when the server is stopped.
 GRACE: Final = 2
 
@@ -250,6 +252,8 @@ class Server(uvicorn.Server):
         self._app = app
         self._on_ready = on_ready
         self._on_beat = on_beat
+        #: What it runs on, once it does.
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._socket = _bind(settings.host, settings.port, "port")
         try:
             self._other = _bind(settings.host, settings.other_port, "other_port")
@@ -266,6 +270,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen, and says so."""
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._on_ready()
 
@@ -283,6 +288,14 @@ class Server(uvicorn.Server):
                 assert isinstance(connection, _Protocol)
                 connection.wait(1.0)
         return await super().on_tick(counter)
+
+    async def settle(self) -> bool:
+        """Takes what clients have sent so far; whether an answer is still under way."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        connections: Any = self.server_state.connections
+        # None before the first request of a connection.
+        return any(one.cycle is not None and not one.cycle.response_complete for one in connections)
 
     def close(self) -> None:
         """Gives the port back, of a server that was never run too."""
@@ -372,6 +385,11 @@ class ServerThread:
         if not self._ready.wait(timeout=30):
             raise RuntimeError("the server did not start within 30 s")
         return self
+
+    def settle(self) -> bool:
+        """Lets the server take what clients have sent so far; whether an answer is still under way."""
+        loop = self._server.loop
+        return loop is not None and asyncio.run_coroutine_threadsafe(self._server.settle(), loop).result()
 
     def stop(self) -> None:
         """Stops; returns once the port is free again."""

@@ -1,0 +1,89 @@
+"""The check: plays the catalogue, a corpus and generated cases with a client, and reports which rules it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from mockveo_contracts import scripts
+from mockveo_contracts.drivers import Driver, DriverError
+from mockveo_contracts.known import Entry
+from mockveo_contracts.report import Report
+from mockveo_contracts.scripts import Script
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be played."""
+
+    #: Patterns of the cases of the catalogue and the corpus; empty for all of them.
+    cases: tuple[str, ...] = ()
+    #: Where scripts of the user's own are, and where failures that are found are written.
+    corpus: Path | None = None
+    #: How many cases are generated.
+    generated: int = 200
+    seed: int = 0
+    strict: bool = False
+    known: tuple[Entry, ...] = ()
+    profile: str = "docs-2026-03"
+    #: What repeats one case, with {case} in the place of its name or file.
+    again: str = ""
+    #: Told of each case as it is done: its number, how many there are, its name, and how many findings it has.
+    progress: Callable[[int, int, str, int], None] = field(default=lambda *_: None)
+
+
+def check(driver: Driver, plan: Plan) -> Report:
+    """Plays what a plan asks for with a driver that has been entered.
+
+    Raises ScriptError or ScenarioError for cases that do not exist or are none.
+    """
+    begun = perf_counter()
+    chosen = dict(scripts.catalogue())
+    saved = list(scripts.corpus(plan.corpus)) if plan.corpus is not None and plan.corpus.is_dir() else []
+    chosen |= {one.name: one for one in saved}
+    if plan.cases:
+        chosen = {one.name: one for one in scripts.matching(plan.cases, chosen)}
+    report = Report(driver.client, plan.seed, plan.profile, plan.strict, plan.known, plan.again)
+    played = _possible(report, chosen.values())
+    try:
+        for number, play in enumerate(driver.play(played), 1):
+            found = report.judged(play)
+            plan.progress(number, len(played) + plan.generated, play.script.name, len(found))
+        if plan.generated and not plan.cases:
+            _generated(driver, plan, report, len(played))
+    except DriverError as error:
+        report.stopped = str(error)
+    report.seconds = perf_counter() - begun
+    return report
+
+
+def _possible(report: Report, chosen: Iterable[Script]) -> list[Script]:
+    """The scripts that a client has the features for."""
+    possible = []
+    for one in chosen:
+        lacks = one.missing(report.client.features)
+        if lacks:
+            report.skip(one, lacks)
+        else:
+            possible.append(one)
+    return possible
+
+
+def _generated(driver: Driver, plan: Plan, report: Report, before: int) -> None:
+    # Here, not above: who plays the catalogue alone does not wait for hypothesis.
+    from mockveo_contracts.generated import search
+
+    broken = {str(one["rule"]) for one in report.findings}
+
+    def told(number: int, name: str, findings: int) -> None:
+        plan.progress(before + number, before + plan.generated, name, findings)
+
+    for found in search(driver, plan.generated, plan.seed, skip=broken, progress=told):
+        report.generated += found.played
+        file = ""
+        if found.verdicts and plan.corpus is not None:
+            file = str(scripts.write(found.play.script, plan.corpus))
+        report.judged(found.play, found.verdicts, file=file)

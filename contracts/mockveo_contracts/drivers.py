@@ -1,0 +1,42 @@
+"""What is common to the ways of driving a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self
+
+from mockveo.errors import MockveoError
+from mockveo_contracts.scripts import Script
+from mockveo_contracts.stage import Play
+
+#: Seconds that a client gets after its deadline, before it is ended. Source: the client protocol.
+PATIENCE: Final = 10.0
+
+
+class DriverError(MockveoError):
+    """A client cannot be driven, or not any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who a client says it is, and what it can do."""
+
+    name: str
+    version: str
+    features: Mapping[str, Any]
+
+
+class Driver(Protocol):
+    """Drives one client. A context manager."""
+
+    @property
+    def client(self) -> Client:
+        """Who it is; known once the driver has been entered."""
+
+    def play(self, scripts: Iterable[Script]) -> Iterator[Play]:
+        """Plays scripts, as they are done. Raises DriverError where the client cannot be driven any more."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,219 @@
+"""Drives a client that is a Python function, in this process and in virtual time: its sleeps cost nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import io
+import json
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Final, Self, TextIO
+
+from mockveo.errors import SettingsError, did_you_mean
+from mockveo_contracts import virtual
+from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, features, places_of, result
+from mockveo_contracts.drivers import PATIENCE, Client
+from mockveo_contracts.scripts import Script
+from mockveo_contracts.stage import Play, Scene, Stage
+
+#: Our own seconds that a case may take, for a client that waits for what virtual time does not move.
+MOST_SECONDS: Final = 30.0
+
+
+class Functions:
+    """A driver of one function, which takes a Case and returns an Outcome, or a coroutine of one. A context manager."""
+
+    def __init__(self, call: Callable[[Case], Any], *, name: str = "", stage: Mapping[str, Any] | None = None) -> None:
+        self._call = call
+        self._stage = Stage(**(stage or {}))
+        self._exit = ExitStack()
+        declared = getattr(call, "features", {})
+        #: Who it is, and what it can do.
+        self.client = Client(name or _name(call), getattr(call, "version", ""), features(declared))
+
+    def __enter__(self) -> Self:
+        self._exit.enter_context(self._stage)
+        self._exit.enter_context(virtual.installed(self._stage.settle))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def play(self, scripts: Iterable[Script]) -> Iterator[Play]:
+        """Plays scripts, one after the other."""
+        return map(self._play, scripts)
+
+    def _play(self, script: Script) -> Play:
+        time = virtual.VirtualTime(limit=script.deadline + PATIENCE)
+        scene = self._stage.open(script, time)
+        call = _Call(self._call, scene)
+        thread = virtual.run(time, call)
+        with _caught() as output:
+            call.output = output
+            thread.start()
+            ended_by = _wait(thread, time)
+        if thread.is_alive():
+            call = _Call(self._call, scene)  # nothing it still does is to be taken for its result
+        try:
+            return scene.play(
+                call.outcome,
+                self.client.features,
+                leaks=places_of(scene.case.api_key, [*call.said(), ("the output", output.getvalue())]),
+                ended_by=ended_by if call.outcome is None else None,
+                adapter_error=call.adapter_error,
+                output=output.getvalue(),
+            )
+        finally:
+            scene.close()
+
+
+def _wait(thread: threading.Thread, time: virtual.VirtualTime) -> str | None:
+    """Waits for a client; what ended it, where something had to."""
+    left = MOST_SECONDS
+    while thread.is_alive() and left > 0 and not time.busy_loop.is_set():
+        thread.join(0.25)
+        left -= 0.25
+    if not thread.is_alive():
+        return f"{PATIENCE:g} s" if time.now() > time.limit else None
+    reason = f"{virtual.MOST_ANSWERS} requests" if time.busy_loop.is_set() else f"{MOST_SECONDS:g} s"
+    for _ in range(20):
+        time.busy_loop.set()
+        virtual.interrupt(thread)
+        thread.join(0.1)
+        if not thread.is_alive():
+            break
+    return reason
+
+
+class _Call:
+    """One call of the function, and what came of it."""
+
+    def __init__(self, call: Callable[[Case], Any], scene: Scene) -> None:
+        self._function = call
+        self._scene = scene
+        self.outcome: dict[str, Any] | None = None
+        self.adapter_error = ""
+        self.output: io.StringIO | None = None
+        self._trace = ""
+
+    def __call__(self) -> None:
+        with _writing_to(self.output):
+            try:
+                told = self._function(self._scene.case)
+                if inspect.isawaitable(told):
+                    told = asyncio.run(_awaited(told))
+            except virtual.Ended:
+                return
+            except JobFailed as error:
+                self._raised("failed", error)
+            except DeadlinePassed as error:
+                self._raised("timeout", error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is the client's answer
+                self._raised("error", error)
+            else:
+                try:
+                    self.outcome = result(told)
+                except ValueError as error:
+                    self.adapter_error = str(error)
+
+    def _raised(self, outcome: str, error: BaseException) -> None:
+        self._trace = "".join(traceback.format_exception(error))
+        told = {"type": type(error).__name__, "message": str(error)}
+        self.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": told}
+
+    def said(self) -> list[tuple[str, str]]:
+        """Places to look for the key in."""
+        result = json.dumps(self.outcome, default=repr, ensure_ascii=False)
+        raised = "the traceback of what it raised" if self._trace else "the result"
+        # A traceback shows lines of code and the message, never values; so only the message can have the key.
+        return [(raised, result)]
+
+
+async def _awaited(what: Any) -> Any:
+    return await what
+
+
+def load(what: str) -> Callable[[Case], Any]:
+    """The function that `package.module:name` names. Raises SettingsError, which says what is missing."""
+    module_name, colon, name = what.partition(":")
+    if not colon or not module_name or not name:
+        raise SettingsError(f"--python is {what!r}, wanted a module and a function in it, e.g. --python my_client:client")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise SettingsError(f"--python {what}: {module_name} needs {error.name!r}, which is not installed") from None
+        near = "" if module_name.isidentifier() else "; a module is named with dots and without .py"
+        raise SettingsError(f"--python {what}: there is no module {module_name!r} here{near}") from None
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            near = did_you_mean(part, [one for one in vars(module) if not one.startswith("_")])
+            raise SettingsError(f"--python {what}: {module_name} has no {part!r}; {near}wanted a function")
+        found = getattr(found, part)
+    if not callable(found):
+        raise SettingsError(f"--python {what}: {name} is no function, wanted one that takes a case")
+    return partial(found) if inspect.isclass(found) else found  # type: ignore[no-any-return]
+
+
+def _name(call: Callable[..., Any]) -> str:
+    name = getattr(call, "__qualname__", type(call).__qualname__)
+    return f"{getattr(call, '__module__', '')}:{name}".lstrip(":")
+
+
+@contextmanager
+def _caught() -> Iterator[io.StringIO]:
+    """Lets `_writing_to` catch what a thread writes and logs; that of others goes where it did."""
+    output = io.StringIO()
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Split(streams[0]), _Split(streams[1])  # type: ignore[assignment]
+    handler = _Logged()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield output
+    finally:
+        sys.stdout, sys.stderr = streams
+        logging.getLogger().removeHandler(handler)
+
+
+_CATCHING: Final = threading.local()
+
+
+@contextmanager
+def _writing_to(output: io.StringIO | None) -> Iterator[None]:
+    _CATCHING.output = output
+    try:
+        yield
+    finally:
+        _CATCHING.output = None
+
+
+class _Split:
+    """A stream of which the writing of some threads is caught."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a text to where the calling thread's goes."""
+        caught: io.StringIO | None = getattr(_CATCHING, "output", None)
+        return self._stream.write(text) if caught is None else caught.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Logged(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        caught: io.StringIO | None = getattr(_CATCHING, "output", None)
+        if caught is not None:
+            caught.write(f"{self.format(record)}\n")

@@ -1,0 +1,53 @@
+"""Reference images: bytes that differ from case to case, of any size, and real pictures where there is room for one."""
+
+from __future__ import annotations
+
+import base64
+import random
+import struct
+import zlib
+from typing import Final
+
+#: Extensions -> media types of the images that a case can ask for.
+MEDIA_TYPES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+#: Bytes of an image where a case does not say. Above 4 KiB, says the client protocol.
+USUAL_SIZE: Final = 5000
+#: A JPEG of one grey point, made with Pillow.
+_JPEG: Final = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAFA3PEY8MlBGQUZaVVBfeMiCeG5uePWvuZHI////////////////////////////////"
+    "////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAP/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAI"
+    "AQEAAD8AP//Z"
+)
+
+
+def picture(content_type: str, size: int, seed: str) -> bytes:
+    """A picture of exactly `size` bytes that only this seed has; noise where so few bytes are none."""
+    dice = random.Random(seed)
+    made = _png(size, dice) if content_type == "image/png" else _jpeg(size, dice)
+    return made if made is not None else dice.randbytes(size)
+
+
+def _png(size: int, dice: random.Random) -> bytes | None:
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    pixel = zlib.compress(b"\0" + dice.randbytes(3), 0)
+    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head)
+    end = _chunk(b"IDAT", pixel) + _chunk(b"IEND", b"")
+    room = size - len(start) - len(end) - 12
+    # A private chunk that programs skip; PNG specification, 4.7.
+    return None if room < 0 else start + _chunk(b"noIs", dice.randbytes(room)) + end
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _jpeg(size: int, dice: random.Random) -> bytes | None:
+    room, comments = size - len(_JPEG), b""
+    if room < 4:
+        return None
+    while room:
+        # A comment has its length, of up to 65535, in front; what is left has to hold one more.
+        length = room if room <= 65537 else 60000
+        comments += b"\xff\xfe" + struct.pack(">H", length - 2) + dice.randbytes(length - 4)
+        room -= length
+    return _JPEG[:2] + comments + _JPEG[2:]

@@ -1,0 +1,59 @@
+"""Known failures: findings that somebody has looked at and lives with for now.
+
+A file of lines, each a rule, a case and, after `#`, the reason:
+
+    no-blind-retry  create/502*    # our gateway retries; ticket 4711
+
+The case is a pattern as of a shell. Such a case is still played; what is found there does not fail the check, and an
+entry with nothing left to find is stale, which does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mockveo import files
+from mockveo.errors import MockveoError
+from mockveo.rules import find
+
+
+class KnownError(MockveoError):
+    """A file of known failures cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the file."""
+
+    rule: str
+    case: str
+    reason: str
+    #: Where it stands, e.g. "known.txt:3".
+    place: str
+
+    def covers(self, rule: str, case: str) -> bool:
+        """Whether it is about a rule broken in a case."""
+        return rule == self.rule and fnmatchcase(case, self.case)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.rule} {self.case}"
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries of a file. Raises KnownError or RuleError, which name the line."""
+    entries = []
+    text = files.read(path, KnownError).decode("utf-8", "replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        content, _, reason = line.partition("#")
+        words = content.split()
+        if not words:
+            continue
+        if len(words) != 2:
+            raise KnownError(
+                f"{path.name}:{number} is {line.strip()!r}; wanted a rule and a case, e.g. retry-after create/429-*  # why"
+            )
+        find(words[0])
+        entries.append(Entry(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
+    return entries

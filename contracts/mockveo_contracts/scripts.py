@@ -1,0 +1,172 @@
+"""A script: what a case is made of, as plain data - the call that a client is asked to make, and the scenario it meets.
+
+The catalogue is a file of scripts, generated ones are made of the same schema, and a failure that was found is written
+as a file of one, to be committed, run again, and served by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from mockveo import files, scenarios
+from mockveo.errors import MockveoError, did_you_mean
+from mockveo.scenarios import Scenario
+from mockveo.vocabulary import Vocabulary
+from mockveo_contracts.images import USUAL_SIZE
+
+_HERE: Final = Path(__file__).parent
+SCHEMA: Final = _HERE / "case.schema.json"
+CATALOGUE: Final = _HERE / "catalogue.yaml"
+#: Seconds of a scenario in one of the client's.
+SPEED: Final = 100.0
+#: What is asked for where a script does not say.
+PROMPT: Final = "A paper kite floats above a field."
+DEADLINE: Final = 6.0
+POLL_INTERVAL: Final = 0.05
+#: Phases of a scenario that names none, in its seconds: long enough for some polls of each.
+BRIEF: Final = ({"duration": 8, "progress": 0}, {"duration": 12, "progress": {"from": 0, "to": 99}})
+
+
+class ScriptError(MockveoError):
+    """A case does not exist, or its data is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A case to be played. Equal to another one that was made of the same data."""
+
+    name: str
+    says: str = field(compare=False)
+    prompt: str = field(compare=False)
+    model: str | None = field(compare=False)
+    size: str | None = field(compare=False)
+    #: Names and lengths of the images.
+    images: tuple[tuple[str, int], ...] = field(compare=False)
+    deadline: float = field(compare=False)
+    poll_interval: float = field(compare=False)
+    scenario: Scenario = field(compare=False)
+    #: Features without which it says nothing.
+    needs: frozenset[str] = field(compare=False)
+    seed: int = field(compare=False)
+    #: What it was made of; whole, so that it says the same whatever is usual later.
+    data: Mapping[str, Any] = field(repr=False)
+
+    __hash__ = object.__hash__
+
+    @property
+    def world(self) -> str:
+        """The name of the world that it is played in; ids follow from it."""
+        return self.name.replace("/", ".")
+
+    @property
+    def key(self) -> str:
+        """The API key of its client, which is no other's."""
+        return f"sk-{sha256(f'{self.name} {self.seed}'.encode()).hexdigest()[:40]}"
+
+    def missing(self, features: Mapping[str, Any]) -> list[str]:
+        """The features that a client lacks for it."""
+        lacks = [name for name in sorted(self.needs) if not features[name]]
+        lacks += [name for name in ("model", "size") if getattr(self, name) is not None and not features[name]]
+        images = len(self.images)
+        return lacks + ([f"images={images}"] if images > features["images"] else [])
+
+
+def script(data: Any, name: str = "unnamed") -> Script:
+    """The script that plain data describes. `name` is for data that has none.
+
+    Raises ScriptError or ScenarioError, which say what is wrong and what was wanted.
+    """
+    if not isinstance(data, dict):
+        raise ScriptError(f"case {name} is {data!r}; wanted a mapping, e.g. {{scenario: fails}}")
+    mistakes = _vocabulary().mistakes(data)
+    if mistakes:
+        raise ScriptError("\n  ".join([f"case {name}: {mistakes[0]}", *mistakes[1:]]))
+    name, call = data.get("name", name), data.get("call", {})
+    prompt = call.get("prompt", PROMPT)
+    given = data.get("scenario", {})
+    if isinstance(given, str):
+        scenario = scenarios.named(given)
+    else:
+        scenario = scenarios.scenario({"phases": list(BRIEF), **given}, name.rpartition("/")[2])
+    return Script(
+        name=name,
+        says=data.get("says", ""),
+        prompt=prompt if isinstance(prompt, str) else prompt["text"] * prompt["times"],
+        model=call.get("model"),
+        size=call.get("size"),
+        images=tuple((one["filename"], one.get("bytes", USUAL_SIZE)) for one in call.get("images", ())),
+        deadline=float(call.get("deadline_s", DEADLINE)),
+        poll_interval=float(call.get("poll_interval_s", POLL_INTERVAL)),
+        scenario=scenario,
+        needs=frozenset(data.get("needs", ())),
+        seed=data.get("seed", 0),
+        data={**data, "name": name, "call": call, "scenario": given if isinstance(given, str) else scenario.data},
+    )
+
+
+def read(path: Path) -> Script:
+    """The script of a YAML or JSON file. Raises ScriptError or ScenarioError."""
+    return script(files.parse(files.read(path, ScriptError), path.name, ScriptError), path.stem.lower())
+
+
+def write(one: Script, directory: Path) -> Path:
+    """Writes a script to a file of its own, whose name is the script's."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{one.world}.yaml"
+    path.write_text(files.dump(dict(one.data)), encoding="utf-8")
+    return path
+
+
+@cache
+def catalogue() -> Mapping[str, Script]:
+    """The cases that are always played, by name, in their order."""
+    data = files.parse(CATALOGUE.read_bytes(), CATALOGUE.name, ScriptError)
+    return {name: script({"name": name, **one}) for name, one in data.items()}
+
+
+def corpus(directory: Path) -> Iterator[Script]:
+    """The scripts in the files of a directory, by name. Raises ScriptError where two have one name."""
+    found: dict[str, Path] = {}
+    for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml"), *directory.glob("*.json")]):
+        one = read(path)
+        if one.name in found or one.name in catalogue():
+            other = found[one.name].name if one.name in found else "the catalogue"
+            raise ScriptError(f"{path.name}: its name {one.name!r} is that of {other} too; wanted another")
+        found[one.name] = path
+        yield one
+
+
+def find(what: str) -> Script:
+    """The case of the catalogue of that name, or the one in the file of that path. Raises ScriptError."""
+    return read(Path(what)) if Path(what).suffix in (".yaml", ".yml", ".json") else catalogue()[_known(what)]
+
+
+def matching(patterns: Iterator[str] | tuple[str, ...], among: Mapping[str, Script]) -> list[Script]:
+    """The scripts that one of the patterns names, e.g. "create/*". Raises ScriptError for one that names none."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in among):
+            raise ScriptError(f"no case is named {pattern!r}; {did_you_mean(pattern, among)}`mockveo cases` lists all")
+    return [one for name, one in among.items() if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def canonical(data: Mapping[str, Any]) -> str:
+    """Data as text that is the same for the same data."""
+    return json.dumps(data, sort_keys=True)
+
+
+def _known(name: str) -> str:
+    if name not in catalogue():
+        raise ScriptError(f"the case {name!r} does not exist; {did_you_mean(name, catalogue())}`mockveo cases` lists all")
+    return name
+
+
+@cache
+def _vocabulary() -> Vocabulary:
+    return Vocabulary(SCHEMA, "the case")

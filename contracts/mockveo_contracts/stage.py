@@ -1,0 +1,183 @@
+"""The stage: a server of ours on which scripts are played, each in a world of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Any, Self
+
+import mockveo
+from mockveo.clock import Clock
+from mockveo.journal import as_json
+from mockveo.rules import Verdict, judge
+from mockveo.stories import Seen, Story
+from mockveo.world import World
+from mockveo_contracts.case import Case, Image, Input
+from mockveo_contracts.images import MEDIA_TYPES, picture
+from mockveo_contracts.scripts import SPEED, Script
+from mockveo_contracts.virtual import CaseClock, VirtualTime
+
+#: Exchanges that are kept of a case.
+KEPT = 5000
+
+
+@dataclass(frozen=True)
+class Play:
+    """A script that a client has played: all that the judge needs."""
+
+    script: Script
+    #: What the client was given, as the protocol has it.
+    case: Mapping[str, Any]
+    trace: Sequence[Mapping[str, Any]]
+    #: As the protocol has it, with `content`, `leaks` and `ended_by`; None where the client gave none.
+    outcome: Mapping[str, Any] | None
+    features: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    #: What the trace's seconds are: "at" = the world's, "time" = our own; and how many there are in one of the client's.
+    clock: str
+    pace: float
+    #: What broke in between, which says nothing about the client.
+    adapter_error: str = ""
+    #: What the client wrote beside its result.
+    output: str = field(default="", repr=False)
+
+    @property
+    def story(self) -> Story:
+        """What happened, for the judge."""
+        seen = [Seen(one, clock=self.clock) for one in self.trace]
+        return Story(seen, self.case, self.outcome, self.features, self.defaults, self.pace)
+
+    def verdicts(self) -> list[Verdict]:
+        """What the judge says, rule by rule; nothing where no client was to be judged."""
+        return [] if self.adapter_error else judge(self.story)
+
+
+class Stage:
+    """A server and a directory for as many scripts as are played. A context manager.
+
+    `factor` is how many seconds of the client's pass in one of ours, where its time is made to run faster.
+    """
+
+    def __init__(self, *, seed: int = 0, factor: float = 1.0, **settings: Any) -> None:
+        self.factor = factor
+        self.server = mockveo.serve(render=False, seed=seed, max_exchanges=KEPT, **settings)
+        self._directory: Path | None = None
+        self._count = 0
+        self._files: dict[tuple[str, int, str], bytes] = {}
+
+    def __enter__(self) -> Self:
+        self.server.start()
+        self._directory = Path(mkdtemp(prefix="mockveo-"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.stop()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def settle(self) -> bool:
+        """Lets the server take what was sent to it; whether it is at work on an answer."""
+        return self.server.settle()
+
+    def open(self, script: Script, virtual: VirtualTime | None = None) -> Scene:
+        """The scene of a script, in a world as new; with a time of its own if that is virtual."""
+        assert self._directory is not None, "the stage has not been entered"
+        self._count += 1
+        place = self._directory / str(self._count)
+        place.mkdir()
+        world = self.server.app.worlds.reset(script.world, {"seed": script.seed}, script.scenario)
+        world.clock = self._clock(virtual)
+        images = [self._image(script, number, place) for number in range(len(script.images))]
+        case = Case(
+            id=str(self._count),
+            base_url=f"{self.server.url}/@{script.world}/v1",
+            api_key=script.key,
+            input=Input(script.prompt, script.model, script.size, tuple(image for image, _ in images)),
+            poll_interval_s=script.poll_interval * self.factor,
+            deadline_s=script.deadline * self.factor,
+        )
+        return Scene(script, case, world, [sha256 for _, sha256 in images], place, virtual is not None, self.factor)
+
+    def _clock(self, virtual: VirtualTime | None) -> Clock:
+        if virtual is not None:
+            return CaseClock(virtual, SPEED)
+        return Clock("wall", speed=SPEED)
+
+    def _image(self, script: Script, number: int, place: Path) -> tuple[Image, str]:
+        filename, size = script.images[number]
+        content_type = MEDIA_TYPES[Path(filename).suffix]
+        directory = place / str(number + 1)
+        directory.mkdir()
+        path = directory / filename
+        data = picture(content_type, size, f"{script.name} {number}")
+        path.write_bytes(data)
+        return Image(str(path), filename, content_type), hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A script that is being played. `close` takes its files away."""
+
+    script: Script
+    case: Case
+    world: World
+    #: SHA-256 of the images, in order.
+    hashes: Sequence[str]
+    #: A directory of its own, for what is to be gone afterwards.
+    place: Path
+    virtual: bool
+    factor: float
+
+    def play(
+        self,
+        outcome: Mapping[str, Any] | None,
+        features: Mapping[str, Any],
+        *,
+        leaks: Sequence[str] = (),
+        ended_by: str | None = None,
+        adapter_error: str = "",
+        output: str = "",
+    ) -> Play:
+        """What was played, with the file that the client stored, which is deleted.
+
+        `outcome` is as `case.result` has it, None where there is none; `leaks` are the places where the key was found.
+        """
+        told: dict[str, Any] = {"outcome": None, "video": None, "content_path": None, "error": None, **(outcome or {})}
+        stored = None
+        if told["content_path"]:
+            path = Path(told["content_path"])
+            try:
+                data = path.read_bytes()
+                path.unlink(missing_ok=True)
+                stored = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            except OSError as error:
+                adapter_error = adapter_error or (
+                    f"the result's content_path {told['content_path']!r} cannot be read: {error.strerror};"
+                    " wanted the path of the stored video, or null where there is none"
+                )
+        message = self.case.message
+        for image, sha256 in zip(message["input"]["images"], self.hashes, strict=True):
+            image["sha256"] = sha256
+        return Play(
+            script=self.script,
+            case=message,
+            trace=[as_json(one) for one in self.world.journal],
+            outcome={**told, "content": stored, "leaks": list(leaks), "ended_by": ended_by},
+            features=features,
+            defaults=self.world.spec.operations["createVideo"].form.defaults,
+            clock="at" if self.virtual else "time",
+            pace=SPEED if self.virtual else 1 / self.factor,
+            adapter_error=adapter_error,
+            output=output,
+        )
+
+    def close(self) -> None:
+        """Takes the files of the case away."""
+        shutil.rmtree(self.place, ignore_errors=True)
