@@ -6,85 +6,133 @@ in `_mockveo`, as custom fields begin with an underscore.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockveo import __version__
-from mockveo.journal import Exchange, as_json, shown_answer_headers, shown_query
+from mockveo.journal import Exchange, as_json
+
+
+@dataclass(frozen=True)
+class Page:
+    """Exchanges that belong together, as those of one case: an id, what it is about, and a trace, whose times are right."""
+
+    id: str
+    title: str
+    trace: list[Mapping[str, Any]]
 
 
 def har(exchanges: Iterable[Exchange], own: str, other: str) -> dict[str, Any]:
     """A log of exchanges with a world whose root is `own`, and `other` at the other origin."""
+    return _log(
+        [], [_entry(as_json(one), other if one.elsewhere else own, body=one.answer_body or b"") for one in exchanges]
+    )
+
+
+def har_of_pages(pages: Iterable[Page]) -> dict[str, Any]:
+    """A log of traces, a page each. The exchanges are numbered anew, since one number would stand for many."""
+    heads, entries = [], []
+    for page in pages:
+        began = _date(page.trace[0]["time"]) if page.trace else _date(0)
+        heads.append({"id": page.id, "title": page.title, "startedDateTime": began, "pageTimings": {}})
+        for data in page.trace:
+            entry = _entry({**data, "number": len(entries) + 1}, _root(data))
+            entries.append({"pageref": page.id, **entry})
+    return _log(heads, entries)
+
+
+def _log(pages: list[dict[str, Any]], entries: list[dict[str, Any]]) -> dict[str, Any]:
     creator = {"name": "mockveo", "version": __version__}
-    entries = [_entry(exchange, other if exchange.elsewhere else own) for exchange in exchanges]
-    return {"log": {"version": "1.2", "creator": creator, "pages": [], "entries": entries}}
+    return {"log": {"version": "1.2", "creator": creator, "pages": pages, "entries": entries}}
 
 
-def _entry(exchange: Exchange, root: str) -> dict[str, Any]:
-    milliseconds = round(exchange.duration * 1000, 3)
-    about = {name: value for name, value in as_json(exchange).items() if name not in ("request", "response")}
+def _root(data: Mapping[str, Any]) -> str:
+    """The root of the world that a request came to, as far as its headers tell."""
+    hosts = [value for name, value in data["request"]["headers"] if name.lower() == "host"]
+    world = data.get("world")
+    return f"http://{(hosts or ['localhost'])[0]}{f'/@{world}' if world else ''}"
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _entry(data: Mapping[str, Any], root: str, *, body: bytes = b"") -> dict[str, Any]:
+    """An exchange, as `as_json` has it. `body` is the answer's as it was sent, where that is known."""
+    milliseconds = data.get("duration_ms") or 0
     return {
-        "startedDateTime": datetime.fromtimestamp(exchange.started, UTC).isoformat(timespec="milliseconds"),
+        "startedDateTime": _date(data["time"]),
         "time": milliseconds,
-        "request": _request(exchange, root),
-        "response": _response(exchange),
+        "request": _request(data["request"], root),
+        "response": _response(data.get("response"), body),
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds, "receive": 0},
-        "_mockveo": about,
+        "_mockveo": {name: value for name, value in data.items() if name not in ("request", "response")},
     }
 
 
-def _request(exchange: Exchange, root: str) -> dict[str, Any]:
-    query = shown_query(exchange)
+def _request(data: Mapping[str, Any], root: str) -> dict[str, Any]:
+    query, size = data["query"], data.get("body_bytes") or 0
     request: dict[str, Any] = {
-        "method": exchange.method,
-        "url": f"{root}{exchange.path}{f'?{query}' if query else ''}",
+        "method": data["method"],
+        "url": f"{root}{data['path']}{f'?{query}' if query else ''}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": [{"name": name, "value": value} for name, value in exchange.shown_headers],
-        "queryString": [{"name": name, "value": value} for name, value in parse_qsl(query, keep_blank_values=True)],
+        "headers": _pairs(data["headers"]),
+        "queryString": _pairs(parse_qsl(query, keep_blank_values=True)),
         "headersSize": -1,
-        "bodySize": exchange.body_size,
+        "bodySize": size,
     }
-    if exchange.body_size:
-        types = [value for name, value in exchange.headers if name == "content-type"]
-        request["postData"] = {"mimeType": (types or [""])[0], "params": _params(exchange), "text": ""}
+    if size:
+        types = [value for name, value in data["headers"] if name == "content-type"]
+        request["postData"] = {"mimeType": (types or [""])[0], "params": list(_params(data)), "text": ""}
     return request
 
 
-def _params(exchange: Exchange) -> list[dict[str, str]]:
-    params = []
-    for part in exchange.parts:
-        param = {"name": part.name}
-        if part.is_file:
-            param |= {"fileName": part.filename or "", "contentType": part.content_type or ""}
-        else:
-            param["value"] = part.value if isinstance(part.value, str) else str(part.value)
-        params.append(param)
-    return params
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in pairs]
 
 
-def _response(exchange: Exchange) -> dict[str, Any]:
-    headers = shown_answer_headers(exchange)
-    named = dict(headers)
-    content: dict[str, Any] = {"size": exchange.sent, "mimeType": named.get("content-type", "x-unknown")}
-    if exchange.answer_body is not None:
-        try:
-            content["text"] = exchange.answer_body.decode()
-        except UnicodeDecodeError:
-            content |= {"text": b64encode(exchange.answer_body).decode(), "encoding": "base64"}
+def _params(data: Mapping[str, Any]) -> Iterable[dict[str, str]]:
+    for one in data["fields"]:
+        value = one["value"]
+        yield {"name": one["name"], "value": value if isinstance(value, str) else str(value)}
+    for one in data["files"]:
+        kind = one.get("content_type") or ""
+        yield {"name": one["name"], "fileName": one.get("filename") or "", "contentType": kind}
+
+
+def _response(data: Mapping[str, Any] | None, body: bytes) -> dict[str, Any]:
+    status, size = (data["status"], data["body_bytes"]) if data else (0, 0)
+    headers = _pairs(data["headers"]) if data else []
+    named = {one["name"]: one["value"] for one in headers}
+    content: dict[str, Any] = {"size": size, "mimeType": named.get("content-type", "x-unknown")}
     return {
-        "status": exchange.status,
-        "statusText": HTTPStatus(exchange.status).phrase if exchange.status in list(HTTPStatus) else "",
+        "status": status,
+        "statusText": HTTPStatus(status).phrase if status in list(HTTPStatus) else "",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": [{"name": name, "value": value} for name, value in headers] if exchange.status else [],
-        "content": content,
+        "headers": headers,
+        "content": content | _text(body, data["body"] if data else None),
         "redirectURL": named.get("location", ""),
         "headersSize": -1,
-        "bodySize": exchange.sent if exchange.status else -1,
+        "bodySize": size if data else -1,
     }
+
+
+def _text(body: bytes, shown: Any) -> dict[str, str]:
+    """The text of an answer: as it was sent, or of what a trace shows of it."""
+    if body:
+        try:
+            return {"text": body.decode()}
+        except UnicodeDecodeError:
+            return {"text": b64encode(body).decode(), "encoding": "base64"}
+    if shown is None:
+        return {}
+    return {"text": shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, separators=(",", ":"))}

@@ -175,6 +175,8 @@ class Spec:
         form = self.operations["createVideo"].form
         if form is None:
             raise SpecError("createVideo has no requestBody")
+        #: The form of a create.
+        self.form = form
         if form.fields.get("prompt", {}).get("type") != "string" or not form.requires("prompt"):
             raise SpecError("the form of createVideo needs a `prompt` of type string among its required fields")
         #: What a client may send as `model` -> what answers carry; None where the document lists no aliases.

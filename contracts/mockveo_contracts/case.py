@@ -108,14 +108,14 @@ def features_of(text: str) -> dict[str, Any]:
 
 
 def result(told: Any) -> dict[str, Any]:
-    """An outcome as the protocol's object, whatever form a client gave it. Raises ValueError, which says what is wrong."""
+    """An outcome as the protocol's object, whatever form a client gave it. Raises ValueError, which says what to mend."""
     data = asdict(told) if isinstance(told, Outcome) else dict(told) if isinstance(told, Mapping) else None
     if data is None:
-        raise ValueError(f"the client returned {_short(told)}; wanted an Outcome, e.g. Outcome('completed', video=...)")
+        raise ValueError(f"the client returned {_short(told)}; wanted an Outcome, e.g. Outcome('completed')")
     if data.get("outcome") not in OUTCOMES:
         raise ValueError(f"the outcome is {_short(data.get('outcome'))}; wanted one of {', '.join(OUTCOMES)}")
     for name, kind in (("video", Mapping), ("error", Mapping), ("content_path", str)):
-        if not isinstance(data.get(name), kind | None):  # type: ignore[operator]
+        if not isinstance(data.get(name), kind | None):
             wanted = "a path" if kind is str else "an object"
             raise ValueError(f"{name} of the result is {_short(data[name])}; wanted {wanted} or null")
     return {"outcome": data["outcome"], **{name: data.get(name) for name in ("video", "content_path", "error")}}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from mockveo_contracts import scripts
 from mockveo_contracts.drivers import Driver, DriverError
@@ -81,9 +80,12 @@ def _generated(driver: Driver, plan: Plan, report: Report, before: int) -> None:
     def told(number: int, name: str, findings: int) -> None:
         plan.progress(before + number, before + plan.generated, name, findings)
 
-    for found in search(driver, plan.generated, plan.seed, skip=broken, progress=told):
-        report.generated += found.played
-        file = ""
-        if found.verdicts and plan.corpus is not None:
-            file = str(scripts.write(found.play.script, plan.corpus))
-        report.judged(found.play, found.verdicts, file=file)
+    found = search(driver, driver.spec, plan.generated, plan.seed, known=broken, progress=told)
+    report.generated = found.played
+    for rule, counts in found.counts.items():
+        report.counts[rule] += counts
+    for play, verdict in found.found:
+        file = str(scripts.write(play.script, plan.corpus)) if plan.corpus is not None else ""
+        report.judged(play, [verdict], file=file, counted=True)
+    if found.adapter_error is not None:
+        report.judged(found.adapter_error)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
 from mockveo.errors import MockveoError
+from mockveo.spec import Spec
 from mockveo_contracts.scripts import Script
 from mockveo_contracts.stage import Play
 
@@ -33,6 +34,10 @@ class Driver(Protocol):
     @property
     def client(self) -> Client:
         """Who it is; known once the driver has been entered."""
+
+    @property
+    def spec(self) -> Spec:
+        """The document that the client is held against."""
 
     def play(self, scripts: Iterable[Script]) -> Iterator[Play]:
         """Plays scripts, as they are done. Raises DriverError where the client cannot be driven any more."""

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final, Self, TextIO
 
 from mockveo.errors import SettingsError, did_you_mean
+from mockveo.spec import Spec
 from mockveo_contracts import virtual
 from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, features, places_of, result
 from mockveo_contracts.drivers import PATIENCE, Client
@@ -45,6 +46,11 @@ class Functions:
 
     def __exit__(self, *_: object) -> None:
         self._exit.close()
+
+    @property
+    def spec(self) -> Spec:
+        """The document that the client is held against."""
+        return self._stage.spec
 
     def play(self, scripts: Iterable[Script]) -> Iterator[Play]:
         """Plays scripts, one after the other."""
@@ -144,14 +150,14 @@ def load(what: str) -> Callable[[Case], Any]:
     """The function that `package.module:name` names. Raises SettingsError, which says what is missing."""
     module_name, colon, name = what.partition(":")
     if not colon or not module_name or not name:
-        raise SettingsError(f"--python is {what!r}, wanted a module and a function in it, e.g. --python my_client:client")
+        raise SettingsError(f"--python is {what!r}, wanted a module and a function in it, e.g. my_client:client")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise SettingsError(f"--python {what}: {module_name} needs {error.name!r}, which is not installed") from None
+            raise SettingsError(f"--python {what}: {module_name} needs {error.name!r}, which is missing") from None
         near = "" if module_name.isidentifier() else "; a module is named with dots and without .py"
         raise SettingsError(f"--python {what}: there is no module {module_name!r} here{near}") from None
     found: Any = module
@@ -162,7 +168,7 @@ def load(what: str) -> Callable[[Case], Any]:
         found = getattr(found, part)
     if not callable(found):
         raise SettingsError(f"--python {what}: {name} is no function, wanted one that takes a case")
-    return partial(found) if inspect.isclass(found) else found  # type: ignore[no-any-return]
+    return partial(found) if inspect.isclass(found) else found
 
 
 def _name(call: Callable[..., Any]) -> str:
@@ -175,7 +181,7 @@ def _caught() -> Iterator[io.StringIO]:
     """Lets `_writing_to` catch what a thread writes and logs; that of others goes where it did."""
     output = io.StringIO()
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Split(streams[0]), _Split(streams[1])  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Split(streams[0]), _Split(streams[1])
     handler = _Logged()
     logging.getLogger().addHandler(handler)
     try:

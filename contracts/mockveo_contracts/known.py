@@ -51,9 +51,8 @@ def read(path: Path) -> list[Entry]:
         if not words:
             continue
         if len(words) != 2:
-            raise KnownError(
-                f"{path.name}:{number} is {line.strip()!r}; wanted a rule and a case, e.g. retry-after create/429-*  # why"
-            )
+            wanted = "a rule and a case, e.g. retry-after create/*  # why"
+            raise KnownError(f"{path.name}:{number} is {line.strip()!r}; wanted {wanted}")
         find(words[0])
         entries.append(Entry(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
     return entries

@@ -163,7 +163,8 @@ def canonical(data: Mapping[str, Any]) -> str:
 
 def _known(name: str) -> str:
     if name not in catalogue():
-        raise ScriptError(f"the case {name!r} does not exist; {did_you_mean(name, catalogue())}`mockveo cases` lists all")
+        near = did_you_mean(name, catalogue())
+        raise ScriptError(f"the case {name!r} does not exist; {near}`mockveo cases` lists all")
     return name
 
 

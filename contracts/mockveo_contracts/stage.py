@@ -15,6 +15,7 @@ import mockveo
 from mockveo.clock import Clock
 from mockveo.journal import as_json
 from mockveo.rules import Verdict, judge
+from mockveo.spec import Spec
 from mockveo.stories import Seen, Story
 from mockveo.world import World
 from mockveo_contracts.case import Case, Image, Input
@@ -38,7 +39,7 @@ class Play:
     outcome: Mapping[str, Any] | None
     features: Mapping[str, Any]
     defaults: Mapping[str, Any]
-    #: What the trace's seconds are: "at" = the world's, "time" = our own; and how many there are in one of the client's.
+    #: What the trace's seconds are, "at" = the world's, "time" = ours, and how many there are in one of the client's.
     clock: str
     pace: float
     #: What broke in between, which says nothing about the client.
@@ -81,6 +82,11 @@ class Stage:
         self.server.stop()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def spec(self) -> Spec:
+        """The document that is played."""
+        return self.server.app.spec
 
     def settle(self) -> bool:
         """Lets the server take what was sent to it; whether it is at work on an answer."""
@@ -171,7 +177,7 @@ class Scene:
             trace=[as_json(one) for one in self.world.journal],
             outcome={**told, "content": stored, "leaks": list(leaks), "ended_by": ended_by},
             features=features,
-            defaults=self.world.spec.operations["createVideo"].form.defaults,
+            defaults=self.world.spec.form.defaults,
             clock="at" if self.virtual else "time",
             pace=SPEED if self.virtual else 1 / self.factor,
             adapter_error=adapter_error,

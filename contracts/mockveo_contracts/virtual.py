@@ -174,7 +174,7 @@ _LAYER: Final[dict[str, Callable[..., Any]]] = {
 
 @contextmanager
 def installed(settle: Callable[[], bool]) -> Iterator[None]:
-    """Puts the layer on. `settle` lets the server take what was sent to it, and says whether it is at work on something."""
+    """Puts the layer on. `settle` lets the server take what was sent, and says whether it is at work on an answer."""
     before: list[tuple[Any, str, Any]] = []
 
     def put(where: Any, name: str, what: Any) -> None:
@@ -214,7 +214,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         self._at_work = 0
         super().__init__(_Jumping(virtual, lambda: self._at_work > 0, settle))
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]  # as it is called
         """As asyncio's; what a thread is at is waited for."""
         self._at_work += 1
         future = super().run_in_executor(executor, func, *args)
