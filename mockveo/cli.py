@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mockveo import __version__
+from mockveo.checks import CHECKS
 from mockveo.commands import COMMANDS, explained
 from mockveo.settings import Settings, flag
 
@@ -132,5 +133,5 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"mockveo: warning: {message}", err=True)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *CHECKS):
     main.add_command(_command)

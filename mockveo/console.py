@@ -32,8 +32,19 @@ _FORMATS: Final[dict[str, Callable[[Exchange], str]]] = {
 }
 
 
-def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: bool, findings: bool) -> None:
-    """Serves until SIGINT or SIGTERM. Raises MockveoError where that cannot begin."""
+def run(
+    settings: Settings,
+    *,
+    ready_file: str | None = None,
+    log_format: str = "text",
+    quiet: bool = False,
+    findings: bool = True,
+    opening: Callable[[Application, str], str] | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM. Raises MockveoError where that cannot begin.
+
+    `opening` makes the application ready, once it is known where it listens, and returns what is printed first.
+    """
     logging.basicConfig(format="mockveo: %(message)s", level=logging.WARNING)
     feed = None if quiet else Feed(settings.max_exchanges)
     app = Application(settings, feed=feed)
@@ -47,11 +58,12 @@ def run(settings: Settings, *, ready_file: str | None, log_format: str, quiet: b
         gc.freeze()
         gc.enable()
         if not quiet and log_format == "text":
-            out.write(banner(app, server.url))
+            out.write(opened)
         if ready_file is not None:
             _write_ready(Path(ready_file), server)
 
     server = Server(app, on_ready=ready, on_beat=log.flush if log else lambda: None)
+    opened = (opening or banner)(app, server.url)
     if not is_loopback(settings.host):
         warnings.warn(
             f"--host {settings.host} opens the server to the network; whoever reaches it can use it", stacklevel=1

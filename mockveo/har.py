@@ -21,7 +21,7 @@ from mockveo.journal import Exchange, as_json
 
 @dataclass(frozen=True)
 class Page:
-    """Exchanges that belong together, as those of one case: an id, what it is about, and a trace, whose times are right."""
+    """Exchanges that belong together, as those of one case do: what it is about, and its trace."""
 
     id: str
     title: str
@@ -37,7 +37,8 @@ def har(exchanges: Iterable[Exchange], own: str, other: str) -> dict[str, Any]:
 
 def har_of_pages(pages: Iterable[Page]) -> dict[str, Any]:
     """A log of traces, a page each. The exchanges are numbered anew, since one number would stand for many."""
-    heads, entries = [], []
+    heads: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for page in pages:
         began = _date(page.trace[0]["time"]) if page.trace else _date(0)
         heads.append({"id": page.id, "title": page.title, "startedDateTime": began, "pageTimings": {}})

@@ -34,29 +34,32 @@ class Plan:
     progress: Callable[[int, int, str, int], None] = field(default=lambda *_: None)
 
 
-def check(driver: Driver, plan: Plan) -> Report:
-    """Plays what a plan asks for with a driver that has been entered.
+def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) -> Report:
+    """Plays what a plan asks for with a driver that has been entered, or these scripts instead of those it names.
 
     Raises ScriptError or ScenarioError for cases that do not exist or are none.
     """
     begun = perf_counter()
-    chosen = dict(scripts.catalogue())
-    saved = list(scripts.corpus(plan.corpus)) if plan.corpus is not None and plan.corpus.is_dir() else []
-    chosen |= {one.name: one for one in saved}
-    if plan.cases:
-        chosen = {one.name: one for one in scripts.matching(plan.cases, chosen)}
+    chosen = list(chosen_by(plan)) if played is None else list(played)
     report = Report(driver.client, plan.seed, plan.profile, plan.strict, plan.known, plan.again)
-    played = _possible(report, chosen.values())
+    possible = _possible(report, chosen)
     try:
-        for number, play in enumerate(driver.play(played), 1):
+        for number, play in enumerate(driver.play(possible), 1):
             found = report.judged(play)
-            plan.progress(number, len(played) + plan.generated, play.script.name, len(found))
+            plan.progress(number, len(possible) + plan.generated, play.script.name, len(found))
         if plan.generated and not plan.cases:
-            _generated(driver, plan, report, len(played))
+            _generated(driver, plan, report, len(possible))
     except DriverError as error:
         report.stopped = str(error)
     report.seconds = perf_counter() - begun
     return report
+
+
+def chosen_by(plan: Plan) -> Iterable[Script]:
+    """The scripts of the catalogue and the corpus that a plan names. Raises ScriptError or ScenarioError."""
+    saved = scripts.corpus(plan.corpus) if plan.corpus is not None and plan.corpus.is_dir() else ()
+    known = dict(scripts.catalogue()) | {one.name: one for one in saved}
+    return scripts.matching(plan.cases, known) if plan.cases else known.values()
 
 
 def _possible(report: Report, chosen: Iterable[Script]) -> list[Script]:

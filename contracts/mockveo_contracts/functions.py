@@ -19,7 +19,8 @@ from typing import Any, Final, Self, TextIO
 from mockveo.errors import SettingsError, did_you_mean
 from mockveo.spec import Spec
 from mockveo_contracts import virtual
-from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, features, places_of, result
+from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, places_of, result
+from mockveo_contracts.case import features as known_features
 from mockveo_contracts.drivers import PATIENCE, Client
 from mockveo_contracts.scripts import Script
 from mockveo_contracts.stage import Play, Scene, Stage
@@ -31,13 +32,20 @@ MOST_SECONDS: Final = 30.0
 class Functions:
     """A driver of one function, which takes a Case and returns an Outcome, or a coroutine of one. A context manager."""
 
-    def __init__(self, call: Callable[[Case], Any], *, name: str = "", stage: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        call: Callable[[Case], Any],
+        *,
+        name: str = "",
+        features: Mapping[str, Any] | None = None,
+        stage: Mapping[str, Any] | None = None,
+    ) -> None:
         self._call = call
         self._stage = Stage(**(stage or {}))
         self._exit = ExitStack()
-        declared = getattr(call, "features", {})
+        declared = getattr(call, "features", {}) if features is None else features
         #: Who it is, and what it can do.
-        self.client = Client(name or _name(call), getattr(call, "version", ""), features(declared))
+        self.client = Client(name or _name(call), getattr(call, "version", ""), known_features(declared))
 
     def __enter__(self) -> Self:
         self._exit.enter_context(self._stage)

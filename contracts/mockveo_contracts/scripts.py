@@ -120,8 +120,13 @@ def write(one: Script, directory: Path) -> Path:
     """Writes a script to a file of its own, whose name is the script's."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{one.world}.yaml"
-    path.write_text(files.dump(dict(one.data)), encoding="utf-8")
+    path.write_text(as_yaml(one), encoding="utf-8")
     return path
+
+
+def as_yaml(one: Script) -> str:
+    """A script as a file has it."""
+    return files.dump(dict(one.data))
 
 
 @cache
@@ -145,15 +150,22 @@ def corpus(directory: Path) -> Iterator[Script]:
 
 def find(what: str) -> Script:
     """The case of the catalogue of that name, or the one in the file of that path. Raises ScriptError."""
-    return read(Path(what)) if Path(what).suffix in (".yaml", ".yml", ".json") else catalogue()[_known(what)]
+    return read(Path(what)) if _is_file(what) else matching((what,), catalogue())[0]
 
 
-def matching(patterns: Iterator[str] | tuple[str, ...], among: Mapping[str, Script]) -> list[Script]:
-    """The scripts that one of the patterns names, e.g. "create/*". Raises ScriptError for one that names none."""
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in among):
-            raise ScriptError(f"no case is named {pattern!r}; {did_you_mean(pattern, among)}`mockveo cases` lists all")
-    return [one for name, one in among.items() if any(fnmatchcase(name, pattern) for pattern in patterns)]
+def matching(what: tuple[str, ...], among: Mapping[str, Script]) -> list[Script]:
+    """The scripts that names, patterns of them such as "create/*", or paths of files tell. Raises ScriptError."""
+    found: dict[str, Script] = {}
+    for one in what:
+        if _is_file(one):
+            script = read(Path(one))
+            found[script.name] = script
+            continue
+        named = {name: script for name, script in among.items() if fnmatchcase(name, one)}
+        if not named:
+            raise ScriptError(f"no case is named {one!r}; {did_you_mean(one, among)}`mockveo cases` lists all")
+        found |= named
+    return list(found.values())
 
 
 def canonical(data: Mapping[str, Any]) -> str:
@@ -161,11 +173,8 @@ def canonical(data: Mapping[str, Any]) -> str:
     return json.dumps(data, sort_keys=True)
 
 
-def _known(name: str) -> str:
-    if name not in catalogue():
-        near = did_you_mean(name, catalogue())
-        raise ScriptError(f"the case {name!r} does not exist; {near}`mockveo cases` lists all")
-    return name
+def _is_file(what: str) -> bool:
+    return what.endswith((".yaml", ".yml", ".json"))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,15 +93,18 @@ class Stage:
         """Lets the server take what was sent to it; whether it is at work on an answer."""
         return self.server.settle()
 
-    def open(self, script: Script, virtual: VirtualTime | None = None) -> Scene:
-        """The scene of a script, in a world as new; with a time of its own if that is virtual."""
+    def open(self, script: Script, virtual: VirtualTime | None = None, *, date: float | None = None) -> Scene:
+        """The scene of a script, in a world as new; with a time of its own if that is virtual.
+
+        `date` is the client's, in Unix seconds, where its calendar is not ours.
+        """
         assert self._directory is not None, "the stage has not been entered"
         self._count += 1
         place = self._directory / str(self._count)
         place.mkdir()
         world = self.server.app.worlds.reset(script.world, {"seed": script.seed}, script.scenario)
-        world.clock = self._clock(virtual)
-        images = [self._image(script, number, place) for number in range(len(script.images))]
+        world.clock = self._clock(virtual, date)
+        images = pictures(script, place)
         case = Case(
             id=str(self._count),
             base_url=f"{self.server.url}/@{script.world}/v1",
@@ -111,20 +115,24 @@ class Stage:
         )
         return Scene(script, case, world, [sha256 for _, sha256 in images], place, virtual is not None, self.factor)
 
-    def _clock(self, virtual: VirtualTime | None) -> Clock:
+    def _clock(self, virtual: VirtualTime | None, date: float | None) -> Clock:
         if virtual is not None:
             return CaseClock(virtual, SPEED)
-        return Clock("wall", speed=SPEED)
+        # Dates are the client's, which run faster; a scenario keeps its pace in our seconds, as deadlines do.
+        return Clock("wall", speed=SPEED / self.factor, date=date, tick=lambda: time.monotonic() * self.factor)
 
-    def _image(self, script: Script, number: int, place: Path) -> tuple[Image, str]:
-        filename, size = script.images[number]
+
+def pictures(script: Script, place: Path) -> list[tuple[Image, str]]:
+    """Writes the images of a script, each into a directory of its own; the images with their SHA-256, in hex."""
+    made = []
+    for number, (filename, size) in enumerate(script.images):
         content_type = MEDIA_TYPES[Path(filename).suffix]
-        directory = place / str(number + 1)
-        directory.mkdir()
-        path = directory / filename
         data = picture(content_type, size, f"{script.name} {number}")
+        path = place / str(number + 1) / filename
+        path.parent.mkdir()
         path.write_bytes(data)
-        return Image(str(path), filename, content_type), hashlib.sha256(data).hexdigest()
+        made.append((Image(str(path), filename, content_type), hashlib.sha256(data).hexdigest()))
+    return made
 
 
 @dataclass(frozen=True)
