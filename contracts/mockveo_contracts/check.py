@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
+from mockveo.spec import Spec
 from mockveo_contracts import scripts
 from mockveo_contracts.drivers import Driver, DriverError
 from mockveo_contracts.known import Entry
@@ -42,7 +43,7 @@ def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) ->
     begun = perf_counter()
     chosen = list(chosen_by(plan)) if played is None else list(played)
     report = Report(driver.client, plan.seed, plan.profile, plan.strict, plan.known, plan.again)
-    possible = _possible(report, chosen)
+    possible = _possible(report, chosen, driver.spec)
     try:
         for number, play in enumerate(driver.play(possible), 1):
             found = report.judged(play)
@@ -62,13 +63,15 @@ def chosen_by(plan: Plan) -> Iterable[Script]:
     return scripts.matching(plan.cases, known) if plan.cases else known.values()
 
 
-def _possible(report: Report, chosen: Iterable[Script]) -> list[Script]:
-    """The scripts that a client has the features for."""
+def _possible(report: Report, chosen: Iterable[Script], spec: Spec) -> list[Script]:
+    """The scripts that a client has the features for, and whose calls are none that the document refuses."""
     possible = []
     for one in chosen:
-        lacks = one.missing(report.client.features)
-        if lacks:
-            report.skip(one, lacks)
+        lacks, refused = one.missing(report.client.features), one.refused_by(spec)
+        if refused:
+            report.skip(one, f"the profile {report.profile} refuses its call: {refused}")
+        elif lacks:
+            report.skip(one, f"the client does not declare {', '.join(lacks)}")
         else:
             possible.append(one)
     return possible

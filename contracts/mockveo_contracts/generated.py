@@ -62,11 +62,12 @@ def calls(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     if features["images"]:
         sizes = st.sampled_from([5000, 4200, 1, 90_000, 2_000_000])
         image = st.fixed_dictionaries({"filename": st.sampled_from(_NAMES)}, optional={"bytes": sizes})
-        optional["images"] = st.lists(image, min_size=1, max_size=features["images"])
+        most = min(features["images"], spec.form.fields.get("input_reference", {}).get("maxItems", 2))
+        optional["images"] = st.lists(image, min_size=1, max_size=most)
     if features["model"]:
         optional["model"] = st.sampled_from(list(spec.aliases or ["veo3-fast"]))
     if features["size"]:
-        optional["size"] = st.sampled_from(spec.form.fields.get("size", {}).get("enum", ["16x9"]))
+        optional["size"] = st.sampled_from(spec.form.fields.get("size", {}).get("examples", ["16x9"]))
     return _some(optional)
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
+import jsonschema_rs
+
 import mockveo
+from mockveo import files
+from mockveo.errors import MockveoError
 from mockveo.rules import Verdict, catalogue
-from mockveo.stories import Seen
 from mockveo_contracts.drivers import Client
 from mockveo_contracts.known import Entry
+from mockveo_contracts.logs import kept, wire_log
 from mockveo_contracts.scripts import Script
 from mockveo_contracts.stage import Play
 
@@ -20,6 +27,15 @@ from mockveo_contracts.stage import Play
 FINDINGS: Final = ("violation", "warning", "adapter error", "info")
 #: Exit statuses. Source: the client protocol.
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
+#: Exchanges of a finding that are kept whole.
+MOST_EXCHANGES: Final = 100
+#: Characters of what a client wrote that are kept.
+MOST_OUTPUT: Final = 4000
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+class ReportError(MockveoError):
+    """A report cannot be read or written."""
 
 
 @dataclass
@@ -44,16 +60,20 @@ class Report:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=lambda: {rule: Counter() for rule in catalogue()})
 
-    def skip(self, script: Script, lacks: Iterable[str]) -> None:
-        """Notes a case that the client's features rule out."""
-        why = f"the client does not declare {', '.join(lacks)}"
+    def skip(self, script: Script, why: str) -> None:
+        """Notes a case that cannot be played, with the reason."""
         self.skipped.append({"case": script.name, "says": script.says, "why": why})
 
-    def judged(self, play: Play, verdicts: Sequence[Verdict] | None = None, *, file: str = "") -> list[dict[str, Any]]:
-        """Takes a play with its verdicts, or with some of them; the findings of it. `file` is where its script is."""
+    def judged(
+        self, play: Play, verdicts: Sequence[Verdict] | None = None, *, file: str = "", counted: bool = False
+    ) -> list[dict[str, Any]]:
+        """Takes a play with its verdicts, or with some of them; the findings of it.
+
+        `file` is where its script is, `counted` says that its verdicts are in `counts` already.
+        """
         verdicts = play.verdicts() if verdicts is None else verdicts
-        log = wire_log(play)
-        for one in verdicts:
+        log = wire_log(play, {number for one in verdicts for breach in one.breaches for number in breach.exchanges})
+        for one in () if counted else verdicts:
             self.counts[one.rule.id][one.verdict] += 1
         found = [self._finding(play, one, log, file) for one in verdicts if one.verdict in FINDINGS]
         if play.adapter_error:
@@ -63,6 +83,8 @@ class Report:
             {
                 "name": play.script.name,
                 "says": play.script.says,
+                "call": play.script.data["call"],
+                "scenario": play.script.data["scenario"],
                 "verdicts": {one.rule.id: one.verdict for one in verdicts if one.verdict != "not exercised"},
                 "outcome": play.outcome,
                 "adapter_error": play.adapter_error or None,
@@ -73,17 +95,19 @@ class Report:
 
     def _finding(self, play: Play, one: Verdict, log: Any, file: str) -> dict[str, Any]:
         messages = list(dict.fromkeys(breach.message for breach in one.breaches))
+        more = f" (and {len(messages) - 3} more)" if len(messages) > 3 else ""
+        exchanges = sorted({number for breach in one.breaches for number in breach.exchanges})
         known = next((entry for entry in self.known if entry.covers(one.rule.id, play.script.name)), None)
         return {
             "rule": one.rule.id,
             "severity": one.rule.severity,
             "verdict": one.verdict,
             "says": one.rule.says,
-            "message": "; ".join(messages[:3]),
+            "message": "; ".join(messages[:3]) + more,
             "source": one.rule.source,
             "known": {"place": known.place, "reason": known.reason} if known else None,
-            "exchanges": sorted({number for breach in one.breaches for number in breach.exchanges}),
-            **self._what(play, log, file),
+            "exchanges": exchanges,
+            **self._what(play, log, file, exchanges),
         }
 
     def _adapter_error(self, play: Play, log: Any, file: str) -> dict[str, Any]:
@@ -96,11 +120,12 @@ class Report:
             "source": "the client protocol",
             "known": None,
             "exchanges": [],
-            **self._what(play, log, file),
+            **self._what(play, log, file, ()),
         }
 
-    def _what(self, play: Play, log: Any, file: str) -> dict[str, Any]:
+    def _what(self, play: Play, log: Any, file: str, exchanges: Iterable[int]) -> dict[str, Any]:
         data = play.script.data
+        numbers = kept([one["number"] for one in play.trace], exchanges, MOST_EXCHANGES)
         return {
             "case": play.script.name,
             "case_says": play.script.says,
@@ -108,8 +133,12 @@ class Report:
             "scenario": data["scenario"],
             "outcome": play.outcome,
             "log": log,
-            "trace": list(play.trace),
-            "output": play.output[-4000:],
+            # What the trace's seconds are, and how many there are in one of the client's.
+            "clock": play.clock,
+            "pace": play.pace,
+            "trace": [one for one in play.trace if one["number"] in numbers],
+            "output": play.output[-MOST_OUTPUT:],
+            "file": file or None,
             "again": self._again(play.script, file),
         }
 
@@ -121,10 +150,12 @@ class Report:
     def stale(self) -> list[Entry]:
         """Known failures that are none any more: their cases were played, and nothing was found."""
         played = [one["name"] for one in self.cases if not one["adapter_error"]]
+        whole = self.whole and not self.stopped
         return [
             entry
             for entry in self.known
-            if any(entry.covers(entry.rule, name) for name in played)
+            # A pattern may be about cases that were left out this time.
+            if (any(entry.covers(entry.rule, name) for name in played) if whole else entry.case in played)
             and not any(entry.covers(str(one["rule"]), one["case"]) for one in self.findings)
         ]
 
@@ -180,26 +211,41 @@ class Report:
             },
             "cases": self.cases,
             "skipped": self.skipped,
-            "stale": [{"place": one.place, "rule": one.rule, "case": one.case} for one in self.stale],
+            "stale": [
+                {"place": one.place, "rule": one.rule, "case": one.case, "reason": one.reason} for one in self.stale
+            ],
         }
 
 
-def wire_log(play: Play) -> list[dict[str, Any]]:
-    """The exchanges of a play for people: number, seconds of the client's since the first one, and the line."""
-    seen = [Seen(one, clock=play.clock) for one in play.trace]
-    first = seen[0].at if seen else 0.0
-    prefix = f"/@{play.script.world}"
-    return [
-        {
-            "number": one.number,
-            "at": round((one.at - first) / play.pace, 3),
-            # Without the time of day in front, which is ours, and the name of the world, which is the case's.
-            "line": one.data["line"].partition(" ")[2].replace(prefix, "", 1),
-        }
-        for one in seen
-    ]
+def as_text(data: Any) -> str:
+    """A report as JSON that every reader takes, whatever a prompt is made of."""
+    text = json.dumps(data, ensure_ascii=False)
+    # Half a pair of UTF-16 is in no UTF-8; in JSON it can be escaped, and comes in strings only.
+    return _SURROGATES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
-def as_text(data: Mapping[str, Any]) -> str:
-    """A report as JSON."""
-    return json.dumps(data, ensure_ascii=False, indent=1)
+def read(path: Path) -> dict[str, Any]:
+    """A report that `--report json=FILE` wrote. Raises ReportError, which says what is wrong with the file."""
+    text = files.read(path, ReportError)
+    wanted = "wanted what `mockveo check --report json=FILE` writes"
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ReportError(f"{path}: not JSON ({error}); {wanted}") from None
+    problem = next(_shape().iter_errors(data), None)
+    if problem is not None:
+        place = ".".join(map(str, problem.instance_path)) or "the whole"
+        raise ReportError(f"{path}: no report: {place}: {_short(problem.message)}; {wanted}")
+    found: dict[str, Any] = data
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:100]} ... {text[-80:]}"
+
+
+@cache
+def _shape() -> jsonschema_rs.Validator:
+    """What of a report the formats rely on."""
+    schema = Path(__file__).with_name("report.schema.json")
+    return jsonschema_rs.validator_for(schema.read_text(encoding="utf-8"))

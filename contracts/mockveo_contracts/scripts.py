@@ -18,6 +18,7 @@ from typing import Any, Final
 from mockveo import files, scenarios
 from mockveo.errors import MockveoError, did_you_mean
 from mockveo.scenarios import Scenario
+from mockveo.spec import Spec
 from mockveo.vocabulary import Vocabulary
 from mockveo_contracts.images import USUAL_SIZE
 
@@ -76,6 +77,18 @@ class Script:
         lacks += [name for name in ("model", "size") if getattr(self, name) is not None and not features[name]]
         images = len(self.images)
         return lacks + ([f"images={images}"] if images > features["images"] else [])
+
+
+    def refused_by(self, spec: Spec) -> str:
+        """Why a document would refuse what the client is asked to send; empty where it would not."""
+        values: dict[str, Any] = {"prompt": self.prompt, "model": self.model, "size": self.size}
+        values = {name: value for name, value in values.items() if value is not None}
+        if self.images:
+            values["input_reference"] = ["x"] * len(self.images)
+        problems = [problem.message for problem in spec.form.problems(values) if not problem.missing]
+        if self.model is not None and self.model not in (spec.aliases or (self.model,)):
+            problems.append(f"model: {self.model!r} is not one of {', '.join(spec.aliases or ())}")
+        return problems[0] if problems else ""
 
 
 def script(data: Any, name: str = "unnamed") -> Script:

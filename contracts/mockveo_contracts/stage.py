@@ -6,16 +6,17 @@ import hashlib
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import mkdtemp
-from types import TracebackType
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import mockveo
 from mockveo.clock import Clock
 from mockveo.journal import as_json
 from mockveo.rules import Verdict, judge
+from mockveo.server import ServerThread
+from mockveo.settings import of
 from mockveo.spec import Spec
 from mockveo.stories import Seen, Story
 from mockveo.world import World
@@ -67,22 +68,21 @@ class Stage:
 
     def __init__(self, *, seed: int = 0, factor: float = 1.0, **settings: Any) -> None:
         self.factor = factor
-        self.server = mockveo.serve(render=False, seed=seed, max_exchanges=KEPT, **settings)
-        self._directory: Path | None = None
+        self._settings = of(render=False, seed=seed, max_exchanges=KEPT, port=0, **settings)
+        self._exit = ExitStack()
         self._count = 0
-        self._files: dict[tuple[str, int, str], bytes] = {}
 
     def __enter__(self) -> Self:
-        self.server.start()
-        self._directory = Path(mkdtemp(prefix="mockveo-"))
+        with ExitStack() as entered:
+            self.server = entered.enter_context(ServerThread(self._settings))
+            self._directory = Path(
+                entered.enter_context(TemporaryDirectory(prefix="mockveo-", ignore_cleanup_errors=True))
+            )
+            self._exit = entered.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.server.stop()
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
 
     @property
     def spec(self) -> Spec:
@@ -98,7 +98,6 @@ class Stage:
 
         `date` is the client's, in Unix seconds, where its calendar is not ours.
         """
-        assert self._directory is not None, "the stage has not been entered"
         self._count += 1
         place = self._directory / str(self._count)
         place.mkdir()
