@@ -152,7 +152,8 @@ def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
     Of several, `--as html=FILE` makes one page of rules and clients.
     """
     with explained():
-        from mockveo_contracts.formats import read, write
+        from mockveo_contracts.formats import write
+        from mockveo_contracts.report import read
 
         data = [read(path) for path in files]
         for one in reports:

@@ -172,7 +172,7 @@ def stop_at_terminal(story: Story) -> list[Breach] | None:
 
 @check("poll-4xx-stop")
 def poll_4xx_stop(story: Story) -> list[Breach] | None:
-    refused = next((one for one in story.polls if one.status in (401, 403, 404)), None)
+    refused = next((one for one in story.polls if one.whole and one.status in (401, 403, 404)), None)
     if refused is None:
         return None
     after = [one for one in story.polls if one.number > refused.number and _unchanged(refused, one)]
@@ -201,7 +201,9 @@ def _unchanged(one: Seen, other: Seen) -> bool:
 
 
 def _for_good(one: Seen) -> bool:
-    return (400 <= one.status < 500 and one.status not in MAY_PASS) or one.error_code == "model_not_found"
+    # Of an answer that breaks off, clients keep not even the status.
+    refused = 400 <= one.status < 500 and one.status not in MAY_PASS
+    return one.whole and (refused or one.error_code == "model_not_found")
 
 
 @check("retry-after")
@@ -210,7 +212,7 @@ def retry_after(story: Story) -> list[Breach] | None:
     for one in story.exchanges:
         wanted = seconds_to_wait(one)
         then = next((other for other in story.exchanges if other.number > one.number and _same(one, other)), None)
-        if wanted is None or one.status not in (*MAY_PASS, 503, *AMBIGUOUS) or then is None:
+        if wanted is None or not one.whole or one.status not in (*MAY_PASS, 503, *AMBIGUOUS) or then is None:
             continue
         if story.case is None and _of_another_time(one):
             continue

@@ -300,6 +300,21 @@ def a_poll_that_is_refused(stage: Stage) -> Story:
     return stage.story("error")
 
 
+@told("poll-4xx-stop", "retry-after", verdict="not exercised")
+def a_poll_whose_refusal_breaks_off(stage: Stage) -> Story:
+    stage.play({**POLLS, "nth": 1, "status": 403, "retry_after": 60, "truncate": 20})
+    stage.poll(stage.create(), 2)
+    return stage.story()
+
+
+@told("no-retry-4xx", verdict="not exercised")
+def a_create_whose_refusal_breaks_off(stage: Stage) -> Story:
+    stage.play({"operation": "create", "attempt": 1, "status": 403, "truncate": 20})
+    stage.create()
+    stage.create()
+    return stage.story()
+
+
 @told("poll-4xx-stop")
 def a_poll_with_another_key(stage: Stage) -> Story:
     job = stage.create()

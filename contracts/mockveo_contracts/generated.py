@@ -53,21 +53,21 @@ _REASONS: Final = ({"code": "generation_failed", "message": "It failed (reason 1
 
 def calls(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     """What a client with these features can be asked to send."""
-    texts = st.one_of(
-        st.sampled_from(_TEXTS),
-        st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(_sendable),
-        st.builds(lambda text, times: {"text": text, "times": times}, st.sampled_from(["kite ", "é"]), st.just(3000)),
-    )
-    optional: dict[str, Drawn] = {"prompt": texts}
+    # Several at once, since each is a chance that something is spoilt; what matters is left when it is made smaller.
+    snippets = st.lists(st.sampled_from(_TEXTS), min_size=1, max_size=4).map(" ".join)
+    letters = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(_sendable)
+    long = st.builds(lambda text: {"text": text, "times": 3000}, st.sampled_from(["kite ", "é"]))
+    optional = {"prompt": (6, st.one_of(snippets, st.sampled_from(_TEXTS), letters, long))}
+    form = spec.form.fields
     if features["images"]:
         sizes = st.sampled_from([5000, 4200, 1, 90_000, 2_000_000])
         image = st.fixed_dictionaries({"filename": st.sampled_from(_NAMES)}, optional={"bytes": sizes})
-        most = min(features["images"], spec.form.fields.get("input_reference", {}).get("maxItems", 2))
-        optional["images"] = st.lists(image, min_size=1, max_size=most)
+        most = min(features["images"], form.get("input_reference", {}).get("maxItems", 2))
+        optional["images"] = (5, st.lists(image, min_size=1, max_size=most))
     if features["model"]:
-        optional["model"] = st.sampled_from(list(spec.aliases or ["veo3-fast"]))
+        optional["model"] = (4, st.sampled_from(list(spec.aliases or ["veo3-fast"])))
     if features["size"]:
-        optional["size"] = st.sampled_from(spec.form.fields.get("size", {}).get("examples", ["16x9"]))
+        optional["size"] = (4, st.sampled_from(form.get("size", {}).get("examples", ["16x9"])))
     return _some(optional)
 
 
@@ -77,30 +77,24 @@ def scenarios(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     progress = st.sampled_from([0, 50, 99, 100, {"from": 0, "to": 99}])
     statuses = st.sampled_from(["unknown", "submitted", "processing"])
     phase = st.fixed_dictionaries({"duration": durations}, optional={"progress": progress, "status": statuses})
-    style = _some(
-        {
-            "extra": st.sampled_from(
-                [{"trace_id": "abc"}, {"error": None}, {"seconds": ""}, {"data": None, "choices": []}]
-            ),
-            "omit": st.sampled_from([["progress"], ["created_at"], ["progress", "created_at"]]),
-            "order": st.sampled_from(["sorted", "reversed"]),
-            "content_type": st.just("application/json; charset=utf-8"),
-            "model": st.sampled_from(["echoed", "flip"]),
-            "progress": st.just("text"),
-            "statuses": st.just({"failed": "error"}),
-        },
-        least=1,
-    )
-    endings = st.sampled_from(["failure", "never"] if features["deadline"] else ["failure"])
-    optional: dict[str, Drawn] = {
-        "phases": st.lists(phase, max_size=3),
-        "ending": endings,
-        "style": style,
-        "completed_at": st.sampled_from(["at-end", "early"]),
-        "faults": st.lists(faults(spec, features), min_size=1, max_size=2),
+    looks = {
+        "extra": st.sampled_from([{"trace_id": "abc"}, {"error": None}, {"seconds": ""}, {"data": None}]),
+        "omit": st.sampled_from([["progress"], ["created_at"], ["progress", "created_at"]]),
+        "order": st.sampled_from(["sorted", "reversed"]),
+        "content_type": st.just("application/json; charset=utf-8"),
+        "model": st.sampled_from(["echoed", "flip"]),
+        "progress": st.just("text"),
+        "statuses": st.just({"failed": "error"}),
+    }
+    optional = {
+        "faults": (7, st.lists(faults(spec, features), min_size=1, max_size=3)),
+        "ending": (3, st.sampled_from(["failure", "failure", "never"] if features["deadline"] else ["failure"])),
+        "phases": (3, st.lists(phase, max_size=3)),
+        "style": (3, _some({name: (3, look) for name, look in looks.items()})),
+        "completed_at": (1, st.sampled_from(["at-end", "early"])),
     }
     if features["content"]:
-        optional["video_url"] = st.sampled_from([True, {"expires": 0}])
+        optional["video_url"] = (2, st.sampled_from([True, {"expires": 0}]))
     return st.builds(_with_reason, _some(optional), st.sampled_from(_REASONS))
 
 
@@ -115,7 +109,7 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Drawn:
             *({"status": 502, "html": True}, {"status": 524, "text": "error code: 524"}),
         ]
     )
-    waits = st.sampled_from([{}, {"retry_after": 1}, {"retry_after": {"date": 3}}])
+    waits = st.sampled_from([{}, {}, {"retry_after": 1}, {"retry_after": {"date": 3}}])
     for_good = st.one_of(
         st.sampled_from([{"status": 400}, {"status": 401}, {"status": 403}, {"status": 404}]),
         st.builds(
@@ -129,10 +123,11 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     odd = st.sampled_from([{"html": True}, {"malformed": True}, {"empty": True}])
     redirects = st.builds(
         lambda status, origin: {"redirect": {"status": status, **origin}},
-        st.sampled_from([307, 302, 303, 308]),
+        st.sampled_from([307, 302, 303, 308, 307]),
         st.sampled_from([{}, {"origin": "other"}]),
     )
-    what = st.one_of(st.builds(lambda one, two: {**one, **two}, passing, waits), for_good, broken, odd, redirects)
+    told = st.builds(lambda one, two: {**one, **two}, passing, waits)
+    what = st.sampled_from([told, for_good, broken, odd, redirects, told, redirects, broken]).flatmap(lambda kind: kind)
     return st.builds(_fault, operations, when, what)
 
 
@@ -141,10 +136,14 @@ def cases(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     return st.builds(_case, calls(spec, features), scenarios(spec, features))
 
 
-def _some(optional: dict[str, Drawn], least: int = 0) -> Drawn:
-    """Mappings with some of these keys: mostly few, so that one thing at a time goes wrong."""
-    names = st.lists(st.sampled_from(list(optional)), min_size=least, max_size=3, unique=True)
-    return names.flatmap(lambda chosen: st.fixed_dictionaries({name: optional[name] for name in chosen}))
+def _some(optional: Mapping[str, tuple[int, Drawn]]) -> Drawn:
+    """Mappings with some of these keys, each as often in ten as is said."""
+
+    def chosen(dice: Mapping[str, int]) -> Drawn:
+        kept = {name: one for name, (often, one) in optional.items() if dice[name] >= 10 - often}
+        return st.fixed_dictionaries(kept)
+
+    return st.fixed_dictionaries({name: st.sampled_from(range(10)) for name in optional}).flatmap(chosen)
 
 
 def _sendable(text: str) -> bool:
@@ -199,7 +198,7 @@ def search(
     Raises DriverError where the client cannot be driven any more.
     """
     players = _Players(driver, progress)
-    _draw(cases(spec, driver.client.features), players.play, count, seed)
+    _draw(cases(spec, driver.client.features), lambda data: players.count < count and players.play(data), count, seed)
     result = Search(players.count, players.counts, adapter_error=players.spoilt)
     players.quiet = True
     for rule in players.first:
@@ -213,7 +212,8 @@ def search(
 def _draw(drawn: Drawn, play: Callable[[Json], object], count: int, seed: int) -> None:
     """Plays what is drawn; the same seed draws the same."""
     limits = settings(
-        max_examples=count, phases=[Phase.generate], database=None, deadline=None, verbosity=Verbosity.quiet,
+        # Some are drawn more than once.
+        max_examples=2 * count, phases=[Phase.generate], database=None, deadline=None, verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     with suppress(NoSuchExample):

@@ -23,7 +23,7 @@ from mockveo_contracts import known as known_failures
 from mockveo_contracts.check import Plan, check, chosen_by
 from mockveo_contracts.drivers import Driver, drive, usual_count
 from mockveo_contracts.report import Report
-from mockveo_contracts.terminal import findings as told
+from mockveo_contracts.terminal import told
 
 #: The test of all generated cases.
 GENERATED = "generated"
