@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from mockveo.errors import MockveoError
 from mockveo_contracts import known as known_failures
 from mockveo_contracts.check import Plan, check, chosen_by
 from mockveo_contracts.drivers import Driver, drive, usual_count
@@ -104,9 +105,15 @@ class _Held:
     def __init__(self, make: Callable[[], Driver]) -> None:
         self._make = make
         self._driver: Driver | None = None
+        self._broken = ""
 
     def driver(self, config: pytest.Config) -> Driver:
-        if self._driver is None:
-            driver = self._driver = self._make().__enter__()
-            config.add_cleanup(lambda: driver.__exit__(None, None, None))
-        return self._driver
+        if self._driver is None and not self._broken:
+            try:
+                driver = self._driver = self._make().__enter__()
+            except MockveoError as error:
+                # Once: a hundred tests are not to wait a hundred times for a program that does not start.
+                self._broken = str(error)
+            else:
+                config.add_cleanup(lambda: driver.__exit__(None, None, None))
+        return self._driver or pytest.fail(self._broken, pytrace=False)
