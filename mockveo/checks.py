@@ -6,8 +6,10 @@ entry among the known failures.
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,12 +54,14 @@ def check(program: tuple[str, ...], function: str | None, **options: Any) -> Non
         if (function is None) == (not program):
             raise SettingsError("wanted a client: a program after --, e.g. mockveo check -- python my_client.py, or --python MODULE:CALLABLE")  # fmt: skip # noqa: E501
         from mockveo_contracts.check import check as play
-        from mockveo_contracts.formats import write
-        from mockveo_contracts.terminal import show
+        from mockveo_contracts.formats import parse, write
+        from mockveo_contracts.terminal import Progress, show
 
+        for one in options["reports"]:
+            parse(one)  # before anything is played for it
         plan, driver = _prepared(list(program), function, options)
-        with driver:
-            report = play(driver, plan)
+        with driver, Progress(io.StringIO() if options["quiet"] else sys.stderr) as progress:
+            report = play(driver, replace(plan, progress=progress))
         show(report.data, sys.stdout)
         for one in options["reports"]:
             write(one, report.data)
@@ -70,7 +74,6 @@ def _prepared(program: list[str], function: str | None, options: dict[str, Any])
     from mockveo_contracts.drivers import drive, usual_count
     from mockveo_contracts.functions import load
     from mockveo_contracts.known import read
-    from mockveo_contracts.terminal import Progress
 
     client = load(function) if function else program
     count, shown = options["generated"], f"--python {function}" if function else _shown(program, options)
@@ -83,7 +86,6 @@ def _prepared(program: list[str], function: str | None, options: dict[str, Any])
         known=tuple(read(options["known"])) if options["known"] else (),
         profile=options["profile"],
         again=f"mockveo check --case '{{case}}' {shown}",
-        progress=(lambda *_: None) if options["quiet"] else Progress(sys.stderr),
     )
     driver = drive(
         client,

@@ -26,6 +26,8 @@ class Page:
     id: str
     title: str
     trace: list[Mapping[str, Any]]
+    #: What paths are below; where nothing is said, what the requests' headers tell.
+    root: str = ""
 
 
 def har(exchanges: Iterable[Exchange], own: str, other: str) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def har_of_pages(pages: Iterable[Page]) -> dict[str, Any]:
         began = _date(page.trace[0]["time"]) if page.trace else _date(0)
         heads.append({"id": page.id, "title": page.title, "startedDateTime": began, "pageTimings": {}})
         for data in page.trace:
-            entry = _entry({**data, "number": len(entries) + 1}, _root(data))
+            entry = _entry({**data, "number": len(entries) + 1}, page.root or _root(data))
             entries.append({"pageref": page.id, **entry})
     return _log(heads, entries)
 

@@ -43,6 +43,7 @@ def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) ->
     begun = perf_counter()
     chosen = list(chosen_by(plan)) if played is None else list(played)
     report = Report(driver.client, plan.seed, plan.profile, plan.strict, plan.known, plan.again)
+    report.whole = played is None and not plan.cases
     possible = _possible(report, chosen, driver.spec)
     try:
         for number, play in enumerate(driver.play(possible), 1):
