@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
+from mockveo.errors import SettingsError
 from mockveo.spec import Spec
 from mockveo_contracts import scripts
 from mockveo_contracts.drivers import Driver, DriverError
@@ -79,8 +80,13 @@ def _possible(report: Report, chosen: Iterable[Script], spec: Spec) -> list[Scri
 
 
 def _generated(driver: Driver, plan: Plan, report: Report, before: int) -> None:
-    # Here, not above: who plays the catalogue alone does not wait for hypothesis.
-    from mockveo_contracts.generated import search
+    # Here, not above: who plays the catalogue alone needs no hypothesis, and does not wait for it.
+    try:
+        from mockveo_contracts.generated import search
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"generated cases need {error.name}, which is missing: pip install 'mockveo[contracts]', or --generated 0"
+        ) from None
 
     broken = {str(one["rule"]) for one in report.findings}
 

@@ -1,0 +1,71 @@
+"""How long a check takes: `python benchmarks/check.py [--rounds N]`.
+
+The zoo's correct client plays the catalogue and 200 generated cases in this process, and the catalogue as a program
+that is given all cases, one at a time and four at a time. Each round prints wall-clock seconds and CPU seconds of this
+process. Wanted, on two cores: 5 s, 10 s and 60 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+from mockveo_contracts import Case, Outcome
+from mockveo_contracts.check import Plan, check
+from mockveo_contracts.drivers import drive
+from mockveo_contracts.report import Report
+from mockveo_contracts.scripts import Script
+
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+
+
+def main() -> int:
+    """Prints the table; 1 where a correct client is found to be none."""
+    parser = argparse.ArgumentParser(description="How long a check takes.")
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    rounds: int = parser.parse_args().rounds
+    sys.path.insert(0, str(TESTS))
+    zoo = import_module("zoo_client")
+
+    def correct(case: Case) -> Outcome:
+        outcome: Outcome = zoo.Client(case)()
+        return outcome
+
+    program = [sys.executable, str(TESTS / "programs" / "client.py"), "session"]
+    runs: dict[str, Callable[[], tuple[float, float, Report]]] = {
+        "catalogue, function": lambda: timed(correct, Plan(generated=0), zoo.Client.features),
+        "200 generated, function": lambda: timed(correct, Plan(generated=200), zoo.Client.features, ()),
+        "catalogue, program": lambda: timed(program, Plan(generated=0)),
+        "catalogue, program, 4 in flight": lambda: timed([*program, "4"], Plan(generated=0)),
+    }
+    clean = True
+    print(f"{'':34}{'cases':>7}{'wall s':>9}{'CPU s':>9}")
+    for _ in range(rounds):
+        for name, run in runs.items():
+            wall, cpu, report = run()
+            clean &= not report.findings
+            played = len(report.cases) + report.generated
+            print(f"{name:34}{played:>7}{wall:>9.2f}{cpu:>9.2f}{'' if not report.findings else '  findings!'}")
+    return 0 if clean else 1
+
+
+def timed(
+    client: Callable[[Case], Outcome] | Sequence[str],
+    plan: Plan,
+    features: Mapping[str, Any] | None = None,
+    played: Iterable[Script] | None = None,
+) -> tuple[float, float, Report]:
+    """Seconds on the wall and of the CPU that a check takes, start and end included, and its report."""
+    wall, cpu = perf_counter(), process_time()
+    with drive(client, features=features) as driver:
+        report = check(driver, plan, played)
+    return perf_counter() - wall, process_time() - cpu, report
+
+
+if __name__ == "__main__":
+    sys.exit(main())
