@@ -1,0 +1,307 @@
+"""Mutants of the zoo that send a request wrongly: with which key, where to, as what kind of form, or not at all."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from mockveo_contracts import Outcome
+from zoo_client import Client, Job, Trouble, mutant
+
+# Whose key
+
+
+@mutant("auth-bearer")
+class NoAuthorization(Client):
+    """The key is not sent."""
+
+    def own_headers(self, _method: str, _url: str) -> dict[str, str]:
+        return {}
+
+
+@mutant("auth-bearer", only=True)
+class TokenScheme(Client):
+    """The scheme is Token."""
+
+    def authorization(self) -> str:
+        return f"Token {self.case.api_key}"
+
+
+@mutant("auth-bearer")
+class BareKey(Client):
+    """The key is sent without a scheme."""
+
+    def authorization(self) -> str:
+        return self.case.api_key
+
+
+@mutant("auth-bearer")
+class QuotedKey(Client):
+    """The key is sent in quotes, as a shell may leave them."""
+
+    def authorization(self) -> str:
+        return f'Bearer "{self.case.api_key}"'
+
+
+@mutant("auth-bearer")
+class KeyOfCreatesOnly(Client):
+    """The key is sent with the create alone."""
+
+    def own_headers(self, method: str, url: str) -> dict[str, str]:
+        return super().own_headers(method, url) if method == "POST" else {}
+
+
+@mutant("auth-bearer")
+class OtherHeader(Client):
+    """The key is sent as X-Api-Key."""
+
+    def own_headers(self, _method: str, _url: str) -> dict[str, str]:
+        return {"X-Api-Key": self.case.api_key}
+
+
+@mutant("auth-in-url", only=True)
+class KeyInQuery(Client):
+    """The key is in the query too."""
+
+    def create_url(self) -> str:
+        return f"{super().create_url()}?key={self.case.api_key}"
+
+
+@mutant("auth-in-url")
+class KeyInQueryOfDownloads(Client):
+    """The key is in the URL of the download, so that a player can open it."""
+
+    def content_url(self, job: Job) -> str:
+        return f"{super().content_url(job)}?access_token={self.case.api_key}"
+
+
+@mutant("auth-cross-origin", only=True)
+class KeyFollowsRedirects(Client):
+    """The key is taken along wherever a redirect leads, as urllib does."""
+
+    def trusted(self, _url: str) -> bool:
+        return True
+
+
+@mutant("auth-cross-origin")
+class KeyToDelivery(Client):
+    """The key is sent with the signed URL of the video."""
+
+    def content_url(self, job: Job) -> str:
+        return str(job.get("video_url") or super().content_url(job))
+
+    def trusted(self, url: str) -> bool:
+        return super().trusted(url) or ".mp4" in url
+
+
+@mutant("key-in-output", only=True)
+class PrintsKey(Client):
+    """It prints the headers that it sends."""
+
+    def create(self) -> Job:
+        print(self.own_headers("POST", self.create_url()))  # noqa: T201
+        return super().create()
+
+
+@mutant("key-in-output")
+class LogsKey(Client):
+    """It logs the key."""
+
+    def create(self) -> Job:
+        logging.getLogger("zoo").warning("creating with %s", self.case.api_key)
+        return super().create()
+
+
+@mutant("key-in-output")
+class KeyInErrors(Client):
+    """What went wrong is told with the request."""
+
+    def went_wrong(self, message: str) -> Outcome:
+        return super().went_wrong(f"{message} ({self.authorization()})")
+
+
+@mutant("key-in-output")
+class KeyInResult(Client):
+    """The result holds the settings of the client."""
+
+    def video(self, job: Job) -> dict[str, Any]:
+        return {**super().video(job), "client": {"key": self.case.api_key}}
+
+
+# Where to
+
+
+@mutant("known-operation", "did-create")
+class SingularPath(Client):
+    """The path is /v1/video."""
+
+    def create_url(self) -> str:
+        return f"{self.case.base_url}/video"
+
+
+@mutant("known-operation", "did-create")
+class VersionTwice(Client):
+    """The version is put after a base URL that has one."""
+
+    def create_url(self) -> str:
+        return f"{self.case.base_url}/v1/videos"
+
+
+@mutant("known-operation", "did-create")
+class TrailingSlash(Client):
+    """The path ends in a slash."""
+
+    def create_url(self) -> str:
+        return f"{super().create_url()}/"
+
+
+@mutant("known-operation", only=True)
+class ListsFirst(Client):
+    """It lists the jobs before it makes one."""
+
+    def create(self) -> Job:
+        self.ask("GET", self.create_url())
+        return super().create()
+
+
+@mutant("known-operation")
+class CleansUp(Client):
+    """It deletes the job at the end."""
+
+    def video(self, job: Job) -> dict[str, Any]:
+        self.ask("DELETE", self.job_url(job))
+        return super().video(job)
+
+
+@mutant("known-operation")
+class PollsStatus(Client):
+    """It polls /v1/videos/{id}/status."""
+
+    def job_url(self, job: Job) -> str:
+        return f"{super().job_url(job)}/status"
+
+
+# The form
+
+
+@mutant("multipart-wellformed")
+class JsonBody(Client):
+    """The create is JSON, and images are base64."""
+
+    def form(self) -> tuple[str, bytes]:
+        images = [base64.b64encode(self.data(image)).decode() for image in self.images()]
+        return "application/json", json.dumps({**self.fields(), "input_reference": images}).encode()
+
+
+@mutant("multipart-wellformed", verdict="warning")
+class UrlencodedText(Client):
+    """A create without images is urlencoded, as the service takes it all the same."""
+
+    def form(self) -> tuple[str, bytes]:
+        if self.images():
+            return super().form()
+        return "application/x-www-form-urlencoded", urlencode(self.fields()).encode()
+
+
+@mutant("multipart-wellformed")
+class UrlencodedAll(Client):
+    """All is urlencoded, images by their paths."""
+
+    def form(self) -> tuple[str, bytes]:
+        fields = [*self.fields().items(), *(("input_reference", image.path) for image in self.images())]
+        return "application/x-www-form-urlencoded", urlencode(fields).encode()
+
+
+@mutant("multipart-wellformed")
+class NoBoundary(Client):
+    """The Content-Type lacks its boundary, as where somebody sets it by hand."""
+
+    def form(self) -> tuple[str, bytes]:
+        return "multipart/form-data", super().form()[1]
+
+
+@mutant("multipart-wellformed")
+class OtherBoundary(Client):
+    """The Content-Type names another boundary than the body has."""
+
+    def form(self) -> tuple[str, bytes]:
+        kind, body = super().form()
+        return kind + "0", body
+
+
+@mutant("multipart-wellformed", only=True)
+class NoClosingBoundary(Client):
+    """The last boundary is missing."""
+
+    def joined(self, boundary: bytes, parts: Sequence[bytes]) -> bytes:
+        return super().joined(boundary, parts).removesuffix(b"--%b--\r\n" % boundary)
+
+
+@mutant("prompt-exact", "omit-unset", unlikely="the prompt has to have the boundary in it")
+class FixedBoundary(Client):
+    """The boundary is a word that the prompt may have in it."""
+
+    def form(self) -> tuple[str, bytes]:
+        kind, body = super().form()
+        boundary = kind.rpartition("=")[2]
+        return "multipart/form-data; boundary=boundary", body.replace(boundary.encode(), b"boundary")
+
+
+@mutant("multipart-wellformed")
+class LineFeeds(Client):
+    """Lines of the form end in LF alone."""
+
+    def joined(self, boundary: bytes, parts: Sequence[bytes]) -> bytes:
+        return super().joined(boundary, parts).replace(b"\r\n", b"\n")
+
+
+@mutant("idempotency-key", only=True)
+class IdempotencyKey(Client):
+    """The create has an Idempotency-Key."""
+
+    def own_headers(self, method: str, url: str) -> dict[str, str]:
+        more = {"Idempotency-Key": self.case.id} if method == "POST" else {}
+        return {**super().own_headers(method, url), **more}
+
+
+# Whether at all
+
+
+@mutant("did-create", only=True)
+class DryRun(Client):
+    """Nothing is ever sent."""
+
+    def create(self) -> Job:
+        raise Trouble("dry run")
+
+
+@mutant("did-create")
+class KnowsSizes(Client):
+    """It refuses a size that it does not know."""
+
+    def create(self) -> Job:
+        if self.size() not in (None, "16x9"):
+            raise Trouble("unknown size")
+        return super().create()
+
+
+@mutant("did-create")
+class LimitsPrompts(Client):
+    """It refuses a prompt that is longer than another API takes."""
+
+    def create(self) -> Job:
+        if len(self.prompt()) > 4000:
+            raise Trouble("the prompt is too long")
+        return super().create()
+
+
+@mutant("did-create")
+class AsciiFilenames(Client):
+    """It breaks at a name of a file that is not ASCII."""
+
+    def part(self, headers: Mapping[str, str], data: bytes) -> bytes:
+        return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii") + b"\r\n" + data
