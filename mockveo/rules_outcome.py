@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mockveo.rules import Breach, breach, check
@@ -108,17 +109,24 @@ def content_exact(story: Story) -> list[Breach] | None:
     stored = (story.outcome or {}).get("content")
     if stored is None:
         return None
-    fetched = story.of("content", "delivery")
+    fetched = [one for one in story.of("content", "delivery") if not _OTHER_VARIANT.search(one.query)]
     whole = [_sha256(one) for one in fetched if one.status == 200 and one.whole]
     # What came in pieces is known by its ETag, which this server makes of the whole's hash.
     pieces = [one.answer_headers.get("etag", "").strip('"') for one in fetched if one.status == 206]
     if stored["sha256"] in whole or any(tag and stored["sha256"].startswith(tag) for tag in pieces):
         return []
     error = next((one for one in story.exchanges if stored["sha256"] == _sha256(one)), None)
+    if error is not None and error.status == 200 and error.whole:
+        asked = f"{error.method} {error.path}?{error.query}".rstrip("?")
+        return [breach(f"what was stored is not the video, but the answer to {asked}", error)]
     if error is not None:
         cut = "" if error.whole else " that broke off"
         return [breach(f"what was stored is the body of an answer of {error.status}{cut}", error)]
     return [Breach(f"the {stored['bytes']} bytes that were stored are not those of any whole answer")]
+
+
+#: A query that asks for something else than the video.
+_OTHER_VARIANT = re.compile(r"(?:^|&)variant=(?!video(?:&|$))")
 
 
 @check("survive-transient")

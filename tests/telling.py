@@ -111,8 +111,8 @@ class Stage:
             answer = self.send("GET", f"/v1/videos/{job}", **more)
         return read_job(answer) if answer is not None else {}
 
-    def content(self, job: str, **more: Any) -> bytes:
-        answer = self.send("GET", f"/v1/videos/{job}/content", **more)
+    def content(self, job: str, query: str = "", **more: Any) -> bytes:
+        answer = self.send("GET", f"/v1/videos/{job}/content{query}", **more)
         return answer.content if answer is not None else b""
 
     def pass_time(self, seconds: float = 1000) -> None:

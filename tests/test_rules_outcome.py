@@ -239,6 +239,24 @@ def a_success_that_was_waited_for(stage: Stage) -> Story:
     return stage.story("timeout")
 
 
+@told("content-exact", verdict="violation", message="not the video, but the answer to GET .*variant=thumbnail$")
+def the_thumbnail_for_the_video(stage: Stage) -> Story:
+    return stage.story(outcome("completed", content=stored(stage.content(f"{stage.finished()}", "?variant=thumbnail"))))
+
+
+@told("content-exact")
+def the_video_by_its_name(stage: Stage) -> Story:
+    return stage.story(outcome("completed", content=stored(stage.content(f"{stage.finished()}", "?variant=video"))))
+
+
+@told("content-exact", verdict="violation", message="not the video, but the answer to GET /v1/videos/task_\\w+$")
+def a_poll_for_the_video(stage: Stage) -> Story:
+    job = stage.finished()
+    answer = stage.send("GET", f"/v1/videos/{job}")
+    assert answer is not None
+    return stage.story(outcome("completed", content=stored(answer.content)))
+
+
 @told("report-completed")
 @told("content-exact", verdict="not exercised")
 def a_download_that_failed(stage: Stage) -> Story:
