@@ -1,4 +1,4 @@
-"""Installs the real clients that tests/test_clients.py runs: `python scripts/install_clients.py [DIRECTORY]`.
+"""Installs the real clients that tests run: `python scripts/install_clients.py [DIRECTORY]`.
 
 They live apart from the project and from each other since their dependencies contradict: a virtual environment for
 each `requirements/client-NAME.txt`, and `node` with what tests/clients/package.json names. What is already there is

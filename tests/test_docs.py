@@ -10,12 +10,14 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 import yaml
 
 import mockveo
 from mockveo._paths import built_in_scenarios, profiles
+from mockveo.checks import CHECKS
 from mockveo.scenarios import scenario
 from mockveo.server import ServerThread
 from mockveo.settings import Settings, flag
@@ -160,6 +162,7 @@ def test_every_flag_in_the_documents_is_one_there_is() -> None:
     known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render", "--url", "--world", "--next"}
     known |= {"--findings", "--no-findings"}
     known |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
+    known |= {option for one in CHECKS for part in one.params if isinstance(part, click.Option) for option in part.opts}
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():
             if line.startswith((" ", "python3 -m venv")) or "--request" in line:
