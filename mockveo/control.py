@@ -240,10 +240,8 @@ class Control:
             )
         for job in reversed(list(call.world.store)):
             shown = _job(call, job)
-            if asked.queries.get("status", shown["status"]) == shown["status"] and (
-                asked.queries.get("ended", _truth(shown["ended_at"] is not None))
-                == _truth(shown["ended_at"] is not None)
-            ):
+            is_so = {"status": shown["status"], "ended": _truth(shown["ended_at"] is not None)}
+            if all(asked.queries.get(name, value) == value for name, value in is_so.items()):
                 found.append(shown)
         return {"count": len(found), "jobs": found[: int(asked.queries["limit"])]}
 
@@ -255,11 +253,7 @@ class Control:
         job = _found_job(call)
         if call.world.view(job).ended_at is not None:
             raise Misuse(409, "job_ended", f"the job {job.id} has come to its end already; wanted one that has not")
-        data = dict(asked.body)
-        if data.get("error") is None:
-            reason = scenarios.named("fails").error if "error" not in data and data["ending"] == "failure" else None
-            data = {"ending": data["ending"], **({"error": reason} if reason else {})}
-        call.world.end(job, scenarios.scenario(data, "forced"))
+        call.world.end(job, scenarios.forced(asked.body))
         return await self.get_job(call, asked)
 
     async def list_exchanges(self, call: Call, asked: _Asked) -> Json:

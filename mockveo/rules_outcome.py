@@ -184,17 +184,18 @@ def failure_reason(story: Story) -> list[Breach] | None:
 
 @check("error-envelopes")
 def error_envelopes(story: Story) -> list[Breach] | None:
-    refused = [one for one in story.creates if one.status >= 400]
-    if not refused or story.made or said(story) != "error":
+    # What was refused before something else went wrong need not be told.
+    last = next(reversed(story.creates), None)
+    if last is None or last.status < 400 or story.made or said(story) != "error":
         return None
     # The request's id at its end is not what went wrong.
-    message = _message(refused[-1]).partition(" (request id:")[0]
+    message = str(last.told_error.get("message") or "").partition(" (request id:")[0]
     if not message:
         return None
     return (
         []
         if message in reason(story)
-        else [breach(f"the error was {message!r}, the caller was told {reason(story)!r}", refused[-1])]
+        else [breach(f"the error was {message!r}, the caller was told {reason(story)!r}", last)]
     )
 
 
@@ -233,10 +234,3 @@ def _video(story: Story) -> dict[str, Any]:
 
 def _sha256(one: Seen) -> str:
     return str((one.data.get("response") or {}).get("body_sha256") or "")
-
-
-def _message(one: Seen) -> str:
-    body = (one.data.get("response") or {}).get("body")
-    nested = body.get("error") if isinstance(body, dict) else None
-    where = nested if isinstance(nested, dict) else body
-    return str(where.get("message") or "") if isinstance(where, dict) else ""

@@ -217,6 +217,16 @@ def named(name: str) -> Scenario:
     return _built_in(path)
 
 
+def forced(ending: Mapping[str, Any]) -> Scenario:
+    """What a job does that is made to end now: `ending` is success or failure, `error` the reason of a failure.
+
+    Without `error` a failure has the usual reason, with None it has none. Raises ScenarioError as `scenario` does.
+    """
+    usual = {"error": named("fails").error} if ending["ending"] == "failure" else {}
+    data = {**usual, **ending}
+    return scenario({name: value for name, value in data.items() if value is not None}, "forced")
+
+
 @cache
 def _built_in(path: Path) -> Scenario:
     return read(path)

@@ -80,11 +80,16 @@ class Seen:
         return state if isinstance(state, str) else ""
 
     @property
-    def error_code(self) -> str:
-        """The code of the error in the answer, from either envelope."""
+    def told_error(self) -> Mapping[str, Any]:
+        """The error in the answer, `code` and `message`, out of either envelope; empty where there is none."""
         body = self._body if isinstance(self._body, dict) else {}
         nested = body.get("error")
-        return str((nested if isinstance(nested, dict) else body).get("code") or "")
+        return nested if isinstance(nested, dict) else body
+
+    @property
+    def error_code(self) -> str:
+        """The code of the error in the answer."""
+        return str(self.told_error.get("code") or "")
 
     @property
     def ticket(self) -> str:

@@ -28,7 +28,7 @@ from mockveo.durations import seconds
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
 from mockveo.journal import Deviation, Exchange, Journal, as_json, as_line, shown_query
 from mockveo.rules import findings
-from mockveo.scenarios import OPERATIONS, Scenario, find, named, scenario
+from mockveo.scenarios import OPERATIONS, Scenario, find, forced, scenario
 from mockveo.server import ServerThread
 from mockveo.world import World
 
@@ -143,8 +143,7 @@ class Job:
         if found is None or world.view(found).ended_at is not None:
             what = "is gone" if found is None else "has come to its end already"
             raise MockveoError(f"the job {self.id} {what}; wanted one that is under way")
-        reason = error or (named("fails").error if ending == "failure" else None)
-        world.end(found, scenario({"ending": ending, **({"error": dict(reason)} if reason else {})}, "forced"))
+        world.end(found, forced({"ending": ending, **({"error": error} if error else {})}))
 
 
 class Mockveo:

@@ -474,6 +474,28 @@ def an_error_of_html(stage: Stage) -> Story:
     return stage.story("error")
 
 
+@told("error-envelopes", verdict="not exercised")
+def a_redirect_that_is_refused_after_a_429(stage: Stage) -> Story:
+    stage.play(
+        {"operation": "create", "nth": 1, "error": "rate_limited"},
+        {"operation": "create", "nth": 2, "redirect": {"status": 307}},
+    )
+    stage.create()
+    stage.create()
+    return stage.story(outcome("error", error=error("an answer of 307")))
+
+
+@told("error-envelopes", verdict="not exercised")
+def an_answer_that_is_lost_after_a_429(stage: Stage) -> Story:
+    stage.play(
+        {"operation": "create", "nth": 1, "error": "rate_limited"},
+        {"operation": "create", "nth": 2, "reset": True},
+    )
+    stage.create()
+    stage.create()
+    return stage.story(outcome("error", error=error("connection reset")))
+
+
 def odd(stage: Stage, status: str, said: str, *, times: int = 2) -> Story:
     stage.play(phases=[{"duration": 1, "progress": 0}, {"duration": 90, "status": status}])
     job = stage.create()
