@@ -7,9 +7,11 @@ entry among the known failures.
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +23,7 @@ from mockveo.errors import SettingsError
 if TYPE_CHECKING:
     from mockveo_contracts.check import Plan
     from mockveo_contracts.drivers import Driver
+    from mockveo_contracts.verify import Plan as ServerPlan
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -162,5 +165,122 @@ def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
             write(one, data)
 
 
+@click.command()
+@click.argument("url", default="http://127.0.0.1:8360")
+@click.option("--only", "probes", multiple=True, metavar="NAME", help="Only this check: a name or a pattern.")
+@click.option("--list", "listed", is_flag=True, help="List the checks, and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
+@click.option("--max-jobs", type=click.IntRange(0), help="Most jobs.  [default: 5 where they may cost money]")
+@click.option("--max-seconds", type=click.FloatRange(0), help="Seconds that the run may take.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Most requests a second.")
+@click.option("--yes", is_flag=True, help="Do not ask before jobs are made that may cost money.")
+@click.option(
+    "--examples", type=click.IntRange(0), help="Generated requests an operation.  [default: 25 on this machine]"
+)
+@click.option("--histories", type=click.IntRange(0), help="Generated lives of jobs, of a mockveo.  [default: 20]")
+@click.option(
+    "--generated-creates/--no-generated-creates", default=None, help="Generate creates too.  [default: on this machine]"
+)
+@click.option("--failing-prompt", help="A prompt whose job is known to fail.")
+@click.option("--poll-interval", type=click.FloatRange(0), help="Seconds between two polls.")
+@click.option("--job-seconds", type=click.FloatRange(1), default=600.0, show_default=True, help="What a job may take.")
+@click.option("--profile", help="Which generation of the API is wanted.  [default: the server's own, or docs-2026-03]")
+@click.option("--spec", help="Hold it against this OpenAPI document instead of ours.")
+@click.option(
+    "--overlay", "overlays", multiple=True, type=click.Path(), help="Change the document by this OpenAPI Overlay."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="What is generated.")
+@click.option("--strict", is_flag=True, help="A warning fails the verification too.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Failures that are known: lines of a rule and a check.",
+)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="KIND=FILE",
+    help="Write a report: json, junit, html, sarif, github, har.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def verify(url: str, **options: Any) -> None:
+    """Say which rules of the contract a server breaks.
+
+    The key comes from COMETAPI_KEY, one of another customer from COMETAPI_OTHER_KEY; without them it is asked for
+    where one is needed. Against a server that is not this machine's, jobs may cost money: at most 5 are made, after a
+    question.
+    """
+    with explained():
+        from mockveo_contracts.formats import parse, write
+        from mockveo_contracts.terminal import Progress, show
+        from mockveo_contracts.verify import names, rehearse
+        from mockveo_contracts.verify import verify as run
+
+        for one in options["reports"]:
+            parse(one)
+        plan = _server_plan(url, options)
+        if options["listed"] or options["dry_run"]:
+            for line in names(plan) if options["listed"] else rehearse(url, plan):
+                click.echo(line)
+            return
+        _ask_for_money(url, plan, yes=options["yes"])
+        with Progress(io.StringIO() if options["quiet"] else sys.stderr) as progress:
+            data = run(url, replace(plan, progress=progress))
+        show(data, sys.stdout)
+        for one in options["reports"]:
+            write(one, data)
+        sys.exit(data["exit_status"])
+
+
+def _server_plan(url: str, options: dict[str, Any]) -> ServerPlan:
+    from mockveo_contracts.known import read
+    from mockveo_contracts.server_rules import find
+    from mockveo_contracts.verify import Plan, is_near
+
+    near, silent = is_near(url), options["listed"] or options["dry_run"]
+    key = os.environ.get("COMETAPI_KEY")
+    if key is None and not near and not silent:
+        if not sys.stdin.isatty():
+            raise SettingsError(f"there is no key for {url}; wanted one in COMETAPI_KEY")
+        key = click.prompt(f"Key for {url}", hide_input=True, err=True)
+    taken = (
+        *("max_jobs", "max_seconds", "rate", "generated_creates", "failing_prompt", "poll_interval", "job_seconds"),
+        *("profile", "spec", "overlays", "seed", "strict", "probes"),
+    )
+    examples, histories = options["examples"], options["histories"]
+    usual = near and _has_schemathesis()
+    return Plan(
+        key=key or (silent and "sk-nobody") or None,
+        other_key=os.environ.get("COMETAPI_OTHER_KEY"),
+        examples=(25 if usual else 0) if examples is None else examples,
+        histories=(20 if usual else 0) if histories is None else histories,
+        known=tuple(read(options["known"], find)) if options["known"] else (),
+        **{name: options[name] for name in taken},
+    )
+
+
+def _has_schemathesis() -> bool:
+    """Whether requests can be generated: where nobody has asked for it, what is not installed is not missed."""
+    found = find_spec("schemathesis") is not None and find_spec("hypothesis") is not None
+    if not found:
+        click.echo("mockveo: requests are generated with mockveo[schemathesis], which is not installed", err=True)
+    return found
+
+
+def _ask_for_money(url: str, plan: ServerPlan, *, yes: bool) -> None:
+    """Asks before jobs are made that may cost money. Raises SettingsError where there is nobody to ask."""
+    from mockveo_contracts.verify import PAID_JOBS, is_near
+
+    jobs = PAID_JOBS if plan.max_jobs is None else plan.max_jobs
+    if is_near(url) or yes or not jobs:
+        return
+    what = f"up to {jobs} jobs are made at {url}, and each may cost money"
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{what}; wanted --yes, or --max-jobs 0 for what costs nothing")
+    click.confirm(f"mockveo: {what}. Go on?", abort=True, err=True)
+
+
 #: All of them, for the group that they belong to.
-CHECKS: Final = (cases, check, replay, report)
+CHECKS: Final = (cases, check, replay, report, verify)

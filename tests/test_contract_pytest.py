@@ -133,3 +133,58 @@ def test_a_mistake_is_told_when_it_is_collected(project: pytest.Pytester) -> Non
     project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Client), cases=['image/on'])")
     result = project.runpytest_subprocess()
     result.stdout.fnmatch_lines(["*no case is named 'image/on'; did you mean 'image/one'*"])
+
+
+SERVED = """
+import pytest
+import mockveo
+from mockveo_contracts.pytest import server_contract
+from mockveo_contracts.verify import Plan
+
+@pytest.fixture(scope="module")
+def gateway():
+    with mockveo.serve(clock="manual", render=False, **SETTINGS) as server:
+        yield server.url
+"""
+
+
+def test_each_check_of_a_server_is_a_test(project: pytest.Pytester) -> None:
+    served = SERVED.replace("SETTINGS", "{}")
+    project.makepyfile(f"{served}\ntest_server = server_contract(fixture='gateway')")
+    result = project.runpytest_subprocess("-v", "-rs")
+    result.stdout.fnmatch_lines(["*::test_server?job/text-only? PASSED*", "*::test_server?auth/no-key? PASSED*"])
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) <= {"passed", "skipped"}
+    assert outcomes["passed"] >= 10
+
+
+def test_a_broken_server_is_told_of(project: pytest.Pytester) -> None:
+    served = SERVED.replace("SETTINGS", "{'scenario': 'stuck-at-99'}")
+    (project.path / "known.txt").write_text("job-ends job/text-only  # ticket 8\n")
+    project.makepyfile(
+        f"{served}\nfrom mockveo_contracts.known import read\nfrom mockveo_contracts.server_rules import find\n"
+        "from pathlib import Path\nknown = tuple(read(Path('known.txt'), find))\n"
+        "test_server = server_contract(fixture='gateway', plan=Plan(probes=('job/*',), known=known))"
+    )
+    result = project.runpytest_subprocess("-rx")
+    text = result.stdout.str()
+    assert "job-ends" in text
+    assert "mockveo verify" in text
+    assert "curl" in text
+    assert "Traceback" not in text
+    result.stdout.fnmatch_lines(["*job-ends: ticket 8*"])
+    outcomes = result.parseoutcomes()
+    assert outcomes["xfailed"] == 1
+    assert outcomes["failed"] >= 1
+
+
+def test_a_server_that_is_not_there_fails_with_a_reason(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "from mockveo_contracts.pytest import server_contract\n"
+        "from mockveo_contracts.verify import Plan\n"
+        "test_server = server_contract('http://127.0.0.1:9', plan=Plan(probes=('job/text-only',)))"
+    )
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*there is no server at http://127.0.0.1:9*"])
+    assert "Traceback" not in result.stdout.str()

@@ -108,7 +108,7 @@ def features_of(text: str) -> dict[str, Any]:
 
 
 def result(told: Any) -> dict[str, Any]:
-    """An outcome as the protocol's object, whatever form it was given in. Raises ValueError, which says what to mend."""
+    """An outcome as the protocol's object, in whatever form it was given. Raises ValueError: what is to be mended."""
     data = asdict(told) if isinstance(told, Outcome) else dict(told) if isinstance(told, Mapping) else None
     if data is None:
         raise ValueError(f"the client returned {_short(told)}; wanted an Outcome, e.g. Outcome('completed')")

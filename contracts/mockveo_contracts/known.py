@@ -10,13 +10,13 @@ entry with nothing left to find is stale, which does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mockveo import files
+from mockveo import files, rules
 from mockveo.errors import MockveoError
-from mockveo.rules import find
 
 
 class KnownError(MockveoError):
@@ -41,8 +41,8 @@ class Entry:
         return f"{self.place}: {self.rule} {self.case}"
 
 
-def read(path: Path) -> list[Entry]:
-    """The entries of a file. Raises KnownError or RuleError, which name the line."""
+def read(path: Path, find: Callable[[str], object] = rules.find) -> list[Entry]:
+    """The entries of a file. Raises KnownError, or what `find` raises for a rule that does not exist."""
     entries = []
     text = files.read(path, KnownError).decode("utf-8", "replace")
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,37 +1,43 @@
-"""Contract tests in pytest: each case is a test.
+"""Contract tests in pytest: each case of a client, and each check of a server, is a test.
 
-    from mockveo_contracts.pytest import client_contract
+    from mockveo_contracts.pytest import client_contract, server_contract
 
     test_client = client_contract(my_client)
+    test_server = server_contract("http://127.0.0.1:8000")
 
-makes `test_client[image/two-ordered]` and so on, and `test_client[generated]`. `my_client` is a function that takes a
-Case, or the command of a program that speaks the client protocol.
+makes `test_client[image/two-ordered]` and so on, `test_client[generated]`, and `test_server[job/text-only]` and so on.
+`my_client` is a function that takes a Case, or the command of a program that speaks the client protocol.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
 from mockveo.errors import MockveoError
 from mockveo_contracts import known as known_failures
 from mockveo_contracts.check import Plan, check, chosen_by
-from mockveo_contracts.drivers import Driver, drive, usual_count
-from mockveo_contracts.report import Report
+from mockveo_contracts.drivers import drive, usual_count
 from mockveo_contracts.terminal import told
 
+if TYPE_CHECKING:
+    from mockveo_contracts.verify import Plan as ServerPlan
+    from mockveo_contracts.verify import Verification
+
+_T = TypeVar("_T")
 #: The test of all generated cases.
 GENERATED = "generated"
 
 
 class ContractWarning(UserWarning):
-    """A client breaks a rule of severity SHOULD."""
+    """A client or a server breaks a rule of severity SHOULD."""
 
 
 def client_contract(
@@ -67,53 +73,98 @@ def client_contract(
 
     @pytest.mark.parametrize("case", names)
     def contract(case: str, request: pytest.FixtureRequest) -> None:
-        driver = held.driver(request.config)
+        driver = held.entered(request.config)
         one = () if case == GENERATED else (chosen[case],)
-        _judge(check(driver, plan if case == GENERATED else replace(plan, generated=0), one))
+        report = check(driver, plan if case == GENERATED else replace(plan, generated=0), one)
+        if report.stopped:
+            pytest.fail(report.stopped, pytrace=False)
+        _judge(report.findings, report.skipped, report.stale, strict=strict)
 
     return contract
 
 
-def _judge(report: Report) -> None:
-    """Makes the outcome of a test of a report."""
-    if report.stopped:
-        pytest.fail(report.stopped, pytrace=False)
-    if report.skipped:
-        pytest.skip(report.skipped[0]["why"])
-    fresh = [one for one in report.findings if not one["known"]]
-    fatal = ("violation", "adapter error", *(("warning",) if report.strict else ()))
+def server_contract(url: str = "", *, fixture: str = "", plan: ServerPlan | None = None) -> Callable[..., None]:
+    """A test function, with a parameter for each check, of a server at a URL.
+
+    `fixture` names a fixture that has the URL instead, of scope module or wider; `plan` is what is asked, and what it
+    may cost, as of `mockveo verify`. What is broken is told as by `client_contract`. Raises MockveoError.
+    """
+    # Here, not above: who tests a client does not wait for it.
+    from mockveo_contracts.verify import Plan, names, verification
+
+    asked = plan or Plan(key=os.environ.get("COMETAPI_KEY"))
+    held: dict[str, _Held[Verification]] = {}
+
+    @pytest.mark.parametrize("check", names(asked))
+    def contract(check: str, request: pytest.FixtureRequest) -> None:
+        where = request.getfixturevalue(fixture) if fixture else url
+        found = held.setdefault(where, _Held(lambda: _prepared(verification(where, asked)))).entered(request.config)
+        before = len(found.report.skipped)
+        (one,) = (one for one in found.checks() if one.name == check)
+        findings = one.run()
+        stale = [entry for entry in found.report.stale if entry.case == check]
+        # What was done in part is judged by that part.
+        played = any(one["name"] == check for one in found.report.cases)
+        skipped = [] if played else found.report.skipped[before:]
+        _judge(findings, skipped, stale, strict=asked.strict)
+
+    return contract
+
+
+def _prepared(verification: AbstractContextManager[Verification]) -> AbstractContextManager[Verification]:
+    @contextmanager
+    def prepared() -> Iterator[Verification]:
+        with verification as found:
+            found.prepare()
+            yield found
+
+    return prepared()
+
+
+def _judge(
+    findings: Sequence[Mapping[str, Any]],
+    skipped: Sequence[Mapping[str, Any]],
+    stale: Sequence[object],
+    *,
+    strict: bool,
+) -> None:
+    """Makes the outcome of a test of what was found."""
+    if skipped:
+        pytest.skip(skipped[0]["why"])
+    fresh = [one for one in findings if not one["known"]]
+    fatal = ("violation", "adapter error", *(("warning",) if strict else ()))
     broken = [one for one in fresh if one["verdict"] in fatal]
     if broken:
         pytest.fail(told(broken), pytrace=False)
     for one in fresh:
         if one["verdict"] == "warning":
             warnings.warn(told([one]), ContractWarning, stacklevel=2)
-    if report.stale:
-        stale = (f"{entry} is stale: the rule is not broken there any more" for entry in report.stale)
-        pytest.fail("\n".join(stale), pytrace=False)
-    if report.findings and not fresh:
-        pytest.xfail(_reasons(report.findings))
+    if stale:
+        pytest.fail("\n".join(f"{one} is stale: the rule is not broken there any more" for one in stale), pytrace=False)
+    if findings and not fresh:
+        pytest.xfail(_reasons(findings))
 
 
 def _reasons(findings: Iterable[Mapping[str, Any]]) -> str:
     return "; ".join(f"{one['rule']}: {one['known']['reason'] or one['known']['place']}" for one in findings)
 
 
-class _Held:
-    """A driver that is entered with its first test, and left with pytest."""
+class _Held(Generic[_T]):
+    """Something that is entered with its first test, and left with pytest."""
 
-    def __init__(self, make: Callable[[], Driver]) -> None:
+    def __init__(self, make: Callable[[], AbstractContextManager[_T]]) -> None:
         self._make = make
-        self._driver: Driver | None = None
+        self._found: _T | None = None
         self._broken = ""
 
-    def driver(self, config: pytest.Config) -> Driver:
-        if self._driver is None and not self._broken:
+    def entered(self, config: pytest.Config) -> _T:
+        """What it is that was entered; fails where it cannot be."""
+        if self._found is None and not self._broken:
+            stack = ExitStack()
             try:
-                driver = self._driver = self._make().__enter__()
+                self._found = stack.enter_context(self._make())
             except MockveoError as error:
                 # Once: a hundred tests are not to wait a hundred times for a program that does not start.
                 self._broken = str(error)
-            else:
-                config.add_cleanup(lambda: driver.__exit__(None, None, None))
-        return self._driver or pytest.fail(self._broken, pytrace=False)
+            config.add_cleanup(stack.close)
+        return self._found or pytest.fail(self._broken, pytrace=False)

@@ -101,7 +101,7 @@ class Verification:
         keys = both if self.control else keys
         profile = plan.profile or (self.control.profile if self.control else DEFAULT_PROFILE)
         spec = load(plan.spec, profile=profile, overlays=plan.overlays)
-        self.near = is_loopback(urlsplit(self.url).hostname or "")
+        self.near = is_near(self.url)
         jobs = plan.max_jobs if plan.max_jobs is not None or self.near else PAID_JOBS
         self.budget = Budget(jobs=jobs, seconds=plan.max_seconds, rate=plan.rate)
         pace: Pace = self.control or RealPace(NEAR if self.near else POLITE)
@@ -115,7 +115,7 @@ class Verification:
 
     def _keys(self) -> Keys:
         plan = self.plan
-        if plan.key is None and not is_loopback(urlsplit(self.url).hostname or ""):
+        if plan.key is None and not is_near(self.url):
             raise SettingsError(f"there is no key for {self.url}; wanted one in COMETAPI_KEY")
         if plan.key is not None and not (plan.key.isascii() and plan.key.isprintable() and plan.key.strip()):
             raise SettingsError("the key is not one that a header can carry; wanted e.g. COMETAPI_KEY=sk-...")
@@ -243,6 +243,11 @@ def verification(url: str, plan: Plan) -> Iterator[Verification]:
         found.close()
 
 
+def is_near(url: str) -> bool:
+    """Whether a server is this machine's, where jobs cost nothing."""
+    return is_loopback(urlsplit(url if "//" in url else f"//{url}").hostname or "")
+
+
 def verify(url: str, plan: Plan) -> dict[str, Any]:
     """Verifies a server; the report as data. Raises MockveoError where the plan cannot be followed."""
     with verification(url, plan) as found:
@@ -257,7 +262,7 @@ def rehearse(url: str, plan: Plan) -> list[str]:
     import mockveo
 
     root, profile = root_of(url), plan.profile or DEFAULT_PROFILE
-    near = is_loopback(urlsplit(root).hostname or "")
+    near = is_near(root)
     jobs = plan.max_jobs if plan.max_jobs is not None or near else PAID_JOBS
     ours = secrets.token_hex(8)
     play = replace(plan, key=ours, profile=profile, max_jobs=jobs, max_seconds=None, rate=None, examples=0, histories=0)
