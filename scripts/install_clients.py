@@ -25,7 +25,7 @@ STAMP = ".installed"
 
 def main() -> int:
     """Installs what is missing; 1 where something could not be installed."""
-    parser = argparse.ArgumentParser(description="Installs the real clients that tests/test_clients.py runs.")
+    parser = argparse.ArgumentParser(description="Installs the real clients that tests run.")
     parser.add_argument("directory", nargs="?", type=Path, default=ROOT / ".clients", help="default: .clients")
     directory: Path = parser.parse_args().directory.resolve()
     complete = True
