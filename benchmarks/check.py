@@ -16,8 +16,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from mockveo_contracts import Case, Outcome
-from mockveo_contracts.check import Plan, check
-from mockveo_contracts.drivers import drive
+from mockveo_contracts.check import Plan, check, drive
 from mockveo_contracts.report import Report
 from mockveo_contracts.scripts import Script
 

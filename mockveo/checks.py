@@ -73,8 +73,7 @@ def check(program: tuple[str, ...], function: str | None, **options: Any) -> Non
 
 def _prepared(program: list[str], function: str | None, options: dict[str, Any]) -> tuple[Plan, Driver]:
     from mockveo_contracts.case import features_of
-    from mockveo_contracts.check import Plan
-    from mockveo_contracts.drivers import drive, usual_count
+    from mockveo_contracts.check import Plan, drive, usual_count
     from mockveo_contracts.functions import load
     from mockveo_contracts.known import read
 

@@ -58,9 +58,9 @@ def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str) -> Plan:
         span, share = phase.end - phase.start, len(statuses)
         for step, status in enumerate(statuses):
             start, end = phase.start + span * step // share, phase.start + span * (step + 1) // share
-            stages.append(
-                Stage(status, phase.shortest / share, phase.longest / share, start, max(end, start + 1), phase.steps)
-            )
+            # At least one value; a line that goes down has none too many.
+            end = end if end < start else max(end, start + 1)
+            stages.append(Stage(status, phase.shortest / share, phase.longest / share, start, end, phase.steps))
     if scenario.ending == "success":
         return Plan(tuple(stages), success, 100, None, True, scenario)
     if scenario.ending == "failure":

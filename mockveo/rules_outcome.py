@@ -148,7 +148,7 @@ def survive_transient(story: Story) -> list[Breach] | None:
 
 
 #: Troubles that a client may have had enough of.
-_PATIENCE = 5
+_PATIENCE = 3
 #: Times its deadline that a client may still ask after.
 _LATE = 1.1
 

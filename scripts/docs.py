@@ -3,23 +3,28 @@
 - README.md: the tables of settings and scenarios
 - docs/scenarios.md: the keys of a scenario
 - docs/rules.md: the rules
-- ARCHITECTURE.md: the picture of which module imports which
+- docs/servers.md: the rules for servers
+- ARCHITECTURE.md: the pictures of which module imports which
 """
 
 import ast
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
 import yaml
+from mockveo_contracts import server_rules
 
-from mockveo.rules import catalogue
+from mockveo.rules import Rule, catalogue
 from mockveo.scenarios import SCHEMA, built_in
 from mockveo.settings import Settings, flag
 from mockveo.spec import load
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Modules -> those that call them, whose types they name.
+BACK = {"rendering": {"clips"}, "server_fuzz": {"verify"}, "server_histories": {"verify"}}
 
 
 def settings() -> str:
@@ -68,30 +73,28 @@ def errors() -> str:
     return "\n".join(rows)
 
 
-def rule_table() -> str:
-    """The rules of the contract, by severity."""
+def rule_table(known: Mapping[str, Rule], level: str) -> str:
+    """Rules, by severity, under headings of a level."""
     blocks = []
     for severity, title in (("must", "MUST"), ("should", "SHOULD"), ("info", "INFO")):
-        rules = [rule for rule in catalogue().values() if rule.severity == severity]
+        rules = [rule for rule in known.values() if rule.severity == severity]
         rows = [f"| `{rule.id}`{' *' if rule.wire else ''} | {rule.says} | {rule.source} |" for rule in rules]
-        blocks.append("\n".join([f"## {title}", "", "| rule | | source |", "|---|---|---|", *rows]))
+        blocks.append("\n".join([f"{level} {title}", "", "| rule | | source |", "|---|---|---|", *rows]))
     return "\n\n".join(blocks)
 
 
-def modules() -> dict[str, set[str]]:
-    """Each module of the package with those it imports, at the top of the file or within a function."""
-    package = ROOT / "mockveo"
+def modules(package: Path) -> dict[str, set[str]]:
+    """Each module of a package with those it imports, at the top of the file or within a function."""
     names = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
     found = {}
     for name in sorted(names):
         imported = set()
         for node in ast.walk(ast.parse((package / f"{name}.py").read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mockveo":
-                imported |= {(node.module or "").partition(".")[2]} if node.module != "mockveo" else set()
-                imported |= {alias.name for alias in node.names if node.module == "mockveo"}
-        # rendering and clips name each other's types, and checks the rules they stand behind; the picture shows who
-        # calls whom.
-        back = {"clips"} if name == "rendering" else {"rules"} if name.startswith("rules_") else set()
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package.name:
+                imported |= {(node.module or "").partition(".")[2]} if node.module != package.name else set()
+                imported |= {alias.name for alias in node.names if node.module == package.name}
+        # Some name the types of those that call them; the picture shows who calls whom.
+        back = BACK.get(name, set()) | ({"rules", "server_rules"} if "rules_" in name or "_checks" in name else set())
         found[name] = (imported & names) - back - {"errors", "_paths"}
     return found
 
@@ -107,11 +110,11 @@ def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
-def picture() -> str:
+def picture(package: Path) -> str:
     """The modules as a diagram of GitHub's; `errors` and `_paths`, which anyone may import, are left out."""
     arrows = [
         f"  {name} --> {' & '.join(sorted(to))}" if to else f"  {name}"
-        for name, to in reduced(modules()).items()
+        for name, to in reduced(modules(package)).items()
         if name not in ("errors", "_paths")
     ]
     return "\n".join(["```mermaid", "flowchart TD", *arrows, "```"])
@@ -131,10 +134,12 @@ def main() -> None:
     for name, block, path in (
         ("settings", settings(), ROOT / "README.md"),
         ("scenarios", scenario_table(), ROOT / "README.md"),
-        ("picture", picture(), ROOT / "ARCHITECTURE.md"),
+        ("picture", picture(ROOT / "mockveo"), ROOT / "ARCHITECTURE.md"),
+        ("picture of the contracts", picture(ROOT / "contracts" / "mockveo_contracts"), ROOT / "ARCHITECTURE.md"),
         ("keys", keys(), ROOT / "docs" / "scenarios.md"),
         ("errors", errors(), ROOT / "docs" / "scenarios.md"),
-        ("rules", rule_table(), ROOT / "docs" / "rules.md"),
+        ("rules", rule_table(catalogue(), "##"), ROOT / "docs" / "rules.md"),
+        ("server rules", rule_table(server_rules.catalogue(), "###"), ROOT / "docs" / "servers.md"),
     ):
         old = path.read_text()
         new = filled(old, name, block)

@@ -6,12 +6,13 @@ import ast
 import sys
 from pathlib import Path
 
+import mockveo_contracts
 import pytest
 
 import mockveo
 
-PACKAGE = Path(mockveo.__file__).parent
-MODULES = sorted(PACKAGE.glob("*.py"))
+MODULES = sorted(Path(mockveo.__file__).parent.glob("*.py"))
+THEIR_MODULES = sorted(Path(mockveo_contracts.__file__).parent.glob("*.py"))
 
 #: Module -> the modules of ours it may import. What is not here may import nothing of ours.
 ARROWS: dict[str, set[str]] = {
@@ -79,6 +80,60 @@ ARROWS: dict[str, set[str]] = {
     "pytest_plugin": {"__init__", "errors", "server", "testing"},
 }
 
+#: The same for the contract tests, whose files import each other and whatever of mockveo they need.
+CONTRACTS: dict[str, set[str]] = {
+    "__init__": {"case"},
+    "case": set(),
+    "check": {"drivers", "functions", "generated", "known", "programs", "report", "scripts"},
+    "conversations": {"case", "scripts", "stage"},
+    "drivers": {"scripts", "stage"},
+    "formats": {"junit", "page", "report", "sarif", "terminal", "wording"},
+    "functions": {"case", "drivers", "scripts", "stage", "virtual"},
+    "generated": {"drivers", "report", "scripts", "stage"},
+    "images": set(),
+    "junit": {"terminal", "wording"},
+    "known": set(),
+    "logs": {"stage"},
+    "page": {"report", "wording"},
+    "processes": {"drivers"},
+    "programs": {"case", "conversations", "drivers", "processes", "scripts", "sessions", "stage"},
+    "pytest": {"check", "known", "terminal", "verify"},
+    "replay": {"scripts", "stage"},
+    "report": {"drivers", "known", "logs", "scripts", "stage"},
+    "sarif": {"terminal", "wording"},
+    "scripts": {"images"},
+    "server_budget": set(),
+    "server_checks": {"server_exchanges", "server_rules"},
+    "server_checks_content": {"server_exchanges", "server_rules"},
+    "server_checks_course": {"server_exchanges", "server_rules"},
+    "server_exchanges": set(),
+    "server_fuzz": {"server_budget", "server_exchanges", "server_rules", "verify"},
+    "server_histories": {"server_budget", "server_exchanges", "server_rules", "server_run", "verify"},
+    "server_pace": set(),
+    "server_probes": {"server_exchanges", "server_run", "server_wire"},
+    "server_report": {"known", "report", "server_exchanges", "server_rules", "server_wire"},
+    "server_rules": {"server_checks", "server_checks_content", "server_checks_course", "server_exchanges"},
+    "server_run": {"server_exchanges", "server_pace", "server_wire"},
+    "server_wire": {"server_budget", "server_exchanges", "server_pace"},
+    "sessions": {"case", "conversations", "drivers", "processes", "scripts", "stage"},
+    "stage": {"case", "images", "scripts", "virtual"},
+    "terminal": {"wording"},
+    "verify": {
+        "known",
+        "server_budget",
+        "server_exchanges",
+        "server_fuzz",
+        "server_histories",
+        "server_pace",
+        "server_probes",
+        "server_report",
+        "server_run",
+        "server_wire",
+    },
+    "virtual": set(),
+    "wording": {"report", "scripts"},
+}
+
 #: Third parties -> the modules that may import them.
 THIRD_PARTIES = {
     "click": {"checks", "cli", "commands"},
@@ -101,6 +156,15 @@ THIRD_PARTIES = {
 }
 
 
+#: Of the contract tests.
+THEIRS = {
+    "hypothesis": {"generated", "server_histories"},
+    "jsonschema_rs": {"report", "server_checks"},
+    "pytest": {"pytest"},
+    "schemathesis": {"server_fuzz"},
+}
+
+
 def imports(path: Path) -> set[str]:
     """Full names of what a module imports, wherever in it."""
     found = set()
@@ -109,35 +173,35 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
-            submodules = {alias.name for alias in node.names if (PACKAGE / f"{alias.name}.py").exists()}
-            found |= (
-                {f"mockveo.{name}" for name in submodules}
-                if node.module == "mockveo" and submodules
-                else {node.module or ""}
-            )
+            modules = {alias.name for alias in node.names if (path.parent / f"{alias.name}.py").exists()}
+            package = node.module == path.parent.name and modules
+            found |= {f"{node.module}.{name}" for name in modules} if package else {node.module or ""}
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*MODULES, *THEIR_MODULES], ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_a_module_imports_what_the_picture_says(path: Path) -> None:
-    ours = {name.partition(".")[2] or "__init__" for name in imports(path) if name.split(".")[0] == "mockveo"}
-    assert ours == ARROWS[path.stem]
+    package = path.parent.name
+    ours = {name.partition(".")[2] or "__init__" for name in imports(path) if name.split(".")[0] == package}
+    assert ours == (ARROWS if path in MODULES else CONTRACTS)[path.stem]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*MODULES, *THEIR_MODULES], ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_a_third_party_has_few_doors(path: Path) -> None:
-    for name in (
-        {name.split(".")[0] for name in imports(path)} - {"mockveo", "__future__"} - set(sys.stdlib_module_names)
-    ):
-        assert path.stem in THIRD_PARTIES[name], f"{path.stem} imports {name}"
+    ours, doors = ("mockveo", THIRD_PARTIES) if path in MODULES else ("mockveo_contracts", {**THEIRS, "mockveo": None})
+    known = {ours, "__future__", *sys.stdlib_module_names}
+    for name in {name.split(".")[0] for name in imports(path)} - known:
+        allowed = doors[name]
+        assert allowed is None or path.stem in allowed, f"{path.stem} imports {name}"
 
 
 def test_the_picture_shows_no_module_that_is_gone() -> None:
     assert set(ARROWS) == {path.stem for path in MODULES}
+    assert set(CONTRACTS) == {path.stem for path in THEIR_MODULES}
 
 
 def test_no_file_and_no_function_is_too_long() -> None:
-    for path in MODULES:
+    for path in [*MODULES, *THEIR_MODULES]:
         source = path.read_text()
         assert source.count("\n") <= 400, path.name
         for node in ast.walk(ast.parse(source)):

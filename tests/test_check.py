@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from mockveo_contracts import Case, Outcome
-from mockveo_contracts.check import Plan, check
-from mockveo_contracts.drivers import Driver, DriverError, drive, usual_count
+from mockveo_contracts.check import Plan, check, drive, usual_count
+from mockveo_contracts.drivers import Driver, DriverError
 from mockveo_contracts.functions import Functions
 from mockveo_contracts.known import KnownError, read
 from mockveo_contracts.report import Report

@@ -26,6 +26,7 @@ from mockveo.checks import CHECKS
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "clients.md").read_text()
+SERVERS = (ROOT / "docs" / "servers.md").read_text()
 PROTOCOL = (ROOT / "docs" / "client-protocol.md").read_text()
 README = (ROOT / "README.md").read_text()
 #: What somebody may have, who wants to know whether it is right.
@@ -98,6 +99,16 @@ def test_the_tests_of_the_guide_work_as_they_stand(place: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
+def test_the_test_of_a_gateway_works_as_it_stands(place: Path) -> None:
+    for file, text in blocks(SERVERS, "python").items():
+        (place / file).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", "-p", "no:cacheprovider", "-k", "auth"]
+    done = subprocess.run(
+        [*command, "test_gateway.py"], cwd=place, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert re.search(r"^3 passed", done.stdout, re.MULTILINE), done.stdout
+
+
 def test_the_case_of_the_guide_is_one() -> None:
     (text,) = blocks(GUIDE, "yaml").values()
     one = script(yaml.safe_load(text))
@@ -138,9 +149,9 @@ def test_every_option_that_is_named_is_one_there_is() -> None:
     known = {
         option for command in CHECKS for one in command.params if isinstance(one, click.Option) for option in one.opts
     }
-    for text in (GUIDE, PROTOCOL):
-        for name in re.findall(r"`(?:mockveo [a-z]+ )?(--[a-z]+)", text) + re.findall(
-            r"mockveo check.*? (--[a-z]+)", text
+    for text in (GUIDE, PROTOCOL, SERVERS):
+        for name in re.findall(r"`(?:mockveo [a-z]+ )?(--[a-z-]+)", text) + re.findall(
+            r"mockveo check.*? (--[a-z-]+)", text
         ):
             assert name in known, name
     for command in CHECKS:

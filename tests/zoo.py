@@ -128,9 +128,8 @@ def _row(cage: Cage, mutant: Mutant) -> str:
 
 
 def _showing(cage: Cage, mutant: Mutant, cases: Iterable[Script]) -> str:
-    cage.inside = mutant
-    names = [play.script.name for play in cage.play(cases) if mutant.rules[0] in broken(play)]
-    return f"{len(names)}: {names[0]}" if names else "none"
+    play = first_to_break(cage, mutant, cases)
+    return play.script.name if play is not None else "none"
 
 
 if __name__ == "__main__":

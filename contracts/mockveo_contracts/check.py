@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from mockveo.errors import SettingsError
 from mockveo.spec import Spec
@@ -102,3 +103,30 @@ def _generated(driver: Driver, plan: Plan, report: Report, before: int) -> None:
         report.judged(play, [verdict], file=file, counted=True)
     if found.adapter_error is not None:
         report.judged(found.adapter_error)
+
+
+def drive(
+    client: Callable[[Any], Any] | Sequence[str],
+    *,
+    name: str = "",
+    mode: str = "session",
+    features: Mapping[str, Any] | None = None,
+    factor: float = 1.0,
+    seed: int = 0,
+    profile: str = "docs-2026-03",
+) -> Driver:
+    """The driver of a function, or of a program by its command. Raises MockveoError."""
+    # Here, not above: a function needs no processes, and a program no virtual time.
+    stage = {"seed": seed, "profile": profile}
+    if callable(client):
+        from mockveo_contracts.functions import Functions
+
+        return Functions(client, name=name, features=features, stage=stage)
+    from mockveo_contracts.programs import Programs
+
+    return Programs(client, mode=mode, features=features, factor=factor, stage=stage)
+
+
+def usual_count(client: object) -> int:
+    """How many cases are generated where nothing is said: a function's cost no time, a program's do."""
+    return 200 if callable(client) else 40

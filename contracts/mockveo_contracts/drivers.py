@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -48,30 +48,3 @@ class Driver(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
-
-
-def drive(
-    client: Callable[[Any], Any] | Sequence[str],
-    *,
-    name: str = "",
-    mode: str = "session",
-    features: Mapping[str, Any] | None = None,
-    factor: float = 1.0,
-    seed: int = 0,
-    profile: str = "docs-2026-03",
-) -> Driver:
-    """The driver of a function, or of a program by its command. Raises MockveoError."""
-    # Here, not above: they import this module to say what they are.
-    stage = {"seed": seed, "profile": profile}
-    if callable(client):
-        from mockveo_contracts.functions import Functions
-
-        return Functions(client, name=name, features=features, stage=stage)
-    from mockveo_contracts.programs import Programs
-
-    return Programs(client, mode=mode, features=features, factor=factor, stage=stage)
-
-
-def usual_count(client: object) -> int:
-    """How many cases are generated where nothing is said: a function's cost no time, a program's do."""
-    return 200 if callable(client) else 40

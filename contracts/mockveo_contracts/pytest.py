@@ -23,8 +23,7 @@ import pytest
 
 from mockveo.errors import MockveoError
 from mockveo_contracts import known as known_failures
-from mockveo_contracts.check import Plan, check, chosen_by
-from mockveo_contracts.drivers import drive, usual_count
+from mockveo_contracts.check import Plan, check, chosen_by, drive, usual_count
 from mockveo_contracts.terminal import told
 
 if TYPE_CHECKING:

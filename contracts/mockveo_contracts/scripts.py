@@ -78,7 +78,6 @@ class Script:
         images = len(self.images)
         return lacks + ([f"images={images}"] if images > features["images"] else [])
 
-
     def refused_by(self, spec: Spec) -> str:
         """Why a document would refuse what the client is asked to send; empty where it would not."""
         values: dict[str, Any] = {"prompt": self.prompt, "model": self.model, "size": self.size}
