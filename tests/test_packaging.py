@@ -26,10 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_exactly_these_files(wheel: Path) -> None:
     names = (
-        "__init__ __main__ _paths answers api calls checks cli clips clock commands console control document durations"
-        " errors faults files forms har hosts jobs journal overlays protocol pytest_plugin remote rendering rules"
-        " rules_course rules_outcome rules_requests scenarios server settings spec stores stories structure styles testing traces"
-        " uploads values vocabulary watch wire world worlds"
+        "__init__ __main__ _paths answers api calls checks cli clips clock commands console control document"
+        " durations errors faults files forms har hosts jobs journal overlays protocol pytest_plugin remote"
+        " rendering rules rules_course rules_outcome rules_requests scenarios server settings spec stores"
+        " stories structure styles testing traces uploads values vocabulary watch wire world worlds"
     )
     contracts = (
         "__init__ case check conversations drivers formats functions generated images junit known logs page processes"
