@@ -82,7 +82,11 @@ class Verdict(NamedTuple):
 @cache
 def catalogue() -> Mapping[str, Rule]:
     """All rules by their ids, in the order of the file."""
-    path = Path(__file__).with_name("rules.yaml")
+    return read(Path(__file__).with_name("rules.yaml"))
+
+
+def read(path: Path) -> dict[str, Rule]:
+    """The rules in a file of such, by their ids, in its order."""
     data = files.parse(path.read_bytes(), path.name, MockveoError)
     return {
         name: Rule(name, one["severity"], one.get("wire", False), one["says"], one["source"])
@@ -90,19 +94,23 @@ def catalogue() -> Mapping[str, Rule]:
     }
 
 
-def find(name: str) -> Rule:
-    """The rule of that id. Raises RuleError, which names the nearest and all there are."""
-    if name not in catalogue():
-        hint = did_you_mean(name, catalogue())
-        raise RuleError(f"the rule {name!r} does not exist; {hint}wanted one of {', '.join(catalogue())}")
-    return catalogue()[name]
+def find(name: str, among: Mapping[str, Rule] | None = None) -> Rule:
+    """The rule of that id, of the catalogue or among others.
+
+    Raises RuleError, which names the nearest and all there are.
+    """
+    known = catalogue() if among is None else among
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise RuleError(f"the rule {name!r} does not exist; {hint}wanted one of {', '.join(known)}")
+    return known[name]
 
 
 def judge(story: Story, rules: Iterable[str] | None = None) -> list[Verdict]:
     """The verdicts on a story, for all rules or for some by their ids. Raises RuleError for one that does not exist."""
     known = _checks()
     chosen = map(find, catalogue() if rules is None else rules)
-    return [_verdict(rule, known[rule.id](story)) for rule in chosen]
+    return [verdict(rule, known[rule.id](story)) for rule in chosen]
 
 
 def judge_traffic(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[Verdict]:
@@ -130,15 +138,16 @@ def findings(trace: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [finding for verdict in judge_traffic(trace) for finding in as_finding(verdict)]
 
 
-def _verdict(rule: Rule, breaches: list[Breach] | None) -> Verdict:
+def verdict(rule: Rule, breaches: list[Breach] | None) -> Verdict:
+    """The verdict on a rule that is broken like this; None = it has not been exercised."""
     if breaches is None:
         return Verdict(rule, "not exercised")
     if not breaches:
         return Verdict(rule, "pass")
-    verdict = "info" if rule.assumed else VERDICTS[rule.severity]
+    word = "info" if rule.assumed else VERDICTS[rule.severity]
     if all(one.lenient for one in breaches):
-        verdict = {"violation": "warning", "warning": "info"}.get(verdict, verdict)
-    return Verdict(rule, verdict, tuple(breaches))
+        word = {"violation": "warning", "warning": "info"}.get(word, word)
+    return Verdict(rule, word, tuple(breaches))
 
 
 @cache

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import strategies as st
 from mockveo_contracts import Case, JobFailed, Outcome
+from mockveo_contracts.client_report import ClientReport
 from mockveo_contracts.functions import Functions
 from mockveo_contracts.known import Entry
 from mockveo_contracts.report import Report
@@ -104,7 +105,7 @@ def report_of(client: Callable[[Case], Any], names: Sequence[str] = (), **settin
     """What comes of playing the cases above, or some of them."""
     with Functions(client, name=client.__name__) as driver:
         again = "mockveo check --python my_client:client --case {case}"
-        report = Report(driver.client, 0, "docs-2026-03", again=again, **settings)
+        report = ClientReport(driver.client, again=again, **{"seed": 0, "profile": "docs-2026-03", **settings})
         for play in driver.play(script(one) for one in CASES if not names or one["name"] in names):
             report.judged(play)
     report.seconds = 1.25
@@ -120,7 +121,7 @@ def plain(report: Report) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def bad() -> dict[str, Any]:
     report = report_of(careless, known=KNOWN)
-    report.skip(script({"name": "job/never-ends"}), "the client does not declare deadline")
+    report.skip("job/never-ends", "", "the client does not declare deadline")
     report.generated = 200
     return plain(report)
 

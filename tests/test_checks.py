@@ -64,9 +64,10 @@ def check(place: Path, client: str, *arguments: str) -> subprocess.CompletedProc
 
 def test_a_correct_client(place: Path) -> None:
     done = check(place, "correct", "--case", "text/*")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "19 of 19 cases, 0 findings")
+    assert done.returncode == 0
+    assert re.fullmatch(r"(\d+) of \1 cases, 0 findings", done.stderr.splitlines()[-1])
     assert re.fullmatch(
-        r"clients:correct: 19 cases in [\d.]+ s: nothing is broken . seed 0", done.stdout.splitlines()[-1]
+        r"clients:correct: \d+ cases in [\d.]+ s: nothing is broken . seed 0", done.stdout.splitlines()[-1]
     )
 
 

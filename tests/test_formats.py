@@ -174,7 +174,7 @@ def test_every_kind_can_be_written_whatever_a_text_holds(kind: str, bad: dict[st
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_report_of_a_server_has_the_same_formats(kind: str, tmp_path: Path) -> None:
-    data = ServerReport("http://127.0.0.1:1", "a server", "docs-2026-03", 0, stopped="it is gone").data
+    data = ServerReport("http://127.0.0.1:1", "a server", profile="docs-2026-03", seed=0, stopped="it is gone").data
     (tmp_path / "report.json").write_text(as_text(data), encoding="utf-8")
     text = FORMATS[kind]([read(tmp_path / "report.json")])
     if kind != "har":

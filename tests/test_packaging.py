@@ -32,10 +32,11 @@ def test_it_holds_exactly_these_files(wheel: Path) -> None:
         " stories structure styles testing traces uploads values vocabulary watch wire world worlds"
     )
     contracts = (
-        "__init__ case check conversations drivers formats functions generated images junit known logs page processes"
-        " programs pytest replay report sarif scripts server_budget server_checks server_checks_content"
-        " server_checks_course server_exchanges server_fuzz server_histories server_pace server_probes server_report"
-        " server_rules server_run server_wire sessions stage terminal verify virtual wording"
+        "__init__ case check client_report conversations drivers formats functions generated images junit"
+        " known logs page processes programs pytest replay report sarif scripts server_budget server_checks"
+        " server_checks_content server_checks_course server_exchanges server_fuzz server_histories server_pace"
+        " server_probes server_report server_rules server_run server_wire sessions stage terminal verify"
+        " virtual wording"
     )
     modules = {f"mockveo/{name}.py" for name in names.split()}
     modules |= {f"mockveo_contracts/{name}.py" for name in contracts.split()}

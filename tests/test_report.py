@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts import Case, Outcome
+from mockveo_contracts.client_report import MOST_EXCHANGES
 from mockveo_contracts.known import Entry
 from mockveo_contracts.logs import MOST_LINES, kept
-from mockveo_contracts.report import MOST_EXCHANGES, ReportError, as_text, read
+from mockveo_contracts.report import ReportError, as_text, read
 from reports import KNOWN, adapter, bad, careful, careless, form_of, http_of, plain, report_of  # noqa: F401
 
 GOOD_CASES = ["call/plain", "image/two", "poll/429-retry-after", "job/fails"]

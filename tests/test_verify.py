@@ -225,14 +225,14 @@ def test_the_smallest_sequence_is_the_create_and_what_shows_the_breach(servers: 
 
 def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:  # noqa: F811
     root, memory = servers
-    entry = Entry("auth-bad-key", "auth/*", "our gateway takes any", "known.txt:1")
+    entry = Entry("auth-bad-key", "auth/bad-key", "our gateway takes any", "known.txt:1")
     with_known = {"known": (entry,)}
     data = verify(f"{root}/any-key", Plan(**{**vars(plan(memory["any-key"])), **with_known}))
     assert (data["exit_status"], data["summary"]["known"]) == (0, 1)
     data = verify(f"{root}/correct", Plan(**{**vars(plan(memory["correct"])), **with_known}))
     assert (data["exit_status"], data["stale"]) == (
         3,
-        [{"place": "known.txt:1", "rule": "auth-bad-key", "case": "auth/*"}],
+        [{"place": "known.txt:1", "rule": "auth-bad-key", "case": "auth/bad-key", "reason": "our gateway takes any"}],
     )
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from mockveo.errors import SettingsError
 from mockveo.spec import Spec
 from mockveo_contracts import scripts
+from mockveo_contracts.client_report import ClientReport
 from mockveo_contracts.drivers import Driver, DriverError
 from mockveo_contracts.known import Entry
-from mockveo_contracts.report import Report
 from mockveo_contracts.scripts import Script
 
 
@@ -37,15 +37,17 @@ class Plan:
     progress: Callable[[int, int, str, int], None] = field(default=lambda *_: None)
 
 
-def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) -> Report:
+def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) -> ClientReport:
     """Plays what a plan asks for with a driver that has been entered, or these scripts instead of those it names.
 
     Raises ScriptError or ScenarioError for cases that do not exist or are none.
     """
     begun = perf_counter()
     chosen = list(chosen_by(plan)) if played is None else list(played)
-    report = Report(driver.client, plan.seed, plan.profile, plan.strict, plan.known, plan.again)
-    report.whole = played is None and not plan.cases
+    report = ClientReport(
+        driver.client, again=plan.again, seed=plan.seed, profile=plan.profile, strict=plan.strict, known=plan.known,
+        whole=played is None and not plan.cases,
+    )  # fmt: skip
     possible = _possible(report, chosen, driver.spec)
     try:
         for number, play in enumerate(driver.play(possible), 1):
@@ -66,21 +68,21 @@ def chosen_by(plan: Plan) -> Iterable[Script]:
     return scripts.matching(plan.cases, known) if plan.cases else known.values()
 
 
-def _possible(report: Report, chosen: Iterable[Script], spec: Spec) -> list[Script]:
+def _possible(report: ClientReport, chosen: Iterable[Script], spec: Spec) -> list[Script]:
     """The scripts that a client has the features for, and whose calls are none that the document refuses."""
     possible = []
     for one in chosen:
         lacks, refused = one.missing(report.client.features), one.refused_by(spec)
         if refused:
-            report.skip(one, f"the profile {report.profile} refuses its call: {refused}")
+            report.skip(one.name, one.says, f"the profile {report.profile} refuses its call: {refused}")
         elif lacks:
-            report.skip(one, f"the client does not declare {', '.join(lacks)}")
+            report.skip(one.name, one.says, f"the client does not declare {', '.join(lacks)}")
         else:
             possible.append(one)
     return possible
 
 
-def _generated(driver: Driver, plan: Plan, report: Report, before: int) -> None:
+def _generated(driver: Driver, plan: Plan, report: ClientReport, before: int) -> None:
     # Here, not above: who plays the catalogue alone needs no hypothesis, and does not wait for it.
     try:
         from mockveo_contracts.generated import search

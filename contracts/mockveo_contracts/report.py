@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,21 +16,15 @@ import jsonschema_rs
 import mockveo
 from mockveo import files
 from mockveo.errors import MockveoError
-from mockveo.rules import Verdict, catalogue
-from mockveo_contracts.drivers import Client
+from mockveo.rules import Rule, Verdict
 from mockveo_contracts.known import Entry
-from mockveo_contracts.logs import kept, wire_log
-from mockveo_contracts.scripts import Script
-from mockveo_contracts.stage import Play
 
 #: Verdicts that are findings, the worst first.
 FINDINGS: Final = ("violation", "warning", "adapter error", "info")
 #: Exit statuses. Source: the client protocol.
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
-#: Exchanges of a finding that are kept whole.
-MOST_EXCHANGES: Final = 100
-#: Characters of what a client wrote that are kept.
-MOST_OUTPUT: Final = 4000
+#: Messages of a verdict that are told.
+MOST_MESSAGES: Final = 3
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -38,19 +32,21 @@ class ReportError(MockveoError):
     """A report cannot be read or written."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Report:
-    """What a check found. `judged` takes plays as they are done."""
+    """What a check found. `subject` is the client or the server, as the data has it."""
 
-    client: Client
+    subject: dict[str, Any]
+    #: What was held against it, by id.
+    rules: Mapping[str, Rule]
     seed: int
     profile: str
     strict: bool = False
     known: Sequence[Entry] = ()
-    #: What repeats one case, with {case} in the place of its name or file.
-    again: str = ""
     seconds: float = 0.0
     generated: int = 0
+    #: More numbers for the summary.
+    more: dict[str, int] = field(default_factory=dict)
     #: Why the check ended before its time, if it did.
     stopped: str = ""
     #: Whether all cases were played, so that what is not found any more is gone.
@@ -58,93 +54,39 @@ class Report:
     findings: list[dict[str, Any]] = field(default_factory=list)
     cases: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
-    counts: dict[str, Counter[str]] = field(default_factory=lambda: {rule: Counter() for rule in catalogue()})
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def skip(self, script: Script, why: str) -> None:
-        """Notes a case that cannot be played, with the reason."""
-        self.skipped.append({"case": script.name, "says": script.says, "why": why})
+    def skip(self, case: str, says: str, why: str) -> None:
+        """Notes a case that was not played, or not to its end, with the reason."""
+        self.skipped.append({"case": case, "says": says, "why": why})
 
-    def judged(
-        self, play: Play, verdicts: Sequence[Verdict] | None = None, *, file: str = "", counted: bool = False
-    ) -> list[dict[str, Any]]:
-        """Takes a play with its verdicts, or with some of them; the findings of it.
-
-        `file` is where its script is, `counted` says that its verdicts are in `counts` already.
-        """
-        verdicts = play.verdicts() if verdicts is None else verdicts
-        log = wire_log(play, {number for one in verdicts for breach in one.breaches for number in breach.exchanges})
-        for one in () if counted else verdicts:
+    def count_in(self, verdicts: Iterable[Verdict]) -> None:
+        """Counts verdicts."""
+        for one in verdicts:
             self.counts[one.rule.id][one.verdict] += 1
-        found = [self._finding(play, one, log, file) for one in verdicts if one.verdict in FINDINGS]
-        if play.adapter_error:
-            found.append(self._adapter_error(play, log, file))
-        self.findings += found
-        self.cases.append(
-            {
-                "name": play.script.name,
-                "says": play.script.says,
-                "call": play.script.data["call"],
-                "scenario": play.script.data["scenario"],
-                "verdicts": {one.rule.id: one.verdict for one in verdicts if one.verdict != "not exercised"},
-                "outcome": play.outcome,
-                "adapter_error": play.adapter_error or None,
-                "log": log,
-            }
-        )
-        return found
 
-    def _finding(self, play: Play, one: Verdict, log: Any, file: str) -> dict[str, Any]:
+    def take(self, case: dict[str, Any], verdicts: Iterable[Verdict], findings: list[dict[str, Any]]) -> None:
+        """Takes a case that was played, its verdicts and what was found in it."""
+        said = {one.rule.id: one.verdict for one in verdicts if one.verdict != "not exercised"}
+        self.cases.append({**case, "verdicts": said})
+        self.findings += findings
+
+    def finding(self, one: Verdict, case: str) -> dict[str, Any]:
+        """What a finding says of a rule in a case."""
         messages = list(dict.fromkeys(breach.message for breach in one.breaches))
-        more = f" (and {len(messages) - 3} more)" if len(messages) > 3 else ""
-        exchanges = sorted({number for breach in one.breaches for number in breach.exchanges})
-        known = next((entry for entry in self.known if entry.covers(one.rule.id, play.script.name)), None)
+        more = f" (and {len(messages) - MOST_MESSAGES} more)" if len(messages) > MOST_MESSAGES else ""
+        known = next((entry for entry in self.known if entry.covers(one.rule.id, case)), None)
         return {
             "rule": one.rule.id,
             "severity": one.rule.severity,
             "verdict": one.verdict,
             "says": one.rule.says,
-            "message": "; ".join(messages[:3]) + more,
+            "message": "; ".join(messages[:MOST_MESSAGES]) + more,
             "source": one.rule.source,
             "known": {"place": known.place, "reason": known.reason} if known else None,
-            "exchanges": exchanges,
-            **self._what(play, log, file, exchanges),
+            "exchanges": sorted({number for breach in one.breaches for number in breach.exchanges}),
+            "case": case,
         }
-
-    def _adapter_error(self, play: Play, log: Any, file: str) -> dict[str, Any]:
-        return {
-            "rule": None,
-            "severity": None,
-            "verdict": "adapter error",
-            "says": "The adapter that drives the client breaks nothing.",
-            "message": play.adapter_error,
-            "source": "the client protocol",
-            "known": None,
-            "exchanges": [],
-            **self._what(play, log, file, ()),
-        }
-
-    def _what(self, play: Play, log: Any, file: str, exchanges: Iterable[int]) -> dict[str, Any]:
-        data = play.script.data
-        numbers = kept([one["number"] for one in play.trace], exchanges, MOST_EXCHANGES)
-        return {
-            "case": play.script.name,
-            "case_says": play.script.says,
-            "call": data["call"],
-            "scenario": data["scenario"],
-            "outcome": play.outcome,
-            "log": log,
-            # What the trace's seconds are, and how many there are in one of the client's.
-            "clock": play.clock,
-            "pace": play.pace,
-            "trace": [one for one in play.trace if one["number"] in numbers],
-            "output": play.output[-MOST_OUTPUT:],
-            "file": file or None,
-            "again": self._again(play.script, file),
-        }
-
-    def _again(self, script: Script, file: str) -> list[str]:
-        name = file or script.name
-        return [line for line in (self.again.format(case=name) if self.again else "", f"mockveo replay {name}") if line]
 
     @property
     def stale(self) -> list[Entry]:
@@ -177,11 +119,7 @@ class Report:
         """The report as an object of JSON."""
         return {
             "mockveo": mockveo.__version__,
-            "client": {
-                "name": self.client.name,
-                "version": self.client.version,
-                "features": dict(self.client.features),
-            },
+            **self.subject,
             "seed": self.seed,
             "profile": self.profile,
             "strict": self.strict,
@@ -196,25 +134,23 @@ class Report:
                 "known": sum(one["known"] is not None for one in self.findings),
                 "skipped": len(self.skipped),
                 "adapter_errors": self.count("adapter error"),
+                **self.more,
                 "seconds": round(self.seconds, 3),
             },
             "findings": sorted(self.findings, key=lambda one: FINDINGS.index(one["verdict"])),
-            "rules": {
-                rule.id: {
-                    "severity": rule.severity,
-                    "says": rule.says,
-                    "source": rule.source,
-                    **{word: self.counts[rule.id][word] for word in ("pass", "violation", "warning", "info")},
-                    "not exercised": self.counts[rule.id]["not exercised"],
-                }
-                for rule in catalogue().values()
-            },
+            "rules": {rule.id: self._counted(rule) for rule in self.rules.values()},
             "cases": self.cases,
             "skipped": self.skipped,
             "stale": [
                 {"place": one.place, "rule": one.rule, "case": one.case, "reason": one.reason} for one in self.stale
             ],
         }
+
+    def _counted(self, rule: Rule) -> dict[str, Any]:
+        counts = self.counts[rule.id]
+        words = ("pass", "violation", "warning", "info", "not exercised")
+        about = {"severity": rule.severity, "says": rule.says, "source": rule.source}
+        return about | {word: counts[word] for word in words}
 
 
 def as_text(data: Any) -> str:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from mockveo.errors import SettingsError
-from mockveo.rules import Breach
+from mockveo.rules import Breach, verdict
 from mockveo_contracts.server_budget import OutOfBudget
 from mockveo_contracts.server_exchanges import Body, Conversation, Exchange
-from mockveo_contracts.server_rules import find, verdict
+from mockveo_contracts.server_rules import find
 
 if TYPE_CHECKING:
     from mockveo_contracts.verify import Verification

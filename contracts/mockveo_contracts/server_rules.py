@@ -10,32 +10,24 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from mockveo import files
-from mockveo.errors import MockveoError, RuleError, did_you_mean
-from mockveo.rules import VERDICTS, Breach, Rule, Verdict
+from mockveo import rules
+from mockveo.rules import Breach, Rule, Verdict, verdict
 from mockveo_contracts.server_exchanges import Conversation, Exchange
 
 #: What breaks a rule; None where the conversation has nothing to do with it.
 Check = Callable[[Conversation], "list[Breach] | None"]
 CHECKS: Final[dict[str, Check]] = {}
-#: The step down of what is less than the rule.
-_DOWN: Final = {"violation": "warning", "warning": "info"}
 
 
 @cache
 def catalogue() -> Mapping[str, Rule]:
     """All rules by their ids, in the order of the file."""
-    path = Path(__file__).with_name("server_rules.yaml")
-    data = files.parse(path.read_bytes(), path.name, MockveoError)
-    return {name: Rule(name, one["severity"], True, one["says"], one["source"]) for name, one in data.items()}
+    return rules.read(Path(__file__).with_name("server_rules.yaml"))
 
 
 def find(name: str) -> Rule:
     """The rule of that id. Raises RuleError, which names the nearest and all there are."""
-    if name not in catalogue():
-        hint = did_you_mean(name, catalogue())
-        raise RuleError(f"the rule {name!r} does not exist; {hint}wanted one of {', '.join(catalogue())}")
-    return catalogue()[name]
+    return rules.find(name, catalogue())
 
 
 def check(rule: str) -> Callable[[Check], Check]:
@@ -57,17 +49,6 @@ def judge(conversation: Conversation) -> list[Verdict]:
     """What the judge says of a conversation, rule by rule."""
     known = _checks()
     return [verdict(rule, known[rule.id](conversation) if rule.id in known else None) for rule in catalogue().values()]
-
-
-def verdict(rule: Rule, breaches: list[Breach] | None) -> Verdict:
-    """The verdict of a rule that these breaches break; None = it has not been exercised."""
-    if breaches is None:
-        return Verdict(rule, "not exercised")
-    if not breaches:
-        return Verdict(rule, "pass")
-    word = "info" if rule.assumed else VERDICTS[rule.severity]
-    hard = tuple(one for one in breaches if not one.lenient)
-    return Verdict(rule, word if hard else _DOWN.get(word, word), hard or tuple(breaches))
 
 
 @cache

@@ -110,7 +110,9 @@ class Verification:
         self.wire = Wire(self.control.url if self.control else self.url, keys, spec, pace, self.budget)
         self.shared = Shared(self.wire, plan.seed, plan.job_seconds, self.control, plan.failing_prompt, plan.images_of)
         name = f"mockveo {self.control.version}" if self.control else urlsplit(self.url).netloc
-        self.report = ServerReport(self.url, name, profile, plan.seed, plan.strict, plan.known)
+        self.report = ServerReport(
+            self.url, name, seed=plan.seed, profile=profile, strict=plan.strict, known=plan.known, whole=not plan.probes
+        )
         self._begun = perf_counter()
 
     def _keys(self) -> Keys:
@@ -204,7 +206,7 @@ class Verification:
     def data(self) -> dict[str, Any]:
         """The report so far."""
         self.report.seconds = perf_counter() - self._begun
-        self.report.jobs, self.report.requests = self.budget.made, len(self.wire.exchanges)
+        self.report.spent(self.budget.made, len(self.wire.exchanges))
         return self.report.data
 
     def close(self) -> None:
