@@ -79,10 +79,12 @@ def _prepared(program: list[str], function: str | None, options: dict[str, Any])
 
     client = load(function) if function else program
     count, shown = options["generated"], f"--python {function}" if function else _shown(program, options)
+    if count is None:
+        count = usual_count(client) if _is_here("hypothesis", "cases are generated with mockveo[contracts]") else 0
     plan = Plan(
         cases=options["cases"],
         corpus=options["corpus"],
-        generated=usual_count(client) if count is None else count,
+        generated=count,
         seed=options["seed"],
         strict=options["strict"],
         known=tuple(read(options["known"])) if options["known"] else (),
@@ -95,7 +97,6 @@ def _prepared(program: list[str], function: str | None, options: dict[str, Any])
         mode=options["mode"],
         features=features_of(options["features"]) if options["features"] is not None else None,
         factor=options["accelerate"],
-        seed=options["seed"],
         profile=options["profile"],
     )
     return plan, driver
@@ -127,7 +128,6 @@ def cases(name: str | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8360, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--speed", type=float, help="Seconds of a job's life in one of ours.  [default: 100, as in a check]")
-@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the check.")
 @click.option("--profile", default="docs-2026-03", show_default=True, help="Which generation of the API is played.")
 def replay(case: str, speed: float | None, **settings: Any) -> None:
     """Serve exactly what a case serves, to be called by hand.
@@ -142,7 +142,7 @@ def replay(case: str, speed: float | None, **settings: Any) -> None:
         from mockveo.settings import of
 
         script = find(case)
-        served = of(**settings, speed=speed or SPEED, render=False)
+        served = of(**settings, speed=speed or SPEED, seed=0, render=False)
         with by_hand(script) as opening:
             run(served, opening=opening)
 
@@ -249,7 +249,7 @@ def _server_plan(url: str, options: dict[str, Any]) -> ServerPlan:
         *("profile", "spec", "overlays", "seed", "strict", "probes"),
     )
     examples, histories = options["examples"], options["histories"]
-    usual = near and _has_schemathesis()
+    usual = near and _is_here("schemathesis", "requests are generated with mockveo[schemathesis]")
     return Plan(
         key=key or (silent and "sk-nobody") or None,
         other_key=os.environ.get("COMETAPI_OTHER_KEY"),
@@ -260,11 +260,11 @@ def _server_plan(url: str, options: dict[str, Any]) -> ServerPlan:
     )
 
 
-def _has_schemathesis() -> bool:
-    """Whether requests can be generated: where nobody has asked for it, what is not installed is not missed."""
-    found = find_spec("schemathesis") is not None and find_spec("hypothesis") is not None
+def _is_here(module: str, what: str) -> bool:
+    """Whether an extra is installed: what nobody has asked for is left out without it, and that is told."""
+    found = find_spec(module) is not None
     if not found:
-        click.echo("mockveo: requests are generated with mockveo[schemathesis], which is not installed", err=True)
+        click.echo(f"mockveo: {what}, which is not installed", err=True)
     return found
 
 
@@ -281,5 +281,30 @@ def _ask_for_money(url: str, plan: ServerPlan, *, yes: bool) -> None:
     click.confirm(f"mockveo: {what}. Go on?", abort=True, err=True)
 
 
+@click.command()
+@click.option("--servers", is_flag=True, help="Those for servers instead.")
+def rules(servers: bool) -> None:
+    """List the rules of the contract for clients."""
+    from mockveo_contracts import server_rules
+
+    from mockveo.rules import catalogue
+
+    for rule in (server_rules.catalogue() if servers else catalogue()).values():
+        click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.says}")
+
+
+@click.command()
+@click.argument("rule")
+def explain(rule: str) -> None:
+    """Say what a rule wants, and where it comes from."""
+    from mockveo_contracts import server_rules
+
+    from mockveo.rules import catalogue, find
+
+    with explained():
+        found = find(rule, {**server_rules.catalogue(), **catalogue()})
+        click.echo(f"{found.id} ({found.severity.upper()})\n\n  {found.says}\n\n  Source: {found.source}")
+
+
 #: All of them, for the group that they belong to.
-CHECKS: Final = (cases, check, replay, report, verify)
+CHECKS: Final = (cases, check, explain, replay, report, rules, verify)

@@ -237,26 +237,6 @@ def har(remote: Remote) -> None:
 
 
 @click.command()
-def rules() -> None:
-    """List the rules of the contract for clients."""
-    from mockveo.rules import catalogue
-
-    for rule in catalogue().values():
-        click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.says}")
-
-
-@click.command()
-@click.argument("rule")
-def explain(rule: str) -> None:
-    """Say what a rule wants, and where it comes from."""
-    from mockveo.rules import find
-
-    with explained():
-        found = find(rule)
-        click.echo(f"{found.id} ({found.severity.upper()})\n\n  {found.says}\n\n  Source: {found.source}")
-
-
-@click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print an object of JSON.")
 def judge(file: Path, as_json: bool) -> None:
@@ -282,4 +262,4 @@ def judge(file: Path, as_json: bool) -> None:
 
 
 #: All of them, for the group that they belong to.
-COMMANDS: Final = (advance, explain, fail, har, jobs, judge, logs, reset, rules, scenarios, use, worlds)
+COMMANDS: Final = (advance, fail, har, jobs, judge, logs, reset, scenarios, use, worlds)

@@ -1,6 +1,7 @@
 """Tries what a newcomer does: `make serve` in a fresh copy, and the wheel in an empty environment.
 
 Each server is started, takes the documented curl command, and its job is polled through all three states and fetched.
+With the wheel and none of its extras a client is checked and a server verified, as far as that needs none.
 """
 
 import json
@@ -59,6 +60,29 @@ def drive(url: str, directory: Path) -> None:
     assert get(f"{url}/v1/videos/{made['id']}/content")[4:8] == b"ftyp"
 
 
+def try_contracts(mockveo: str, directory: Path) -> None:
+    """Checks a client that is right, and verifies a server, without what the extras bring."""
+    client = [sys.executable, str(ROOT / "tests" / "programs" / "client.py"), "session"]
+    check = [mockveo, "check", "--quiet", "--generated", "0", "--case", "call/*", "--case", "create/*", "--", *client]
+    print(last_line(check, directory))
+    ready = directory / "ready.json"
+    ready.unlink(missing_ok=True)
+    command = [mockveo, "--port", "0", "--quiet", "--no-render", "--ready-file", str(ready)]
+    server = subprocess.Popen(command, cwd=directory)
+    try:
+        while not ready.exists():
+            time.sleep(0.02)
+        print(last_line([mockveo, "verify", json.loads(ready.read_text())["url"], "--quiet"], directory))
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def last_line(command: list[str], directory: Path) -> str:
+    """The last line that a command prints, which has to end well."""
+    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+
+
 def get(url: str) -> bytes:
     """The body of an answer."""
     with urllib.request.urlopen(urllib.request.Request(url, headers=KEY)) as answer:
@@ -84,6 +108,7 @@ def main() -> None:
         subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "runtime.txt")], check=True)
         subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
         try_server("the wheel", [str(empty / "bin" / "mockveo")], empty)
+        try_contracts(str(empty / "bin" / "mockveo"), empty)
 
 
 if __name__ == "__main__":

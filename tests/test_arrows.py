@@ -74,7 +74,7 @@ ARROWS: dict[str, set[str]] = {
     "console": {"__init__", "errors", "hosts", "journal", "server", "settings", "watch"},
     "remote": {"errors"},
     "commands": {"_paths", "durations", "errors", "remote", "rules", "scenarios", "traces"},
-    "checks": {"commands", "console", "errors", "settings"},
+    "checks": {"commands", "console", "errors", "rules", "settings"},
     "cli": {"__init__", "checks", "commands", "console", "settings"},
     "testing": {"clock", "durations", "errors", "jobs", "journal", "rules", "scenarios", "server", "world"},
     "pytest_plugin": {"__init__", "errors", "server", "testing"},

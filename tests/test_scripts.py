@@ -146,10 +146,10 @@ def test_every_operation_meets_every_kind_of_fault() -> None:
     }
     assert {name for operation, name in seen if operation == "retrieve"} >= {
         *("error", "status", "retry_after", "html", "malformed", "empty", "redirect", "delay", "truncate", "reset"),
-        "close",
+        *("close", "drip"),
     }
     assert {name for operation, name in seen if operation == "content"} >= {
-        *("error", "status", "retry_after", "html", "redirect", "truncate", "reset"),
+        *("error", "status", "retry_after", "html", "redirect", "truncate", "reset", "bandwidth"),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockveo.errors import SettingsError
 from mockveo.spec import Spec
@@ -15,6 +15,9 @@ from mockveo_contracts.client_report import ClientReport
 from mockveo_contracts.drivers import Driver, DriverError
 from mockveo_contracts.known import Entry
 from mockveo_contracts.scripts import Script
+
+if TYPE_CHECKING:
+    from mockveo_contracts.generated import Search
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) ->
     Raises ScriptError or ScenarioError for cases that do not exist or are none.
     """
     begun = perf_counter()
+    search = _search() if plan.generated and not plan.cases else None
     chosen = list(chosen_by(plan)) if played is None else list(played)
     report = ClientReport(
         driver.client, again=plan.again, seed=plan.seed, profile=plan.profile, strict=plan.strict, known=plan.known,
@@ -53,8 +57,8 @@ def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) ->
         for number, play in enumerate(driver.play(possible), 1):
             found = report.judged(play)
             plan.progress(number, len(possible) + plan.generated, play.script.name, len(found))
-        if plan.generated and not plan.cases:
-            _generated(driver, plan, report, len(possible))
+        if search is not None:
+            _generated(search, driver, plan, report, len(possible))
     except DriverError as error:
         report.stopped = str(error)
     report.seconds = perf_counter() - begun
@@ -82,7 +86,7 @@ def _possible(report: ClientReport, chosen: Iterable[Script], spec: Spec) -> lis
     return possible
 
 
-def _generated(driver: Driver, plan: Plan, report: ClientReport, before: int) -> None:
+def _search() -> Callable[..., Search]:
     # Here, not above: who plays the catalogue alone needs no hypothesis, and does not wait for it.
     try:
         from mockveo_contracts.generated import search
@@ -90,7 +94,10 @@ def _generated(driver: Driver, plan: Plan, report: ClientReport, before: int) ->
         raise SettingsError(
             f"generated cases need {error.name}, which is missing: pip install 'mockveo[contracts]', or --generated 0"
         ) from None
+    return search
 
+
+def _generated(search: Callable[..., Search], driver: Driver, plan: Plan, report: ClientReport, before: int) -> None:
     broken = {str(one["rule"]) for one in report.findings}
 
     def told(number: int, name: str, findings: int) -> None:
@@ -114,12 +121,11 @@ def drive(
     mode: str = "session",
     features: Mapping[str, Any] | None = None,
     factor: float = 1.0,
-    seed: int = 0,
     profile: str = "docs-2026-03",
 ) -> Driver:
     """The driver of a function, or of a program by its command. Raises MockveoError."""
     # Here, not above: a function needs no processes, and a program no virtual time.
-    stage = {"seed": seed, "profile": profile}
+    stage = {"profile": profile}
     if callable(client):
         from mockveo_contracts.functions import Functions
 

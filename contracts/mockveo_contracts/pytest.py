@@ -67,7 +67,7 @@ def client_contract(
         profile=profile,
     )
     chosen = {one.name: one for one in chosen_by(plan)}
-    held = _Held(lambda: drive(client, mode=mode, features=features, seed=seed, profile=profile))
+    held = _Held(lambda: drive(client, mode=mode, features=features, profile=profile))
     names = [*chosen, *([GENERATED] if plan.generated and not cases else [])]
 
     @pytest.mark.parametrize("case", names)

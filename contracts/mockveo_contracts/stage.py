@@ -66,9 +66,9 @@ class Stage:
     `factor` is how many seconds of the client's pass in one of ours, where its time is made to run faster.
     """
 
-    def __init__(self, *, seed: int = 0, factor: float = 1.0, **settings: Any) -> None:
+    def __init__(self, *, factor: float = 1.0, **settings: Any) -> None:
         self.factor = factor
-        self._settings = of(render=False, seed=seed, max_exchanges=KEPT, port=0, **settings)
+        self._settings = of(render=False, seed=0, max_exchanges=KEPT, port=0, **settings)
         self._exit = ExitStack()
         self._count = 0
 
