@@ -139,7 +139,7 @@ def survive_transient(story: Story) -> list[Breach] | None:
     if not met or not said(story):
         return None
     given_up = met[-1] if met[-1] is story.exchanges[-1] else None
-    if given_up is None or said(story) in ("completed", "timeout") or len(met) >= _PATIENCE:
+    if given_up is None or said(story) in ("completed", "timeout") or len(met) >= _PATIENCE[given_up.operation]:
         return []
     if story.out_of_time(seconds_to_wait(given_up) or 0.0):
         return []
@@ -147,8 +147,9 @@ def survive_transient(story: Story) -> list[Breach] | None:
     return [breach(f"it gave up with {said(story)!r} after {what} that may pass", given_up)]
 
 
-#: Troubles that a client may have had enough of.
-_PATIENCE = 3
+#: Troubles that a client may have had enough of: who gives up a poll loses a job that is paid for, while a video that
+#: could not be fetched stays where it is.
+_PATIENCE = {"retrieve": 5, "content": 3, "delivery": 3}
 #: Times its deadline that a client may still ask after.
 _LATE = 1.1
 

@@ -152,7 +152,7 @@ def shown(report: Report, known: Iterable[Reason] = ()) -> list[str]:
 def test_nothing_is_found_of_a_correct_function(name: str, seed: int) -> None:
     # The other seeds share the catalogue between them.
     cases = share(0, 1) if WHOLE or seed == 0 else share(seed, len(SEEDS) - 1)
-    with Functions(load(name), stage={"seed": seed}) as driver:
+    with Functions(load(name)) as driver:
         report = played(driver, cases, seed, 200 if WHOLE else 20)
     assert shown(report) == []
     assert len(report.cases) >= len(cases)
@@ -166,7 +166,7 @@ def test_nothing_is_found_of_a_correct_program(name: str, seed: int, tmp_path: P
     cases = dict.fromkeys(share(0, 1) if WHOLE else share(list(PROGRAMS).index(name), client.share))
     cases |= dict.fromkeys(scripts.find(one.case) for one in client.reasons)
     declared = {} if client.mode == "session" else FULL
-    with Programs(command(client, tmp_path), mode=client.mode, features=declared, stage={"seed": seed}) as driver:
+    with Programs(command(client, tmp_path), mode=client.mode, features=declared) as driver:
         report = played(driver, cases, seed, 20 if WHOLE else 0)
     assert shown(report, client.reasons) == []
     assert {(one.rule, one.verdict, one.case) for one in client.reasons} <= found(report)

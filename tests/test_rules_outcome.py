@@ -370,6 +370,21 @@ def one_download_that_broke(stage: Stage) -> Story:
     return stage.story("error")
 
 
+@told("survive-transient", verdict="warning", message="it gave up with 'error' after an answer of 503")
+def three_bad_polls(stage: Stage) -> Story:
+    polled(stage, 4, nth=[2, 4], status=503)
+    return stage.story("error")
+
+
+@told("survive-transient")
+def three_bad_downloads(stage: Stage) -> Story:
+    stage.play({**CONTENT, "status": 503})
+    job = stage.finished()
+    for _ in range(3):
+        stage.content(job)
+    return stage.story("error")
+
+
 @told("survive-transient", "poll-until-terminal")
 def many_bad_polls(stage: Stage) -> Story:
     polled(stage, 6, nth=[2, 9], status=429)
