@@ -38,8 +38,17 @@ if TYPE_CHECKING:
 )
 @click.option("--features", metavar="LIST", help="What the client can do, for once and run, e.g. images=1,content.")
 @click.option("--case", "cases", multiple=True, metavar="NAME", help="Only this case: a name, a pattern or a file.")
-@click.option("--corpus", type=click.Path(path_type=Path), metavar="DIR", help="Cases of your own, and found failures.")
-@click.option("--generated", type=click.IntRange(0), help="Generated cases.  [default: 200; 40 for a program]")
+@click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    default=Path("mockveo-cases"),
+    show_default=True,
+    metavar="DIR",
+    help="Cases of your own; those that are generated and break a rule are written there.",
+)
+@click.option(
+    "--generated", type=click.IntRange(0), help="Generated cases.  [default: 200; 40 for a program; 0 with --case]"
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="What is generated.")
 @click.option("--profile", default="docs-2026-03", show_default=True, help="Which generation of the API is played.")
 @click.option("--accelerate", type=click.FloatRange(1, 10000), default=1.0, metavar="N", help="Run a program's time N times as fast (libfaketime).")  # fmt: skip # noqa: E501
@@ -54,7 +63,9 @@ def check(program: tuple[str, ...], function: str | None, **options: Any) -> Non
     `mockveo check -- python my_client.py` or `mockveo check --python my_package.module:client`.
     """
     with explained():
-        if (function is None) == (not program):
+        if function is not None and program:
+            raise SettingsError(f"both a function, {function}, and a program, {program[0]}; wanted one of them")
+        if function is None and not program:
             raise SettingsError("wanted a client: a program after --, e.g. mockveo check -- python my_client.py, or --python MODULE:CALLABLE")  # fmt: skip # noqa: E501
         from mockveo_contracts.check import check as play
         from mockveo_contracts.formats import parse, write
@@ -79,7 +90,9 @@ def _prepared(program: list[str], function: str | None, options: dict[str, Any])
 
     client = load(function) if function else program
     count, shown = options["generated"], f"--python {function}" if function else _shown(program, options)
-    if count is None:
+    if count is None and options["cases"]:
+        count = 0
+    elif count is None:
         count = usual_count(client) if _is_here("hypothesis", "cases are generated with mockveo[contracts]") else 0
     plan = Plan(
         cases=options["cases"],
@@ -89,7 +102,7 @@ def _prepared(program: list[str], function: str | None, options: dict[str, Any])
         strict=options["strict"],
         known=tuple(read(options["known"])) if options["known"] else (),
         profile=options["profile"],
-        again=f"mockveo check --case '{{case}}' {shown}",
+        again=f"mockveo check --case {{case}} {shown}",
     )
     driver = drive(
         client,
@@ -119,8 +132,9 @@ def cases(name: str | None) -> None:
         if name is not None:
             click.echo(as_yaml(find(name)), nl=False)
             return
+        width = max(map(len, catalogue())) + 2
         for one in catalogue().values():
-            click.echo(f"{one.name:28}{one.says}")
+            click.echo(f"{one.name:{width}}{one.says}")
 
 
 @click.command()

@@ -256,7 +256,7 @@ def judge(file: Path, as_json: bool) -> None:
             where = ", ".join(map(str, one["exchanges"]))
             click.echo(f"{one['verdict']} of {one['rule']}: {one['message']} [{where}]\n  source: {one['source']}")
         if not as_json:
-            click.echo(f"{len(trace)} exchanges, {len(found)} findings")
+            click.echo(f"{len(trace)} exchanges, {len(found)} findings, by the rules that requests alone decide")
         if any(one["verdict"] == "violation" for one in found):
             sys.exit(1)
 

@@ -108,7 +108,7 @@ def result_model(story: Story) -> list[Breach] | None:
 def content_exact(story: Story) -> list[Breach] | None:
     stored = (story.outcome or {}).get("content")
     if stored is None:
-        return None
+        return _not_fetched(story)
     fetched = [one for one in story.of("content", "delivery") if not _OTHER_VARIANT.search(one.query)]
     whole = [_sha256(one) for one in fetched if one.status == 200 and one.whole]
     # What came in pieces is known by its ETag, which this server makes of the whole's hash.
@@ -125,6 +125,16 @@ def content_exact(story: Story) -> list[Breach] | None:
     return [Breach(f"the {stored['bytes']} bytes that were stored are not those of any whole answer")]
 
 
+def _not_fetched(story: Story) -> list[Breach] | None:
+    """What is wrong where nothing was stored: who declares to fetch videos is to try it, at least."""
+    end = story.end
+    done = end is not None and end.state in SUCCESS and said(story) == "completed"
+    if not done or not story.features.get("content") or story.case is None or story.of("content", "delivery"):
+        return None
+    what = "the job completed, and the video was not asked for, though the client declares `content`"
+    return [breach(what, *([end] if end else []))]
+
+
 #: A query that asks for something else than the video.
 _OTHER_VARIANT = re.compile(r"(?:^|&)variant=(?!video(?:&|$))")
 
@@ -139,7 +149,9 @@ def survive_transient(story: Story) -> list[Breach] | None:
     if not met or not said(story):
         return None
     given_up = met[-1] if met[-1] is story.exchanges[-1] else None
-    if given_up is None or said(story) in ("completed", "timeout") or len(met) >= _PATIENCE[given_up.operation]:
+    # Of a job that completed too, if what failed was its download.
+    fine = ("timeout",) if given_up is not None and given_up.operation != "retrieve" else ("completed", "timeout")
+    if given_up is None or said(story) in fine or len(met) >= _PATIENCE[given_up.operation]:
         return []
     if story.out_of_time(seconds_to_wait(given_up) or 0.0):
         return []

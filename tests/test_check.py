@@ -17,7 +17,7 @@ from mockveo_contracts.scripts import Script, ScriptError, catalogue, script, wr
 from mockveo_contracts.stage import Play
 from zoo_client import Client
 
-from mockveo.errors import MockveoError, RuleError
+from mockveo.errors import MockveoError
 
 TEXT = Plan(cases=("text/*",), generated=0)
 
@@ -146,7 +146,7 @@ def test_a_known_failure_that_is_none_any_more_is_stale(tmp_path: Path) -> None:
     [
         ("prompt-exact", KnownError, r"known.txt:2 is 'prompt-exact'; wanted a rule and a case, e.g."),
         ("a b c", KnownError, "wanted a rule and a case"),
-        ("prompt-exat text/*", RuleError, "did you mean 'prompt-exact'"),
+        ("prompt-exat text/*", KnownError, r"known.txt:2: the rule 'prompt-exat' .* did you mean 'prompt-exact'"),
     ],
 )
 def test_a_mistake_in_the_known_failures(line: str, error: type[Exception], message: str, tmp_path: Path) -> None:
@@ -154,6 +154,38 @@ def test_a_mistake_in_the_known_failures(line: str, error: type[Exception], mess
     file.write_text(f"# first\n{line}\n")
     with pytest.raises(error, match=message):
         read(file)
+
+
+def test_a_known_failure_of_a_case_that_does_not_exist(tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/nope\n")
+    with pytest.raises(KnownError, match=r"known.txt:1: no case is named 'text/nope'; did you mean 'text/"):
+        checked(correct, replace(TEXT, known=tuple(read(file))))
+    file.write_text("prompt-exact generated/1234\nprompt-exact text/a*\n")
+    assert checked(correct, replace(TEXT, known=tuple(read(file)))).exit_status == 0
+
+
+def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None:
+    one = write(script({"call": {"prompt": "a\nb"}}, "mine"), tmp_path / "a corpus")
+    plan = Plan(cases=("mine",), corpus=tmp_path / "a corpus", generated=0, again="mockveo check --case {case} -- x")
+    for cases in (("mine",), (one.file,)):
+        (finding,) = checked(cutting, replace(plan, cases=cases)).findings
+        assert finding["again"] == [f"mockveo check --case '{one.file}' -- x", f"mockveo replay '{one.file}'"]
+
+
+def test_a_generated_case_without_a_file_cannot_be_repeated_by_its_name() -> None:
+    with Functions(swapping, features=Client.features) as driver:
+        report = check(driver, Plan(generated=60, again="mockveo check --case {case} -- x"), played=())
+    (finding,) = report.findings
+    assert finding["again"] == []
+    assert finding["case_says"] == "A generated case that broke refs-order."
+
+
+def test_a_document_that_wants_a_model_gets_one() -> None:
+    report = checked(correct, Plan(generated=0, cases=("text/at", "poll/503"), profile="gateway"), profile="gateway")
+    assert report.findings == []
+    assert report.counts["report-completed"]["pass"] == 2
+    assert {one["outcome"]["outcome"] for one in report.cases} == {"completed"}
 
 
 def test_a_corpus_is_played_after_the_catalogue(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_broken_client_and_all_its_reports(place: Path) -> None:
     done = check(place, "cutting", "--case", "text/newlines", "--quiet", *reports)
     assert (done.returncode, done.stderr) == (1, "")
     assert "VIOLATION  prompt-exact (MUST)" in done.stdout
-    assert "mockveo check --case 'text/newlines' --python clients:cutting" in done.stdout
+    assert "mockveo check --case text/newlines --python clients:cutting" in done.stdout
     assert sorted(path.name for path in (place / "out").iterdir()) == sorted(kinds)
     assert json.loads((place / "out" / "json").read_text())["findings"][0]["rule"] == "prompt-exact"
     assert "::error" in (place / "out" / "github").read_text()
@@ -135,7 +135,7 @@ def test_a_program_is_a_client(place: Path) -> None:
         (("--python", "clients:correct", "--known", "nothing.txt"), "nothing.txt"),
         (("--python", "clients:correct", "--profile", "docs"), "docs"),
         (("--python", "clients:correct", "--features", "image=1"), "'image' is no feature; did you mean 'images'?"),
-        (("--python", "clients:correct", "--", "a", "program"), "wanted a client"),
+        (("--python", "clients:correct", "--", "a"), "both a function, clients:correct, and a program, a; wanted one"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(place: Path, arguments: tuple[str, ...], message: str) -> None:

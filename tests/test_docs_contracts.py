@@ -131,7 +131,7 @@ def test_the_finding_of_the_readme_is_what_comes() -> None:
         return Trusting(case)()
 
     with Functions(client, name="adapter:client", features=FEATURES) as driver:
-        plan = Plan(cases=("call/prompt-only",), again="mockveo check --case '{case}' --python adapter:client")
+        plan = Plan(cases=("call/prompt-only",), again="mockveo check --case {case} --python adapter:client")
         report = check(driver, plan)
     (shown,) = list(re.findall(r"```\n(VIOLATION.*?)```", README, re.DOTALL))
     (finding,) = [one for one in report.findings if one["rule"] == "no-false-success"]

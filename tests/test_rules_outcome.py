@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from telling import SECRET, Stage, Tales, Told, check, http, outcome, stage, stored
+from telling import ALL_FEATURES, SECRET, Stage, Tales, Told, check, http, outcome, stage, stored
 
 from mockveo.stories import Story
 
@@ -265,8 +265,9 @@ def a_download_that_failed(stage: Stage) -> Story:
     return stage.story(outcome("error", error=error("Task not found")))
 
 
-@told("report-completed", "no-false-success", "poll-until-terminal", "survive-transient")
+@told("report-completed", "no-false-success", "poll-until-terminal")
 @told("content-exact", verdict="not exercised")
+@told("survive-transient", verdict="warning", message="it gave up with 'completed' after an answer of 502")
 def a_download_that_failed_of_a_job_that_did_not(stage: Stage) -> Story:
     stage.play({**CONTENT, "status": 502})
     stage.content(stage.finished())
@@ -368,6 +369,18 @@ def one_download_that_broke(stage: Stage) -> Story:
     stage.play({**CONTENT, "truncate": 1000})
     stage.content(stage.finished())
     return stage.story("error")
+
+
+@told("content-exact", verdict="violation", message="the video was not asked for, though the client declares `content`")
+def a_video_that_nobody_asked_for(stage: Stage) -> Story:
+    stage.finished()
+    return stage.story("completed")
+
+
+@told("content-exact", verdict="not exercised")
+def a_video_that_is_no_business_of_the_client(stage: Stage) -> Story:
+    stage.finished()
+    return stage.story("completed", features={**ALL_FEATURES, "content": False})
 
 
 @told("survive-transient", verdict="warning", message="it gave up with 'error' after an answer of 503")

@@ -161,7 +161,7 @@ def test_what_a_client_lacks() -> None:
 
 
 def test_names_and_patterns_and_files(tmp_path: Path) -> None:
-    path = write(script({"scenario": "fails"}, "generated/mine"), tmp_path / "new")
+    path = Path(write(script({"scenario": "fails"}, "generated/mine"), tmp_path / "new").file)
     assert path.name == "generated.mine.yaml"
     named = matching(("image/one", "text/*", str(path)), catalogue())
     assert named[0].name == "image/one"
@@ -173,7 +173,7 @@ def test_names_and_patterns_and_files(tmp_path: Path) -> None:
 
 def test_a_script_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
     for one in catalogue().values():
-        again = read(write(one, tmp_path))
+        again = read(Path(write(one, tmp_path).file))
         assert again == one
         assert (again.world, again.key, again.prompt, again.scenario) == (one.world, one.key, one.prompt, one.scenario)
         assert as_yaml(again) == as_yaml(one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from mockveo.spec import Spec
 from mockveo_contracts import scripts
 from mockveo_contracts.client_report import ClientReport
 from mockveo_contracts.drivers import Driver, DriverError
-from mockveo_contracts.known import Entry
+from mockveo_contracts.known import Entry, check_cases
+from mockveo_contracts.report import TOLD
 from mockveo_contracts.scripts import Script
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) ->
     Raises ScriptError or ScenarioError for cases that do not exist or are none.
     """
     begun = perf_counter()
-    search = _search() if plan.generated and not plan.cases else None
+    search = _search() if plan.generated else None
     chosen = list(chosen_by(plan)) if played is None else list(played)
+    check_cases(plan.known, [*scripts.catalogue(), *(one.name for one in chosen)])
     report = ClientReport(
         driver.client, again=plan.again, seed=plan.seed, profile=plan.profile, strict=plan.strict, known=plan.known,
         whole=played is None and not plan.cases,
@@ -56,7 +58,8 @@ def check(driver: Driver, plan: Plan, played: Iterable[Script] | None = None) ->
     try:
         for number, play in enumerate(driver.play(possible), 1):
             found = report.judged(play)
-            plan.progress(number, len(possible) + plan.generated, play.script.name, len(found))
+            count = sum(one["verdict"] in TOLD and not one["known"] for one in found)
+            plan.progress(number, len(possible) + plan.generated, play.script.name, count)
         if search is not None:
             _generated(search, driver, plan, report, len(possible))
     except DriverError as error:
@@ -75,7 +78,7 @@ def chosen_by(plan: Plan) -> Iterable[Script]:
 def _possible(report: ClientReport, chosen: Iterable[Script], spec: Spec) -> list[Script]:
     """The scripts that a client has the features for, and whose calls are none that the document refuses."""
     possible = []
-    for one in chosen:
+    for one in (each.fitted(spec) for each in chosen):
         lacks, refused = one.missing(report.client.features), one.refused_by(spec)
         if refused:
             report.skip(one.name, one.says, f"the profile {report.profile} refuses its call: {refused}")
@@ -108,8 +111,11 @@ def _generated(search: Callable[..., Search], driver: Driver, plan: Plan, report
     for rule, counts in found.counts.items():
         report.counts[rule] += counts
     for play, verdict in found.found:
-        file = str(scripts.write(play.script, plan.corpus)) if plan.corpus is not None else ""
-        report.judged(play, [verdict], file=file, counted=True)
+        about = {"says": f"A generated case that broke {verdict.rule.id}.", "breaks": verdict.rule.id}
+        one = scripts.script({**play.script.data, **about})
+        if plan.corpus is not None:
+            one = scripts.write(one, plan.corpus)
+        report.judged(replace(play, script=one), [verdict], counted=True)
     if found.adapter_error is not None:
         report.judged(found.adapter_error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from mockveo.rules import Verdict, catalogue
 from mockveo_contracts.drivers import Client
 from mockveo_contracts.logs import kept, wire_log
 from mockveo_contracts.report import FINDINGS, Report
-from mockveo_contracts.scripts import Script
+from mockveo_contracts.scripts import GENERATED, Script
 from mockveo_contracts.stage import Play
 
 #: Exchanges of a finding that are kept whole.
@@ -31,18 +32,18 @@ class ClientReport(Report):
         self._again = again
 
     def judged(
-        self, play: Play, verdicts: Sequence[Verdict] | None = None, *, file: str = "", counted: bool = False
+        self, play: Play, verdicts: Sequence[Verdict] | None = None, *, counted: bool = False
     ) -> list[dict[str, Any]]:
         """Takes a play with its verdicts, or with some of them; the findings of it.
 
-        `file` is where its script is, `counted` says that its verdicts are in `counts` already.
+        `counted` says that its verdicts are in `counts` already.
         """
         verdicts = play.verdicts() if verdicts is None else verdicts
         log = wire_log(play, {number for one in verdicts for breach in one.breaches for number in breach.exchanges})
         self.count_in(() if counted else verdicts)
         broken = [self.finding(one, play.script.name) for one in verdicts if one.verdict in FINDINGS]
         broken += [self._adapter_error(play)] if play.adapter_error else []
-        found = [{**one, **self._what(play, log, file, one["exchanges"])} for one in broken]
+        found = [{**one, **self._what(play, log, one["exchanges"])} for one in broken]
         case = {
             "name": play.script.name,
             "says": play.script.says,
@@ -60,7 +61,7 @@ class ClientReport(Report):
             "rule": None,
             "severity": None,
             "verdict": "adapter error",
-            "says": "The adapter that drives the client breaks nothing.",
+            "says": "What breaks in between says nothing about the client.",
             "message": play.adapter_error,
             "source": "the client protocol",
             "known": None,
@@ -68,7 +69,7 @@ class ClientReport(Report):
             "case": play.script.name,
         }
 
-    def _what(self, play: Play, log: Any, file: str, exchanges: Iterable[int]) -> dict[str, Any]:
+    def _what(self, play: Play, log: Any, exchanges: Iterable[int]) -> dict[str, Any]:
         data = play.script.data
         numbers = kept([one["number"] for one in play.trace], exchanges, MOST_EXCHANGES)
         return {
@@ -82,11 +83,13 @@ class ClientReport(Report):
             "pace": play.pace,
             "trace": [one for one in play.trace if one["number"] in numbers],
             "output": play.output[-MOST_OUTPUT:],
-            "file": file or None,
-            "again": self._repeated(play.script, file),
+            "file": play.script.file or None,
+            "again": self._repeated(play.script),
         }
 
-    def _repeated(self, script: Script, file: str) -> list[str]:
-        name = file or script.name
-        checked = [self._again.format(case=name)] if self._again else []
+    def _repeated(self, script: Script) -> list[str]:
+        if not script.file and script.name.startswith(GENERATED):
+            return []  # nobody could find it by its name
+        name = shlex.quote(script.file or script.name)
+        checked = [self._again.replace("{case}", name)] if self._again else []
         return [*checked, f"mockveo replay {name}"]

@@ -82,7 +82,7 @@ class Functions:
                 leaks=places_of(scene.case.api_key, [*call.said(), ("the output", output.getvalue())]),
                 ended_by=ended_by if call.outcome is None else None,
                 adapter_error=call.adapter_error,
-                output=output.getvalue(),
+                output=output.getvalue() + call.traceback,
             )
         finally:
             scene.close()
@@ -115,7 +115,8 @@ class _Call:
         self.outcome: dict[str, Any] | None = None
         self.adapter_error = ""
         self.output: io.StringIO | None = None
-        self._trace = ""
+        #: Of what it raised, if that was none of ours.
+        self.traceback = ""
 
     def __call__(self) -> None:
         with _writing_to(self.output):
@@ -138,16 +139,15 @@ class _Call:
                     self.adapter_error = str(error)
 
     def _raised(self, outcome: str, error: BaseException) -> None:
-        self._trace = "".join(traceback.format_exception(error))
+        if outcome == "error":
+            self.traceback = "".join(traceback.format_exception(error))
         told = {"type": type(error).__name__, "message": str(error)}
         self.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": told}
 
     def said(self) -> list[tuple[str, str]]:
         """Places to look for the key in."""
-        result = json.dumps(self.outcome, default=repr, ensure_ascii=False)
-        raised = "the traceback of what it raised" if self._trace else "the result"
         # A traceback shows lines of code and the message, never values; so only the message can have the key.
-        return [(raised, result)]
+        return [("the result", json.dumps(self.outcome, default=repr, ensure_ascii=False))]
 
 
 async def _awaited(what: Any) -> Any:

@@ -23,8 +23,8 @@ from mockveo.errors import MockveoError
 from mockveo.rules import Verdict
 from mockveo.spec import Spec
 from mockveo_contracts.drivers import Driver, DriverError
-from mockveo_contracts.report import FINDINGS
-from mockveo_contracts.scripts import canonical, script
+from mockveo_contracts.report import FINDINGS, TOLD
+from mockveo_contracts.scripts import GENERATED, canonical, script
 from mockveo_contracts.stage import Play
 
 Json: TypeAlias = Any
@@ -292,7 +292,7 @@ class _Players:
         if self.error is not None:
             return {}
         try:
-            one = script(data, f"generated/{hashlib.sha256(text.encode()).hexdigest()[:8]}")
+            one = script(data, f"{GENERATED}{hashlib.sha256(text.encode()).hexdigest()[:8]}").fitted(self._driver.spec)
         except MockveoError:
             return {}
         try:
@@ -310,7 +310,7 @@ class _Players:
         if not self.quiet:
             for verdict in verdicts:
                 self.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
-            for rule in broken:
-                self.first.setdefault(rule, data)
-            self._progress(self.count, play.script.name, len(broken))
+            new = [rule for rule in broken if rule not in self.first]
+            self.first |= dict.fromkeys(new, data)
+            self._progress(self.count, play.script.name, sum(broken[rule].verdict in TOLD for rule in new))
         return broken

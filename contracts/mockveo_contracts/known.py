@@ -10,13 +10,13 @@ entry with nothing left to find is stale, which does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mockveo import files, rules
-from mockveo.errors import MockveoError
+from mockveo.errors import MockveoError, RuleError, did_you_mean
 
 
 class KnownError(MockveoError):
@@ -42,7 +42,7 @@ class Entry:
 
 
 def read(path: Path, find: Callable[[str], object] = rules.find) -> list[Entry]:
-    """The entries of a file. Raises KnownError, or what `find` raises for a rule that does not exist."""
+    """The entries of a file, whose rules `find` finds. Raises KnownError, which names the line."""
     entries = []
     text = files.read(path, KnownError).decode("utf-8", "replace")
     for number, line in enumerate(text.splitlines(), 1):
@@ -53,6 +53,17 @@ def read(path: Path, find: Callable[[str], object] = rules.find) -> list[Entry]:
         if len(words) != 2:
             wanted = "a rule and a case, e.g. retry-after create/*  # why"
             raise KnownError(f"{path.name}:{number} is {line.strip()!r}; wanted {wanted}")
-        find(words[0])
+        try:
+            find(words[0])
+        except RuleError as error:
+            raise KnownError(f"{path.name}:{number}: {error}") from None
         entries.append(Entry(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
     return entries
+
+
+def check_cases(entries: Iterable[Entry], names: Collection[str]) -> None:
+    """Raises KnownError for an entry that is about none of these cases, nor about generated ones."""
+    for entry in entries:
+        if not any(fnmatchcase(name, entry.case) for name in names) and not entry.case.startswith("generated/"):
+            near = did_you_mean(entry.case, names)
+            raise KnownError(f"{entry.place}: no case is named {entry.case!r}; {near}wanted one there is, or a pattern")

@@ -12,6 +12,7 @@ makes `test_client[image/two-ordered]` and so on, `test_client[generated]`, and 
 from __future__ import annotations
 
 import os
+import shlex
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -60,7 +61,7 @@ def client_contract(
     plan = Plan(
         cases=tuple(cases),
         corpus=None if corpus is None else Path(corpus),
-        generated=usual_count(client) if generated is None else generated,
+        generated=(0 if cases else usual_count(client)) if generated is None else generated,
         seed=seed,
         strict=strict,
         known=() if known is None else tuple(known_failures.read(Path(known))),
@@ -68,13 +69,14 @@ def client_contract(
     )
     chosen = {one.name: one for one in chosen_by(plan)}
     held = _Held(lambda: drive(client, mode=mode, features=features, profile=profile))
-    names = [*chosen, *([GENERATED] if plan.generated and not cases else [])]
+    names = [*chosen, *([GENERATED] if plan.generated else [])]
 
     @pytest.mark.parametrize("case", names)
     def contract(case: str, request: pytest.FixtureRequest) -> None:
         driver = held.entered(request.config)
         one = () if case == GENERATED else (chosen[case],)
-        report = check(driver, plan if case == GENERATED else replace(plan, generated=0), one)
+        again = f"pytest {shlex.quote(request.node.nodeid)}"
+        report = check(driver, replace(plan, again=again, generated=plan.generated if case == GENERATED else 0), one)
         if report.stopped:
             pytest.fail(report.stopped, pytrace=False)
         _judge(report.findings, report.skipped, report.stale, strict=strict)

@@ -21,9 +21,10 @@ def by_hand(script: Script) -> Iterator[Callable[[Application, str], str]]:
         images = [image.path for image, _ in pictures(script, Path(place))]
 
         def opening(app: Application, url: str) -> str:
-            app.worlds.reset(script.world, {"seed": script.seed}, script.scenario)
-            app.worlds.hold(script.world)
-            return _told(script, f"{url}/@{script.world}/v1", images)
+            one = script.fitted(app.spec)
+            app.worlds.reset(one.world, {"seed": one.seed}, one.scenario)
+            app.worlds.hold(one.world)
+            return _told(one, f"{url}/@{one.world}/v1", images)
 
         yield opening
 

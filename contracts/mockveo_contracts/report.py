@@ -21,6 +21,8 @@ from mockveo_contracts.known import Entry
 
 #: Verdicts that are findings, the worst first.
 FINDINGS: Final = ("violation", "warning", "adapter error", "info")
+#: Those of them that progress tells of.
+TOLD: Final = FINDINGS[:-1]
 #: Exit statuses. Source: the client protocol.
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
 #: Messages of a verdict that are told.
@@ -124,6 +126,7 @@ class Report:
             "profile": self.profile,
             "strict": self.strict,
             "stopped": self.stopped or None,
+            "whole": self.whole,
             "exit_status": self.exit_status,
             "summary": {
                 "cases": sum(not one["adapter_error"] for one in self.cases),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from hashlib import sha256
@@ -31,6 +31,8 @@ SPEED: Final = 100.0
 PROMPT: Final = "A paper kite floats above a field."
 DEADLINE: Final = 6.0
 POLL_INTERVAL: Final = 0.05
+#: What the names of generated ones begin with.
+GENERATED: Final = "generated/"
 #: Phases of a scenario that names none, in its seconds: long enough for some polls of each.
 BRIEF: Final = ({"duration": 8, "progress": 0}, {"duration": 12, "progress": {"from": 0, "to": 99}})
 
@@ -58,6 +60,8 @@ class Script:
     seed: int = field(compare=False)
     #: What it was made of; whole, so that it says the same whatever is usual later.
     data: Mapping[str, Any] = field(repr=False)
+    #: Where it was read from, if that was a file.
+    file: str = field(default="", compare=False)
 
     __hash__ = object.__hash__
 
@@ -77,6 +81,13 @@ class Script:
         lacks += [name for name in ("model", "size") if getattr(self, name) is not None and not features[name]]
         images = len(self.images)
         return lacks + ([f"images={images}"] if images > features["images"] else [])
+
+    def fitted(self, spec: Spec) -> Script:
+        """The same for a document that wants a model, which a case may leave out: with the first that it has."""
+        if self.model is not None or not spec.form.requires("model") or not spec.aliases:
+            return self
+        call = {**self.data["call"], "model": next(iter(spec.aliases))}
+        return replace(script({**self.data, "call": call}), file=self.file)
 
     def refused_by(self, spec: Spec) -> str:
         """Why a document would refuse what the client is asked to send; empty where it would not."""
@@ -125,15 +136,16 @@ def script(data: Any, name: str = "unnamed") -> Script:
 
 def read(path: Path) -> Script:
     """The script of a YAML or JSON file. Raises ScriptError or ScenarioError."""
-    return script(files.parse(files.read(path, ScriptError), path.name, ScriptError), path.stem.lower())
+    data = files.parse(files.read(path, ScriptError), path.name, ScriptError)
+    return replace(script(data, path.stem.lower()), file=str(path))
 
 
-def write(one: Script, directory: Path) -> Path:
-    """Writes a script to a file of its own, whose name is the script's."""
+def write(one: Script, directory: Path) -> Script:
+    """Writes a script to a file of its own, whose name is the script's; the script, which knows its file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{one.world}.yaml"
     path.write_text(as_yaml(one), encoding="utf-8")
-    return path
+    return replace(one, file=str(path))
 
 
 def as_yaml(one: Script) -> str:

@@ -347,10 +347,10 @@ def _wrong(hello: Mapping[str, Any], raw: bytes) -> str:
 
 def _no_hello(process: Process, startup: float) -> str:
     wanted = f"wanted a line like {HELLO}"
+    once = "a program that is not written for sessions is driven with --mode once or --mode run"
     if process.dumb:
-        once = "; a program that is not written for sessions is driven with --mode once or --mode run"
-        return f"the client {ended(process)} before it said hello; {wanted}{once}"
-    cause = "does it read its standard input, and flush what it writes?"
+        return f"the client {ended(process)} before it said hello; {wanted}; {once}"
+    cause = f"does it read its standard input, and flush what it writes? ({once})"
     return f'the client said no hello in {startup:g} s; {wanted} in answer to {{"type":"hello","protocol":1}}; {cause}'
 
 

@@ -64,7 +64,9 @@ def known(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def unexercised(report: Mapping[str, Any]) -> list[str]:
-    """The rules that no case had to do with."""
+    """The rules that no case had to do with; of some cases that says nothing."""
+    if not report.get("whole", True):
+        return []
     words = ("pass", "violation", "warning", "info")
     return [name for name, rule in report["rules"].items() if not any(rule.get(word) for word in words)]
 
@@ -135,7 +137,7 @@ def reported(outcome: Mapping[str, Any] | None) -> str:
     outcome = outcome or {}
     if not outcome.get("outcome"):
         ended = outcome.get("ended_by")
-        return f"nothing, and had to be ended ({ended})" if ended else "nothing"
+        return f"nothing, and had to be ended: {ended} after its deadline, or without one" if ended else "nothing"
     video, error, content = (outcome.get(name) or {} for name in ("video", "error", "content"))
     parts = [outcome["outcome"], *(f"{name} {video[name]}" for name in ("id", "status", "model") if video.get(name))]
     if content:
