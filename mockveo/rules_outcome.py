@@ -149,8 +149,10 @@ def survive_transient(story: Story) -> list[Breach] | None:
     if not met or not said(story):
         return None
     given_up = met[-1] if met[-1] is story.exchanges[-1] else None
-    # Of a job that completed too, if what failed was its download.
-    fine = ("timeout",) if given_up is not None and given_up.operation != "retrieve" else ("completed", "timeout")
+    # Of a job that completed too, if its download failed; what was stored all the same, `content-exact` judges.
+    stored = (story.outcome or {}).get("content") is not None
+    unfetched = given_up is not None and given_up.operation != "retrieve" and not stored
+    fine = ("timeout",) if unfetched else ("completed", "timeout")
     if given_up is None or said(story) in fine or len(met) >= _PATIENCE[given_up.operation]:
         return []
     if story.out_of_time(seconds_to_wait(given_up) or 0.0):
