@@ -54,8 +54,10 @@ def broken(report: Mapping[str, Any]) -> list[Broken]:
 
 
 def _weight(finding: Mapping[str, Any]) -> tuple[int, int, int]:
-    size = len(json.dumps([finding["scenario"], finding["call"]]))
-    return FINDINGS.index(finding["verdict"]), len(finding["log"]), size
+    verdict = FINDINGS.index(finding["verdict"])
+    if not finding["scenario"] and not finding["call"]:  # of a server: what has to be sent to see it
+        return verdict, len(finding["trace"]), len("".join(finding["again"]))
+    return verdict, len(finding["log"]), len(json.dumps([finding["scenario"], finding["call"]]))
 
 
 def known(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -79,11 +81,15 @@ def skipped(report: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+#: Line breaks, and the joiners of scripts and emoji: nothing is turned round or hidden by them.
+_HARMLESS: Final = "\n\u200c\u200d"
+
+
 def printable(text: str) -> str:
     """Text without characters that would act on a terminal, a log or a reader of XML; line breaks stay."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else _escaped(ord(c)) for c in text)
+    return "".join(c if c.isprintable() or c in _HARMLESS else _escaped(ord(c)) for c in text)
 
 
 def _escaped(code: int) -> str:
