@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -180,18 +185,48 @@ def test_a_stored_file_is_read_and_deleted(tmp_path: Path) -> None:
 LOG = logging.getLogger("a.client")
 
 
-@pytest.mark.parametrize("where", ["print", "stderr", "log", "raise", "result", "nowhere"])
+HANDLER = logging.StreamHandler()  # which has got its stream long before
+APART = logging.getLogger("apart")
+APART.addHandler(HANDLER)
+APART.propagate = False
+
+
+def _in_a_thread(key: str) -> None:
+    thread = threading.Thread(target=sys.stdout.write, args=(key,))
+    thread.start()
+    thread.join()
+
+
+def _in_a_pool(key: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(sys.stderr.write, key).result()
+
+
+def _raised(key: str) -> None:
+    raise ValueError(f"bad {key}")
+
+
+WAYS: dict[str, Callable[[str], object]] = {
+    "print": lambda key: sys.stdout.write(f"the key: {key}\n"),
+    "stderr": lambda key: sys.stderr.write(key),
+    "lines": lambda key: sys.stdout.writelines(["a", key, "b"]),
+    "bytes": lambda key: sys.stdout.buffer.write(key.encode()),
+    "halves": lambda key: (sys.stdout.write(key[:9]), sys.stdout.write(key[9:])),
+    "log": lambda key: LOG.warning("key=%s", key),
+    "handler": lambda key: APART.error("key=%s", key),
+    "thread": _in_a_thread,
+    "pool": _in_a_pool,
+    "raise": _raised,
+    "result": lambda key: key,
+    "nowhere": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("where", WAYS)
 def test_the_key_is_looked_for_everywhere(where: str, capsys: pytest.CaptureFixture[str]) -> None:
     def client(case: Case) -> Outcome:
-        if where == "print":
-            sys.stdout.write(f"the key: {case.api_key}\n")
-        elif where == "stderr":
-            sys.stderr.write(case.api_key)
-        elif where == "log":
-            LOG.warning("key=%s", case.api_key)
-        elif where == "raise":
-            raise ValueError(f"bad {case.api_key}")
-        return Outcome("error", error={"message": case.api_key if where == "result" else "x"})
+        told = WAYS[where](case.api_key)
+        return Outcome("error", error={"message": told if where == "result" else "x"})
 
     found = play(client)
     assert found.outcome is not None
@@ -235,6 +270,107 @@ def test_a_client_that_asks_without_a_pause_is_ended(http: httpx.Client) -> None
     found = play(client, scenario={"ending": "never"}, call={"deadline_s": 600})
     assert found.outcome is not None
     assert found.outcome["ended_by"] == "1500 requests"
+
+
+class _Odd:
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+CYCLE: dict[str, Any] = {}
+CYCLE["again"] = CYCLE
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"outcome": "completed", "video": {"id": b"x"}},
+        {"outcome": "completed", "video": {"made": datetime.now(UTC)}},
+        {"outcome": "completed", "video": CYCLE},
+        {"outcome": "completed", "video": {"id": _Odd()}},
+        _Odd(),
+        Outcome("completed", {"lock": threading.Lock()}),
+        Outcome("completed", content_path="a\0b"),
+        Outcome("completed", content_path="/dev/zero"),
+        Outcome("completed", content_path="/"),
+    ],
+)
+def test_whatever_is_returned_the_check_goes_on(told: Any) -> None:
+    found = play(lambda _: told)
+    assert found.adapter_error
+    assert found.verdicts() == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError("x"), GeneratorExit(), _Mute()])
+def test_whatever_is_raised_is_an_error(error: BaseException) -> None:
+    def client(_: Case) -> Outcome:
+        raise error
+
+    found = play(client)
+    assert found.outcome is not None
+    assert found.outcome["outcome"] == "error"
+    assert found.outcome["error"]["type"] == type(error).__name__
+
+
+def test_a_client_that_sets_signal_handlers_is_told_of() -> None:
+    def client(_: Case) -> Outcome:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        raise AssertionError
+
+    assert "check it as a program" in play(client).adapter_error
+
+
+def test_nobody_falls_back_to_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+    monkeypatch.setenv("COMETAPI_BASE_URL", "https://paid.example")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    seen: dict[str, str] = {}
+
+    def client(case: Case) -> Outcome:
+        seen.update(os.environ)
+        with urllib.request.urlopen(case.base_url.replace("/v1", "/api/models")) as answer:
+            assert answer.status == 200
+        return Outcome("error")
+
+    found = play(client)
+    assert found.outcome is not None
+    assert found.outcome["error"] is None
+    assert not [name for name in seen if name.startswith(("OPENAI_", "COMETAPI_"))]
+    assert os.environ["OPENAI_API_KEY"] == "sk-real"
+
+
+def test_a_limiter_that_is_older_than_the_case_is_none_the_worse(http: httpx.Client) -> None:
+    ready = time.monotonic()
+
+    def client(case: Case) -> Outcome:
+        nonlocal ready
+        time.sleep(max(ready - time.monotonic(), 0))
+        ready = time.monotonic() + 0.5
+        return Outcome("completed", post(case, http))
+
+    with Functions(client) as driver:
+        plays = list(driver.play(script({}, f"s{number}") for number in range(4)))
+    assert [len(one.trace) for one in plays] == [1, 1, 1, 1]
+    assert [one.outcome and one.outcome["outcome"] for one in plays] == ["completed"] * 4
+
+
+def test_two_checks_at_once_do_not_meet(http: httpx.Client) -> None:
+    def client(case: Case) -> Outcome:
+        job = post(case, http)
+        time.sleep(1)
+        return Outcome("completed", job)
+
+    streams = sys.stdout, sys.stderr
+    with ThreadPoolExecutor(2) as pool:
+        plays = list(pool.map(lambda number: played(client, script({}, f"s{number}")), range(4)))
+    assert [len(one.trace) for one in plays] == [1, 1, 1, 1]
+    assert (sys.stdout, sys.stderr) == streams
+    assert time.sleep.__name__ == "sleep"
 
 
 def test_features_are_declared_on_the_function() -> None:

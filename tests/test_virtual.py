@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from time import monotonic as captured_monotonic
 from time import sleep as captured_sleep
 
@@ -18,13 +20,13 @@ REAL = time.monotonic
 
 @pytest.fixture(autouse=True)
 def layer() -> Iterator[None]:
-    with installed(lambda: False):
+    with installed():
         yield
 
 
-def inside(call: Callable[[], None], limit: float = 1000.0) -> VirtualTime:
+def inside(call: Callable[[], None], limit: float = 1000.0, settle: Callable[[], bool] = lambda: False) -> VirtualTime:
     """Runs a call in virtual time, to its end; what it raises is raised here."""
-    mine, raised = VirtualTime(limit=limit), list[BaseException]()
+    mine, raised = VirtualTime(limit=limit, settle=settle), list[BaseException]()
 
     def guarded() -> None:
         try:
@@ -78,19 +80,46 @@ def test_names_that_a_module_has_taken_out_are_layered_too() -> None:
     assert inside(client).now() == pytest.approx(50)
 
 
-def test_what_the_standard_library_has_taken_out_stays_real() -> None:
+def test_waits_with_a_timeout_cost_nothing_either() -> None:
     def client() -> None:
         with pytest.raises(queue.Empty):
-            queue.Queue[int]().get(timeout=0.02)
+            queue.Queue[int]().get(timeout=20)
+        with pytest.raises(FutureTimeoutError):
+            Future[int]().result(timeout=30)
+        condition = threading.Condition()
+        with condition:
+            assert not condition.wait_for(lambda: False, timeout=40)
+        assert select.select([], [], [], 50) == ([], [], [])
 
-    assert inside(client).now() == 0
+    begun = REAL()
+    assert inside(client).now() == pytest.approx(140, abs=0.1)
+    assert REAL() - begun < 5
 
 
-def test_the_layer_is_taken_off_again() -> None:
-    with installed(lambda: False):
-        inner = time.sleep
-    assert time.sleep is not inner or virtual.current() is None
-    assert asyncio.new_event_loop is not None
+def test_a_result_that_another_thread_is_about_to_have_is_waited_for() -> None:
+    def client() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(lambda: sum(range(3_000_000))).result(timeout=30) > 0
+
+    assert inside(client).now() < 30
+
+
+def test_the_clocks_never_go_back_from_case_to_case() -> None:
+    seen: list[float] = [time.monotonic()]
+    for _ in range(3):
+        inside(lambda: (seen.append(time.monotonic()), time.sleep(100), seen.append(time.monotonic()))[0])
+    assert seen == sorted(seen)
+
+
+def test_the_layer_can_be_left_in_any_order() -> None:
+    before = time.sleep, threading.Thread.start, threading.Condition.wait, asyncio.new_event_loop
+    one, other = installed(), installed()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert inside(lambda: time.sleep(100)).now() == pytest.approx(100)
+    other.__exit__(None, None, None)
+    assert (time.sleep, threading.Thread.start, threading.Condition.wait, asyncio.new_event_loop) == before
 
 
 def test_an_event_is_waited_for_in_virtual_time() -> None:
@@ -183,9 +212,12 @@ def test_a_loop_jumps_to_its_next_timer() -> None:
 
     async def sleeper(name: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        woken.append((name, round(time.monotonic(), 3)))
+        woken.append((name, round(time.monotonic() - started[0], 3)))
+
+    started: list[float] = []
 
     async def client() -> None:
+        started.append(time.monotonic())
         await asyncio.gather(sleeper("b", 20), sleeper("a", 10), sleeper("c", 200))
 
     begun = REAL()
@@ -216,8 +248,7 @@ def test_a_loop_waits_for_the_server() -> None:
             await asyncio.wait_for(reader, 3)
         assert time.monotonic() - writer == pytest.approx(3, abs=0.01)
 
-    with installed(lambda: next(at_work)):
-        inside(lambda: asyncio.run(client()))
+    inside(lambda: asyncio.run(client()), settle=lambda: next(at_work))
     assert next(at_work) is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -118,7 +119,14 @@ def result(told: Any) -> dict[str, Any]:
         if not isinstance(data.get(name), kind | None):
             wanted = "a path" if kind is str else "an object"
             raise ValueError(f"{name} of the result is {_short(data[name])}; wanted {wanted} or null")
-    return {"outcome": data["outcome"], **{name: data.get(name) for name in ("video", "content_path", "error")}}
+    told = {"outcome": data["outcome"], **{name: data.get(name) for name in ("video", "content_path", "error")}}
+    try:
+        whole: dict[str, Any] = json.loads(json.dumps(told))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"the result holds what JSON cannot say ({error}); wanted texts, numbers and the like"
+        ) from None
+    return whole
 
 
 def places_of(key: str, where: Iterable[tuple[str, str]]) -> list[str]:

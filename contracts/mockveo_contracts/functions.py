@@ -7,12 +7,12 @@ import importlib
 import inspect
 import io
 import json
-import logging
+import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, Self, TextIO
 
@@ -26,7 +26,7 @@ from mockveo_contracts.scripts import Script
 from mockveo_contracts.stage import Play, Scene, Stage
 
 #: Our own seconds that a case may take, for a client that waits for what virtual time does not move.
-MOST_SECONDS: Final = 30.0
+MOST_SECONDS: Final = 15.0
 
 
 class Functions:
@@ -48,8 +48,11 @@ class Functions:
         self.client = Client(name or _name(call), getattr(call, "version", ""), known_features(declared))
 
     def __enter__(self) -> Self:
-        self._exit.enter_context(self._stage)
-        self._exit.enter_context(virtual.installed(self._stage.settle))
+        with ExitStack() as entered:
+            entered.enter_context(self._stage)
+            entered.enter_context(_nobodys_environment())
+            entered.enter_context(virtual.installed())
+            self._exit = entered.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,27 +68,51 @@ class Functions:
         return map(self._play, scripts)
 
     def _play(self, script: Script) -> Play:
-        time = virtual.VirtualTime(limit=script.deadline + PATIENCE)
-        scene = self._stage.open(script, time)
-        call = _Call(self._call, scene)
-        thread = virtual.run(time, call)
-        with _caught() as output:
-            call.output = output
-            thread.start()
-            ended_by = _wait(thread, time)
-        if thread.is_alive():
-            call = _Call(self._call, scene)  # nothing it still does is to be taken for its result
-        try:
-            return scene.play(
-                call.outcome,
-                self.client.features,
-                leaks=places_of(scene.case.api_key, [*call.said(), ("the output", output.getvalue())]),
-                ended_by=ended_by if call.outcome is None else None,
-                adapter_error=call.adapter_error,
-                output=output.getvalue() + call.traceback,
-            )
-        finally:
-            scene.close()
+        output = virtual.Output(script.key)
+        time = virtual.VirtualTime(limit=script.deadline + PATIENCE, settle=self._stage.settle, output=output)
+        # One at a time in a process, whose streams are caught meanwhile.
+        with _PLAYING:
+            scene = self._stage.open(script, time)
+            call = _Call(self._call, scene)
+            thread = virtual.run(time, call)
+            with _caught():
+                thread.start()
+                ended_by = _wait(thread, time)
+            if thread.is_alive():
+                call = _Call(self._call, scene)  # nothing it still does is to be taken for its result
+            try:
+                return scene.play(
+                    call.outcome,
+                    self.client.features,
+                    leaks=places_of(scene.case.api_key, call.said()) + (["the output"] if output.leaked else []),
+                    ended_by=ended_by if call.outcome is None else None,
+                    adapter_error=call.adapter_error,
+                    output=output.text + call.traceback,
+                )
+            finally:
+                scene.close()
+
+
+_PLAYING: Final = threading.Lock()
+
+
+@contextmanager
+def _nobodys_environment() -> Iterator[None]:
+    """Takes keys and addresses out of the environment, so that no client falls back to the service, which costs money.
+
+    Nor is what is on this machine to be asked for through a proxy.
+    """
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("COMETAPI_", "OPENAI_")):
+            del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [before.get(name), "127.0.0.1,localhost"]))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _wait(thread: threading.Thread, time: virtual.VirtualTime) -> str | None:
@@ -114,34 +141,42 @@ class _Call:
         self._scene = scene
         self.outcome: dict[str, Any] | None = None
         self.adapter_error = ""
-        self.output: io.StringIO | None = None
         #: Of what it raised, if that was none of ours.
         self.traceback = ""
 
     def __call__(self) -> None:
-        with _writing_to(self.output):
-            try:
-                told = self._function(self._scene.case)
-                if inspect.isawaitable(told):
-                    told = asyncio.run(_awaited(told))
-            except virtual.Ended:
-                return
-            except JobFailed as error:
-                self._raised("failed", error)
-            except DeadlinePassed as error:
-                self._raised("timeout", error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is the client's answer
-                self._raised("error", error)
-            else:
-                try:
-                    self.outcome = result(told)
-                except ValueError as error:
-                    self.adapter_error = str(error)
+        try:
+            told = self._function(self._scene.case)
+            if inspect.isawaitable(told):
+                told = asyncio.run(_awaited(told))
+        except virtual.Ended:
+            return
+        except JobFailed as error:
+            self._raised("failed", error)
+        except DeadlinePassed as error:
+            self._raised("timeout", error)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the client's answer
+            self._raised("error", error)
+        else:
+            self._returned(told)
+
+    def _returned(self, told: Any) -> None:
+        try:
+            self.outcome = result(told)
+        except ValueError as error:
+            self.adapter_error = str(error)
+        except Exception as error:  # noqa: BLE001 - its own methods may raise what they like
+            self.adapter_error = f"the result cannot be looked at: {type(error).__name__} {_text(error)}".rstrip()
 
     def _raised(self, outcome: str, error: BaseException) -> None:
+        message = _text(error)
+        if isinstance(error, ValueError) and message.startswith("signal only works in main thread"):
+            self.adapter_error = "the client sets signal handlers, which a function cannot; check it as a program"
+            return
         if outcome == "error":
-            self.traceback = "".join(traceback.format_exception(error))
-        told = {"type": type(error).__name__, "message": str(error)}
+            with suppress(Exception):  # an exception that cannot be shown
+                self.traceback = "".join(traceback.format_exception(error))
+        told = {"type": type(error).__name__, "message": message}
         self.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": told}
 
     def said(self) -> list[tuple[str, str]]:
@@ -184,50 +219,62 @@ def _name(call: Callable[..., Any]) -> str:
     return f"{getattr(call, '__module__', '')}:{name}".lstrip(":")
 
 
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception that cannot be shown
+        return ""
+
+
 @contextmanager
-def _caught() -> Iterator[io.StringIO]:
-    """Lets `_writing_to` catch what a thread writes and logs; that of others goes where it did."""
-    output = io.StringIO()
+def _caught() -> Iterator[None]:
+    """Catches what clients write, in whatever thread; the writing of others goes where it did."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Split(streams[0]), _Split(streams[1])
-    handler = _Logged()
-    logging.getLogger().addHandler(handler)
-    try:
-        yield output
-    finally:
-        sys.stdout, sys.stderr = streams
-        logging.getLogger().removeHandler(handler)
-
-
-_CATCHING: Final = threading.local()
-
-
-@contextmanager
-def _writing_to(output: io.StringIO | None) -> Iterator[None]:
-    _CATCHING.output = output
     try:
         yield
     finally:
-        _CATCHING.output = None
+        sys.stdout, sys.stderr = streams
 
 
-class _Split:
-    """A stream of which the writing of some threads is caught."""
+class _Split(io.TextIOBase):
+    """A stream of which the writing of clients is caught."""
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Writes a text to where the calling thread's goes."""
-        caught: io.StringIO | None = getattr(_CATCHING, "output", None)
-        return self._stream.write(text) if caught is None else caught.write(text)
+        time = virtual.current()
+        return self._stream.write(text) if time is None else time.output.write(text)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    @property
+    def buffer(self) -> Any:
+        """The same for bytes."""
+        return self._stream.buffer if virtual.current() is None else _Bytes()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal, which a client's is not."""
+        return virtual.current() is None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The stream's."""
+        return self._stream.fileno()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        self._stream.flush()
 
 
-class _Logged(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        caught: io.StringIO | None = getattr(_CATCHING, "output", None)
-        if caught is not None:
-            caught.write(f"{self.format(record)}\n")
+class _Bytes(io.RawIOBase):
+    def write(self, data: Any) -> int:
+        time = virtual.current()
+        if time is not None:
+            time.output.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)

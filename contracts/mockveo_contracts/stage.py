@@ -25,6 +25,8 @@ from mockveo_contracts.images import MEDIA_TYPES, picture
 from mockveo_contracts.scripts import SPEED, Script
 from mockveo_contracts.virtual import CaseClock, VirtualTime
 
+#: Bytes of a stored video, at most.
+MOST_BYTES = 2**30
 #: Exchanges that are kept of a case.
 KEPT = 5000
 
@@ -134,6 +136,17 @@ def pictures(script: Script, place: Path) -> list[tuple[Image, str]]:
     return made
 
 
+def _taken(path: Path) -> dict[str, Any]:
+    """What a file holds, `sha256` and `bytes`; the file is deleted. Raises OSError or ValueError for what is none."""
+    size = path.stat().st_size
+    if not path.is_file() or size > MOST_BYTES:
+        raise ValueError("it is no file of ordinary size")
+    with path.open("rb") as file:
+        found = {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": size}
+    path.unlink(missing_ok=True)
+    return found
+
+
 @dataclass(frozen=True)
 class Scene:
     """A script that is being played. `close` takes its files away."""
@@ -165,14 +178,12 @@ class Scene:
         told: dict[str, Any] = {"outcome": None, "video": None, "content_path": None, "error": None, **(outcome or {})}
         stored = None
         if told["content_path"]:
-            path = Path(told["content_path"])
             try:
-                data = path.read_bytes()
-                path.unlink(missing_ok=True)
-                stored = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-            except OSError as error:
+                stored = _taken(Path(told["content_path"]))
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or str(error)
                 adapter_error = adapter_error or (
-                    f"the result's content_path {told['content_path']!r} cannot be read: {error.strerror};"
+                    f"the result's content_path {told['content_path']!r} cannot be read: {why};"
                     " wanted the path of the stored video, or null where there is none"
                 )
         message = self.case.message

@@ -1,14 +1,17 @@
 """Virtual time: for the threads of a client under test, sleeping costs nothing and the clock shows what was slept.
 
-`installed()` puts a layer over the functions of `time` and over `asyncio`'s loops. It looks, for each call, whether the
-calling thread has a time of its own; all others - the server, the checker - go on as before. A thread that a client
-starts has its client's time.
+`installed()` puts a layer over the functions of `time`, over waits with a timeout, over `asyncio`'s loops and over what
+is logged. It looks, for each call, whether the calling thread has a time of its own; all others - the server, the
+checker - go on as before. A thread that a client starts has its client's time. What `datetime` shows is our own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
+import queue
+import select
 import selectors
 import sys
 import threading
@@ -16,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from mockveo.clock import Clock
 
@@ -26,6 +29,11 @@ COST: Final = 0.001
 MOST_ANSWERS: Final = 1500
 #: Our own seconds that the events of other threads get to arrive.
 GRACE: Final = 0.0005
+#: Characters of what a client writes that are kept.
+KEPT: Final = 64 * 1024
+#: Our own seconds, and how many times them, that a thread gets to notify one that waits.
+SLICE: Final = 0.01
+SLICES: Final = 25
 _FUNCTIONS: Final = ("sleep", "monotonic", "monotonic_ns", "time", "time_ns", "perf_counter", "perf_counter_ns")
 _REAL: Final[dict[str, Callable[..., Any]]] = {name: getattr(time, name) for name in _FUNCTIONS}
 _OWN: Final = threading.local()
@@ -35,15 +43,51 @@ class Ended(BaseException):
     """Ends a client that does not end by itself. Not an Exception, so that a client's own handlers let it pass."""
 
 
-class VirtualTime:
-    """The time of one case, in seconds since it began; `limit` is when its client is ended. Safe for threads."""
+class Output:
+    """What a client writes: looked through for its key as it comes, and the end of it kept."""
 
-    def __init__(self, *, limit: float) -> None:
+    def __init__(self, key: str = "") -> None:
+        self._key = key
+        #: Whether the key was in it.
+        self.leaked = False
+        #: The last of it.
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        """Takes a text."""
+        seen = self.text[-len(self._key) :] + text if self._key else text
+        self.leaked = self.leaked or (bool(self._key) and self._key in seen)
+        self.text = (self.text + text)[-KEPT:]
+        return len(text)
+
+
+class VirtualTime:
+    """The time of one case, in seconds since it began; `limit` is when its client is ended. Safe for threads.
+
+    `settle` lets the server take what was sent, and says whether it is at work on an answer; `output` takes what the
+    client writes.
+    """
+
+    _latest: ClassVar[VirtualTime | None] = None
+
+    def __init__(
+        self, *, limit: float, settle: Callable[[], bool] = lambda: False, output: Output | None = None
+    ) -> None:
         self.limit = limit
+        self.settle = settle
+        self.output = output or Output()
         self.date: float = _REAL["time"]()
+        #: What the clocks that never go back show when it begins: not less than at the end of the case before.
+        self.begun: float = _REAL["monotonic"]()
+        before = VirtualTime._latest
+        if before is not None:
+            self.begun = max(self.begun, before.begun + before.now())
+        VirtualTime._latest = self
         self._now = 0.0
         self._lock = threading.Lock()
         self._answers = 0
+        #: Threads of the client's that are alive.
+        self.threads = 0
         #: Set once there are too many answers.
         self.busy_loop = threading.Event()
 
@@ -75,6 +119,21 @@ class VirtualTime:
         if self._answers > MOST_ANSWERS:
             self.busy_loop.set()
 
+    def inside(self, call: Callable[[], object]) -> Callable[[], None]:
+        """A call that has this time, in whatever thread it runs."""
+
+        def run() -> None:
+            _OWN.time = self
+            with self._lock:
+                self.threads += 1
+            try:
+                call()
+            finally:
+                with self._lock:
+                    self.threads -= 1
+
+        return run
+
 
 class CaseClock(Clock):
     """The clock of a world that goes by the time of a case: `speed` seconds in one of the client's."""
@@ -96,12 +155,7 @@ def current() -> VirtualTime | None:
 
 def run(virtual: VirtualTime, call: Callable[[], None]) -> threading.Thread:
     """A thread, not started, in which a call has a time of its own."""
-
-    def inside() -> None:
-        _OWN.time = virtual
-        call()
-
-    return threading.Thread(target=inside, name="mockveo-client", daemon=True)
+    return threading.Thread(target=virtual.inside(call), name="mockveo-client", daemon=True)
 
 
 def interrupt(thread: threading.Thread) -> None:
@@ -126,26 +180,41 @@ def _reader(name: str) -> Callable[[], Any]:
         virtual = current()
         if virtual is None:
             return real()
-        seconds = virtual.now() + (virtual.date if by_date else 0.0)
+        seconds = virtual.now() + (virtual.date if by_date else virtual.begun)
         return int(seconds * 1e9) if nanoseconds else seconds
 
     return wraps(real)(read)
 
 
 def _waits(wait: Callable[..., bool]) -> Callable[..., bool]:
-    """`Event.wait`, which some use for a sleep that can be cut short."""
+    """`Condition.wait`, behind events, queues and futures: some use them for a sleep that can be cut short."""
 
-    def virtually(self: threading.Event, timeout: float | None = None) -> bool:
+    def virtually(self: threading.Condition, timeout: float | None = None) -> bool:
         virtual = current()
-        if virtual is None or timeout is None or self.is_set():
+        if virtual is None or timeout is None or timeout <= 0:
             return wait(self, timeout)
-        # Somebody may be about to set it: another thread, in our own time.
-        if wait(self, min(timeout, 20 * GRACE)):
-            return True
+        # Somebody may be about to notify, in our own time: another thread of the client's, with what the server says.
+        for _ in range(SLICES if virtual.threads > 1 else 1):
+            if wait(self, min(timeout, SLICE)):
+                return True
         virtual.sleep(timeout)
-        return self.is_set()
+        return False
 
     return virtually
+
+
+def _selects(select_: Callable[..., Any]) -> Callable[..., Any]:
+    """`select.select`, which sleeps where it is given nothing to wait for."""
+
+    def virtually(*lists_and_timeout: Any) -> Any:
+        virtual = current()
+        *lists, timeout = lists_and_timeout if len(lists_and_timeout) > 3 else (*lists_and_timeout, None)
+        if virtual is None or timeout is None or any(lists):
+            return select_(*lists_and_timeout)
+        virtual.sleep(timeout)
+        return [], [], []
+
+    return wraps(select_)(virtually)
 
 
 def _starts(start: Callable[..., None]) -> Callable[..., None]:
@@ -154,57 +223,88 @@ def _starts(start: Callable[..., None]) -> Callable[..., None]:
     def handing_on(self: threading.Thread) -> None:
         virtual = current()
         if virtual is not None:
-            call = self.run
-
-            def inside() -> None:
-                _OWN.time = virtual
-                call()
-
-            self.run = inside  # type: ignore[method-assign]
+            self.run = virtual.inside(self.run)  # type: ignore[method-assign]
         start(self)
 
     return handing_on
+
+
+def _emits(emit: Callable[..., None]) -> Callable[..., None]:
+    """`StreamHandler.emit`: a handler may have got its stream long before."""
+
+    def caught(self: logging.Handler, record: logging.LogRecord) -> None:
+        virtual = current()
+        if virtual is None:
+            emit(self, record)
+        else:
+            virtual.output.write(f"{self.format(record)}\n")
+
+    return caught
 
 
 _LAYER: Final[dict[str, Callable[..., Any]]] = {
     "sleep": wraps(_REAL["sleep"])(_sleep),
     **{name: _reader(name) for name in _FUNCTIONS if name != "sleep"},
 }
+_LAID: Final[list[tuple[Any, str, Any]]] = []
+_LAYING: Final = threading.Lock()
+_holders = 0
 
 
 @contextmanager
-def installed(settle: Callable[[], bool]) -> Iterator[None]:
-    """Puts the layer on. `settle` lets the server take what was sent, and says whether it is at work on an answer."""
-    before: list[tuple[Any, str, Any]] = []
+def installed() -> Iterator[None]:
+    """Puts the layer on, where it is not on yet; the last that leaves takes it off."""
+    global _holders  # noqa: PLW0603 - there is one `time` in a process, too
+    with _LAYING:
+        _holders += 1
+        if _holders == 1:
+            _lay_on_all()
+        _lay_on_names()
+    try:
+        yield
+    finally:
+        with _LAYING:
+            _holders -= 1
+            while _LAID and not _holders:
+                where, name, value = _LAID.pop()
+                setattr(where, name, value)
 
-    def put(where: Any, name: str, what: Any) -> None:
-        before.append((where, name, getattr(where, name)))
-        setattr(where, name, what)
 
-    of_real = {id(_REAL[name]): what for name, what in _LAYER.items()}
-    for module in list(sys.modules.values()):
-        # `from time import sleep` in a client, say. The standard library's own waits are for its threads.
-        top = getattr(module, "__name__", "").partition(".")[0]
-        if module is not time and (top in sys.stdlib_module_names or top in ("mockveo", "mockveo_contracts")):
-            continue
-        for name, value in list(getattr(module, "__dict__", {}).items()):
-            if id(value) in of_real and value is not None:
-                put(module, name, of_real[id(value)])
-    put(threading.Event, "wait", _waits(threading.Event.wait))
-    put(threading.Thread, "start", _starts(threading.Thread.start))
+def _put(where: Any, name: str, what: Any) -> None:
+    _LAID.append((where, name, getattr(where, name)))
+    setattr(where, name, what)
+
+
+def _lay_on_all() -> None:
+    for name, what in _LAYER.items():
+        _put(time, name, what)
+    # What a queue and a condition reckon the rest of their waiting by.
+    _put(threading, "_time", _LAYER["monotonic"])
+    _put(queue, "time", _LAYER["monotonic"])
+    _put(threading.Condition, "wait", _waits(threading.Condition.wait))
+    _put(threading.Thread, "start", _starts(threading.Thread.start))
+    _put(select, "select", _selects(select.select))
+    _put(logging.StreamHandler, "emit", _emits(logging.StreamHandler.emit))
     make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
         virtual = current()
-        return make() if virtual is None else JumpingLoop(virtual, settle)
+        return make() if virtual is None else JumpingLoop(virtual, virtual.settle)
 
-    put(asyncio.events, "new_event_loop", new_event_loop)
-    put(asyncio, "new_event_loop", new_event_loop)
-    try:
-        yield
-    finally:
-        for where, name, value in reversed(before):
-            setattr(where, name, value)
+    _put(asyncio.events, "new_event_loop", new_event_loop)
+    _put(asyncio, "new_event_loop", new_event_loop)
+
+
+def _lay_on_names() -> None:
+    """`from time import sleep` in a client, say. The standard library's own waits are for its threads."""
+    of_real = {id(_REAL[name]): what for name, what in _LAYER.items()}
+    for module in list(sys.modules.values()):
+        top = getattr(module, "__name__", "").partition(".")[0]
+        if top in sys.stdlib_module_names or top in ("mockveo", "mockveo_contracts"):
+            continue
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if id(value) in of_real and value is not None:
+                _put(module, name, of_real[id(value)])
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
