@@ -84,7 +84,7 @@ ARROWS: dict[str, set[str]] = {
 CONTRACTS: dict[str, set[str]] = {
     "__init__": {"case"},
     "case": set(),
-    "check": {"client_report", "drivers", "functions", "generated", "known", "programs", "scripts"},
+    "check": {"client_report", "drivers", "functions", "generated", "known", "programs", "report", "scripts"},
     "client_report": {"drivers", "logs", "report", "scripts", "stage"},
     "conversations": {"case", "scripts", "stage"},
     "drivers": {"scripts", "stage"},

@@ -208,7 +208,7 @@ def _raised(key: str) -> None:
 
 WAYS: dict[str, Callable[[str], object]] = {
     "print": lambda key: sys.stdout.write(f"the key: {key}\n"),
-    "stderr": lambda key: sys.stderr.write(key),
+    "stderr": lambda key: sys.stderr.write(f"{key}!"),
     "lines": lambda key: sys.stdout.writelines(["a", key, "b"]),
     "bytes": lambda key: sys.stdout.buffer.write(key.encode()),
     "halves": lambda key: (sys.stdout.write(key[:9]), sys.stdout.write(key[9:])),
