@@ -10,19 +10,24 @@ import io
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from mockveo.commands import explained
 from mockveo.errors import SettingsError
 
 if TYPE_CHECKING:
-    from mockveo_contracts.check import Plan
+    from mockveo_contracts.check import Plan, Stop
+    from mockveo_contracts.client_report import ClientReport
     from mockveo_contracts.drivers import Driver
+    from mockveo_contracts.formats import Target
     from mockveo_contracts.verify import Plan as ServerPlan
 
 
@@ -67,19 +72,61 @@ def check(program: tuple[str, ...], function: str | None, **options: Any) -> Non
             raise SettingsError(f"both a function, {function}, and a program, {program[0]}; wanted one of them")
         if function is None and not program:
             raise SettingsError("wanted a client: a program after --, e.g. mockveo check -- python my_client.py, or --python MODULE:CALLABLE")  # fmt: skip # noqa: E501
-        from mockveo_contracts.check import check as play
-        from mockveo_contracts.formats import parse, write
-        from mockveo_contracts.terminal import Progress, show
+        from mockveo_contracts.check import Interrupted, Stop
+        from mockveo_contracts.formats import prepare
 
-        for one in options["reports"]:
-            parse(one)  # before anything is played for it
-        plan, driver = _prepared(list(program), function, options)
-        with driver, Progress(io.StringIO() if options["quiet"] else sys.stderr) as progress:
-            report = play(driver, replace(plan, progress=progress))
-        show(report.data, sys.stdout)
-        for one in options["reports"]:
-            write(one, report.data)
+        targets, stop = prepare(options["reports"]), Stop()
+        _look_for_corpus(options["corpus"])
+        with stop.by_signals():
+            try:
+                report = _played(list(program), function, options, stop)
+            except Interrupted as error:
+                raise SettingsError(f"{error} before anything was played") from None
+            _tell(report.data, targets)
         sys.exit(report.exit_status)
+
+
+def _look_for_corpus(corpus: Path) -> None:
+    given = click.get_current_context().get_parameter_source("corpus") is ParameterSource.COMMANDLINE
+    if given and not corpus.exists():
+        click.echo(f"mockveo: the corpus {corpus} is not there yet; it is made for what is found", err=True)
+    elif given and not corpus.is_dir():
+        raise SettingsError(f"--corpus {corpus} is a file; wanted a directory, e.g. --corpus mockveo-cases")
+
+
+def _played(program: list[str], function: str | None, options: dict[str, Any], stop: Stop) -> ClientReport:
+    from mockveo_contracts.check import check as play
+    from mockveo_contracts.terminal import Progress
+
+    root = Path.cwd()
+    with ExitStack() as entered:
+        with stop.soon():
+            plan, driver = _prepared(program, function, options)
+            entered.enter_context(driver)
+        progress = entered.enter_context(Progress(io.StringIO() if options["quiet"] else sys.stderr))
+        report = play(driver, replace(plan, progress=progress, stop=stop, root=root))
+    for note in report.notes:
+        click.echo(f"mockveo: {note}", err=True)
+    return report
+
+
+def _tell(data: Mapping[str, Any], targets: Sequence[Target]) -> None:
+    """Shows a report, and writes it to files, each whatever becomes of the others. Raises ReportError."""
+    from mockveo_contracts.formats import write_all
+    from mockveo_contracts.report import ReportError
+    from mockveo_contracts.terminal import show
+
+    failed = ""
+    try:
+        show(data, sys.stdout)
+    except BrokenPipeError:
+        # Whoever read has seen enough; what is left in the buffer is not to fail at the exit either.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    except OSError as error:
+        failed = f"standard output cannot be written to: {error.strerror}"
+    write_all(targets, data)
+    if failed:
+        raise ReportError(failed)
 
 
 def _prepared(program: list[str], function: str | None, options: dict[str, Any]) -> tuple[Plan, Driver]:
@@ -170,12 +217,11 @@ def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
     Of several, `--as html=FILE` makes one page of rules and clients.
     """
     with explained():
-        from mockveo_contracts.formats import write
+        from mockveo_contracts.formats import prepare, write_all
         from mockveo_contracts.report import read
 
         data = [read(path) for path in files]
-        for one in reports:
-            write(one, data)
+        write_all(prepare(reports), data)
 
 
 @click.command()
@@ -226,13 +272,12 @@ def verify(url: str, **options: Any) -> None:
     question.
     """
     with explained():
-        from mockveo_contracts.formats import parse, write
-        from mockveo_contracts.terminal import Progress, show
+        from mockveo_contracts.formats import prepare
+        from mockveo_contracts.terminal import Progress
         from mockveo_contracts.verify import names, rehearse
         from mockveo_contracts.verify import verify as run
 
-        for one in options["reports"]:
-            parse(one)
+        targets = prepare(options["reports"])
         plan = _server_plan(url, options)
         if options["listed"] or options["dry_run"]:
             for line in names(plan) if options["listed"] else rehearse(url, plan):
@@ -241,9 +286,7 @@ def verify(url: str, **options: Any) -> None:
         _ask_for_money(url, plan, yes=options["yes"])
         with Progress(io.StringIO() if options["quiet"] else sys.stderr) as progress:
             data = run(url, replace(plan, progress=progress))
-        show(data, sys.stdout)
-        for one in options["reports"]:
-            write(one, data)
+        _tell(data, targets)
         sys.exit(data["exit_status"])
 
 

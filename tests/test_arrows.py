@@ -84,7 +84,7 @@ ARROWS: dict[str, set[str]] = {
 CONTRACTS: dict[str, set[str]] = {
     "__init__": {"case"},
     "case": set(),
-    "check": {"client_report", "drivers", "functions", "generated", "known", "programs", "report", "scripts"},
+    "check": {"client_report", "drivers", "functions", "generated", "known", "programs", "report", "scripts", "stage"},
     "client_report": {"drivers", "logs", "report", "scripts", "stage"},
     "conversations": {"case", "scripts", "stage"},
     "drivers": {"scripts", "stage"},
@@ -108,7 +108,7 @@ CONTRACTS: dict[str, set[str]] = {
     "server_checks_content": {"server_exchanges", "server_rules"},
     "server_checks_course": {"server_exchanges", "server_rules"},
     "server_exchanges": set(),
-    "server_fuzz": {"server_budget", "server_exchanges", "server_rules", "verify"},
+    "server_fuzz": {"server_budget", "server_exchanges", "server_rules", "server_wire", "verify"},
     "server_histories": {"server_budget", "server_exchanges", "server_rules", "server_run", "verify"},
     "server_pace": set(),
     "server_probes": {"server_exchanges", "server_run", "server_wire"},
@@ -162,6 +162,7 @@ THEIRS = {
     "hypothesis": {"generated", "server_histories"},
     "jsonschema_rs": {"report", "server_checks"},
     "pytest": {"pytest"},
+    "requests": {"server_fuzz"},
     "schemathesis": {"server_fuzz"},
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from mockveo_contracts.check import Plan, check, drive, usual_count
 from mockveo_contracts.drivers import Driver, DriverError
 from mockveo_contracts.functions import Functions
 from mockveo_contracts.known import KnownError, read
+from mockveo_contracts.programs import Programs
 from mockveo_contracts.report import Report
 from mockveo_contracts.scripts import Script, ScriptError, catalogue, script, write
 from mockveo_contracts.stage import Play
@@ -275,3 +277,72 @@ def test_what_drives_what() -> None:
     assert not isinstance(drive(["no-such-program"]), Functions)
     with pytest.raises(MockveoError, match="wanted one of session, once, run"):
         drive(["x"], mode="sesion")
+
+
+def test_a_client_that_has_to_be_ended_time_and_again_is_given_no_more() -> None:
+    """As `sleep` is ended: an answer to nothing."""
+    plays = {"deadline": 5, "content": 10}
+    cases = [script({"call": {"deadline_s": 0.05}}, f"case-{number}") for number in range(12)]
+    for feature, most in plays.items():
+        with Programs(["sleep", "60"], mode="run", features={feature: True}, patience=0.05) as driver:
+            report = check(driver, Plan(generated=0), played=cases)
+        # Two processes at a time, where their processors are two.
+        assert most <= len(report.cases) <= most + 1
+        assert report.exit_status == 2
+        assert f"had to be ended in {most} cases in a row" in report.stopped
+        assert ("it declares deadline" in report.stopped) is (feature == "deadline")
+
+
+def test_a_client_that_answers_in_between_is_given_all() -> None:
+    quick = {"call": {"deadline_s": 0.05}}
+    named = [f"{'answers' if number % 5 == 4 else 'mute'}-{number}" for number in range(12)]
+    answers = 'case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
+    with Programs(["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2) as one:
+        report = check(one, Plan(generated=0), played=[script(quick, name) for name in named])
+    assert (report.stopped, len(report.cases)) == ("", 12)
+
+
+def test_an_end_that_costs_nothing_stops_nothing() -> None:
+    def waiting(_: Case) -> Outcome:
+        time.sleep(1e6)
+        return Outcome("error")
+
+    cases = [script({}, f"case-{number}") for number in range(12)]
+    with Functions(waiting, features={"deadline": True}) as driver:
+        report = check(driver, Plan(generated=0), played=cases)
+    assert (report.stopped, len(report.cases)) == ("", 12)
+    assert all(one["outcome"]["ended_by"] for one in report.cases)
+
+
+def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
+    class Ending(_Breaking):
+        def play(self, scripts: Iterable[Script]) -> Iterator[Play]:
+            if self.left < -18:
+                raise DriverError("it is gone")
+            self.left -= 1
+            yield from self.driver.play(scripts)
+
+    with Functions(swapping, features=Client.features) as driver:
+        report = check(Ending(driver), Plan(generated=60), played=())
+    assert (report.stopped, report.exit_status) == ("it is gone", 2)
+    assert {one["rule"] for one in report.findings} == {"refs-order"}
+    assert report.generated == 20  # and once there was nothing to play
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_known_failures_may_begin_with_a_mark(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/*  # für später\n", encoding=encoding)
+    (entry,) = read(file)
+    assert (entry.rule, entry.reason) == ("prompt-exact", "für später")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "what"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("latin-1", "not UTF-8")],
+)
+def test_known_failures_that_are_not_utf_8(encoding: str, what: str, tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/*  # für später\n", encoding=encoding)
+    with pytest.raises(KnownError, match=f"known.txt is {what}; wanted UTF-8 text, lines like retry-after"):
+        read(file)

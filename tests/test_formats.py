@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from hypothesis import given
-from mockveo_contracts.formats import FORMATS, parse, write
+from mockveo_contracts.formats import FORMATS, parse, prepare, write, write_all
 from mockveo_contracts.report import ReportError, as_text, read
-from mockveo_contracts.server_report import ServerReport
+from mockveo_contracts.server_report import Secrets, ServerReport
 from reports import ANY_TEXT, HOSTILE, bad, good, small, with_text  # noqa: F401
 from test_har import ENTRY, HAR, TEXT, thing
 
@@ -134,6 +135,48 @@ def test_a_file_that_cannot_be_written_is_told(good: dict[str, Any], tmp_path: P
         write(f"json={tmp_path / 'file' / 'report.json'}", good)
 
 
+def test_what_is_prepared_holds_in_any_directory(
+    good: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old.json").write_text("old")
+    targets = prepare(["json=old.json", "html=new/a.html", "junit=-"])
+    assert [one.path for one in targets] == [tmp_path / "old.json", tmp_path / "new" / "a.html", None]
+    assert Path("old.json").read_text() == "old"
+    assert not Path("new/a.html").exists()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write_all(targets[:2], good)
+    assert read(tmp_path / "old.json") == good
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_pipe_is_not_touched_before_its_report_is_written(good: dict[str, Any], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    targets = prepare([f"json={pipe}"])  # it would wait for a reader
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        small = {**good, "cases": [], "findings": []}
+        write_all(targets, small)
+        assert json.loads(os.read(reader, 2**20)) == small
+    finally:
+        os.close(reader)
+
+
+def test_all_that_fails_is_told_and_the_rest_is_written(good: dict[str, Any], tmp_path: Path) -> None:
+    targets = prepare([f"{kind}={tmp_path / kind / 'r'}" for kind in ("json", "html", "junit")])
+    for kind in ("json", "html"):
+        (tmp_path / kind).rmdir()
+        (tmp_path / kind).write_text("")
+    with pytest.raises(ReportError) as told:
+        write_all(targets, good)
+    assert [f"{tmp_path / kind / 'r'}: the report cannot" in str(told.value) for kind in ("json", "html")] == [True] * 2
+    assert (tmp_path / "junit" / "r").exists()
+    with pytest.raises(ReportError, match="json/r: the report cannot be written"):
+        prepare([f"json={tmp_path / 'json' / 'r'}"])
+
+
 @pytest.fixture
 def no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
@@ -174,7 +217,9 @@ def test_every_kind_can_be_written_whatever_a_text_holds(kind: str, bad: dict[st
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_report_of_a_server_has_the_same_formats(kind: str, tmp_path: Path) -> None:
-    data = ServerReport("http://127.0.0.1:1", "a server", profile="docs-2026-03", seed=0, stopped="it is gone").data
+    data = ServerReport(
+        "http://127.0.0.1:1", "a server", Secrets(()), profile="docs-2026-03", seed=0, stopped="it is gone"
+    ).data
     (tmp_path / "report.json").write_text(as_text(data), encoding="utf-8")
     text = FORMATS[kind]([read(tmp_path / "report.json")])
     if kind != "har":

@@ -311,6 +311,36 @@ def test_what_is_unusual_is_no_mistake(way: str) -> None:
     assert [(play.outcome["outcome"], play.adapter_error) for play in plays] == [("completed", "")] * 2
 
 
+@pytest.mark.parametrize("mode", ["session", "once"])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_of_many_mistakes_three_are_told_and_the_others_counted(mode: str, order: str) -> None:
+    lines = "".join(f"debug {number}\\n" for number in range(1000))
+    told = [f"os.write(1, b'{lines}')", "say(play(message))"]
+    program = f"""
+import json, os, sys
+sys.path.insert(0, {str(HERE)!r})
+from client import play, say
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "hello":
+        say({{"type": "hello"}})
+    else:
+        {"; ".join(told if order == "before" else told[::-1])}
+"""
+    told = [
+        play.adapter_error
+        for play in played(Programs([sys.executable, "-c", program], mode=mode), case("one"), case("two"))
+    ]
+    texts = [text.count("the line 'debug ") for text in told]
+    counted = [int(number) for text in told for number in re.findall("and ([0-9]+) more", text)]
+    if order == "before":
+        assert (texts, counted) == ([3, 3], [997, 997])
+    else:  # of a session, it may be taken for the next case's
+        assert max(texts) <= 6
+        assert counted
+    assert max(map(len, told)) < 3000
+
+
 def test_a_level_1_program_may_leave_the_newline_out() -> None:
     (play,) = played(misbehaving("no_newline_at_the_end", mode="once"))
     assert (play.outcome["outcome"], play.adapter_error) == ("completed", "")

@@ -171,6 +171,16 @@ def test_names_and_patterns_and_files(tmp_path: Path) -> None:
         matching(("image/tow",), catalogue())
 
 
+def test_a_corpus_is_found_from_its_root(tmp_path: Path) -> None:
+    written = write(script({}, "generated/mine"), Path("a/corpus"), tmp_path)
+    assert written.file == "a/corpus/generated.mine.yaml"
+    (found,) = corpus(Path("a/corpus"), tmp_path)
+    assert (found, found.file) == (written, written.file)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ScriptError, match=r"file/x/y\.yaml: the case cannot be written: "):
+        write(script({}, "y"), Path("file/x"), tmp_path)
+
+
 def test_a_script_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
     for one in catalogue().values():
         again = read(Path(write(one, tmp_path).file))

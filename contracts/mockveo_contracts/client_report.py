@@ -30,6 +30,13 @@ class ClientReport(Report):
         super().__init__(subject={"client": about}, rules=catalogue(), **more)
         self.client = client
         self._again = again
+        #: What went wrong beside the client, e.g. that a case could not be written.
+        self.notes: list[str] = []
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The report as an object of JSON."""
+        return {**super().data, "notes": self.notes}
 
     def judged(
         self, play: Play, verdicts: Sequence[Verdict] | None = None, *, counted: bool = False

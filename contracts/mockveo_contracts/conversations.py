@@ -28,6 +28,8 @@ RESULT: Final = (
 )
 #: Characters of what a program writes that are kept of a case.
 KEPT: Final = 4000
+#: Texts of what broke in a case that are kept; more of the same kind say no more.
+MOST_MISTAKES: Final = 3
 
 
 def line(message: Mapping[str, Any]) -> bytes:
@@ -64,6 +66,35 @@ def short(raw: bytes) -> str:
     return repr(text if len(text) <= 100 else f"{text[:100]}...")
 
 
+class Mistakes:
+    """What broke in a case: the first few texts, and how many there were beside them."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._more = 0
+
+    def append(self, text: str) -> None:
+        """Takes one; the same one counts once."""
+        if text in self._texts:
+            return
+        if len(self._texts) < MOST_MISTAKES:
+            self._texts.append(text)
+        else:
+            self._more += 1
+
+    def take(self, others: Mistakes) -> None:
+        """Takes those of another list."""
+        for text in others._texts:
+            self.append(text)
+        self._more += others._more
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def __str__(self) -> str:
+        return "; ".join([*self._texts, *([f"and {self._more} more"] if self._more else [])])
+
+
 class Underway:
     """A case that a program is at."""
 
@@ -77,7 +108,7 @@ class Underway:
         #: As `case.result` has it; None until there is one.
         self.outcome: dict[str, Any] | None = None
         #: What broke in between.
-        self.mistakes: list[str] = []
+        self.mistakes = Mistakes()
         self.leaks: list[str] = []
         self.unanswered = False
         self._output = ""
@@ -122,7 +153,7 @@ class Underway:
                 self._features,
                 leaks=self.leaks,
                 ended_by=f"{self._patience:g} s" if self.unanswered else None,
-                adapter_error="; ".join(dict.fromkeys(self.mistakes)),
+                adapter_error=str(self.mistakes),
                 output=self._output,
             )
         finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -60,14 +61,44 @@ def parse(spec: str) -> Target:
     return Target(kind, path)
 
 
-def write(spec: str, data: Report | Sequence[Report]) -> None:
+def prepare(specs: Iterable[str]) -> list[Target]:
+    """What `--report` is given, with paths that hold wherever a client goes.
+
+    Raises ReportError where a file cannot be written: what took minutes is not to be lost at the end.
+    """
+    targets = [parse(spec) for spec in specs]
+    targets = [Target(kind, path and path.absolute()) for kind, path in targets]
+    for _, path in targets:
+        if path is not None:
+            _try(path)
+    return targets
+
+
+def write_all(targets: Iterable[Target], data: Report | Sequence[Report]) -> None:
+    """Writes reports, each of them whatever becomes of the others. Raises ReportError, which names all that failed."""
+    errors = []
+    for one in targets:
+        try:
+            write(one, data)
+        except ReportError as error:
+            errors.append(str(error))
+    if errors:
+        raise ReportError("\n  ".join(errors))
+
+
+def write(what: str | Target, data: Report | Sequence[Report]) -> None:
     """Writes one report or several as `--report` asks for. Raises ReportError."""
-    kind, path = parse(spec)
+    kind, path = parse(what) if isinstance(what, str) else what
     reports = [data] if isinstance(data, Mapping) else data
     text = FORMATS[kind](reports)
     if path is None:
-        sys.stdout.write(terminal.fitting(text, sys.stdout.encoding))
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(terminal.fitting(text, sys.stdout.encoding))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise  # whoever read has seen enough
+        except OSError as error:
+            raise ReportError(f"standard output: the report cannot be written: {error.strerror}") from None
     else:
         _write(path, text, "w")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -77,10 +108,26 @@ def write(spec: str, data: Report | Sequence[Report]) -> None:
 
 
 def _write(path: Path, text: str, mode: str) -> None:
+    with _written(path), path.open(mode, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.write(text)
+
+
+def _try(path: Path) -> None:
+    """Raises ReportError where a file cannot be written. What was there stays."""
+    with _written(path):
+        there = path.exists()
+        if there and not path.is_file():
+            return  # a pipe would be read to its end at once
+        path.open("a").close()
+        if not there:
+            path.unlink()
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
+        yield
     except OSError as error:
         raise ReportError(f"{path}: the report cannot be written: {error.strerror}") from None
 

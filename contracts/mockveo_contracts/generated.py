@@ -188,6 +188,8 @@ class Search:
     found: list[tuple[Play, Verdict]] = field(default_factory=list)
     #: A play that an adapter error spoilt.
     adapter_error: Play | None = None
+    #: Why it ended before its time, if it did.
+    error: DriverError | None = None
 
 
 def search(
@@ -202,7 +204,7 @@ def search(
 ) -> Search:
     """Plays `count` generated cases; of the rules they break, other than those `known`, the smallest cases.
 
-    Raises DriverError where the client cannot be driven any more.
+    Where the client cannot be driven any more, what was found until then.
     """
     players = _Players(driver, progress)
     _draw(cases(spec, driver.client.features), lambda data: players.count < count and players.play(data), count, seed)
@@ -211,8 +213,7 @@ def search(
     for rule in players.first:
         if rule not in known:
             result.found.append(_smallest(players, rule, shrinks))
-    if players.error is not None:
-        raise players.error
+    result.error = players.error
     return result
 
 

@@ -10,6 +10,7 @@ entry with nothing left to find is stale, which does.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -44,7 +45,7 @@ class Entry:
 def read(path: Path, find: Callable[[str], object] = rules.find) -> list[Entry]:
     """The entries of a file, whose rules `find` finds. Raises KnownError, which names the line."""
     entries = []
-    text = files.read(path, KnownError).decode("utf-8", "replace")
+    text = _decoded(files.read(path, KnownError), path.name)
     for number, line in enumerate(text.splitlines(), 1):
         content, _, reason = line.partition("#")
         words = content.split()
@@ -59,6 +60,19 @@ def read(path: Path, find: Callable[[str], object] = rules.find) -> list[Entry]:
             raise KnownError(f"{path.name}:{number}: {error}") from None
         entries.append(Entry(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
     return entries
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        # As `>` writes it in some shells of Windows.
+        is_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in data
+        what = "UTF-16" if is_16 else "not UTF-8"
+        raise KnownError(f"{name} is {what}; wanted UTF-8 text, lines like retry-after create/*  # why")
+    return text
 
 
 def check_cases(entries: Iterable[Entry], names: Collection[str]) -> None:

@@ -140,11 +140,17 @@ def read(path: Path) -> Script:
     return replace(script(data, path.stem.lower()), file=str(path))
 
 
-def write(one: Script, directory: Path) -> Script:
-    """Writes a script to a file of its own, whose name is the script's; the script, which knows its file."""
-    directory.mkdir(parents=True, exist_ok=True)
+def write(one: Script, directory: Path, root: Path = Path()) -> Script:
+    """Writes a script to a file of its own, whose name is the script's; the script, which knows its file.
+
+    `root` is where a relative directory begins. Raises ScriptError where the file cannot be written.
+    """
     path = directory / f"{one.world}.yaml"
-    path.write_text(as_yaml(one), encoding="utf-8")
+    try:
+        (root / directory).mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(as_yaml(one), encoding="utf-8")
+    except OSError as error:
+        raise ScriptError(f"{path}: the case cannot be written: {error.strerror}") from None
     return replace(one, file=str(path))
 
 
@@ -160,11 +166,15 @@ def catalogue() -> Mapping[str, Script]:
     return {name: script({"name": name, **one}) for name, one in data.items()}
 
 
-def corpus(directory: Path) -> Iterator[Script]:
-    """The scripts in the files of a directory, by name. Raises ScriptError where two have one name."""
+def corpus(directory: Path, root: Path = Path()) -> Iterator[Script]:
+    """The scripts in the files of a directory, by name. Raises ScriptError where two have one name.
+
+    `root` is where a relative directory begins.
+    """
     found: dict[str, Path] = {}
-    for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml"), *directory.glob("*.json")]):
-        one = read(path)
+    whole = root / directory
+    for path in sorted([*whole.glob("*.yaml"), *whole.glob("*.yml"), *whole.glob("*.json")]):
+        one = replace(read(path), file=str(directory / path.name))
         if one.name in found or one.name in catalogue():
             other = found[one.name].name if one.name in found else "the catalogue"
             raise ScriptError(f"{path.name}: its name {one.name!r} is that of {other} too; wanted another")

@@ -86,7 +86,12 @@ def schema_problems(spec: Spec, one: Exchange) -> Iterator[tuple[str, bool]]:
     pointer = _schema(spec.operations[one.operation], one.status)
     if spec.document.find(pointer) is None:
         return
-    for error in spec.document.validator(pointer).iter_errors(one.json):
+    try:
+        errors = list(spec.document.validator(pointer).iter_errors(one.json))
+    except UnicodeEncodeError:
+        yield "a text has half a surrogate pair, which is in no UTF-8", False
+        return
+    for error in errors:
         path = [*error.instance_path]
         if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
             path.append(error.kind.property)

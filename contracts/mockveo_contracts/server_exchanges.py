@@ -17,6 +17,8 @@ from mockveo.spec import Spec
 
 #: Bytes of an answer that reports show.
 SHOWN: Final = 2000
+#: Levels of JSON that are read.
+MOST_DEEP: Final = 64
 #: Operations whose success is JSON.
 JSON_OPERATIONS: Final = frozenset({"createVideo", "retrieveVideo", "listModels", "listPublicModels"})
 #: Statuses of trouble that the pages advise to retry: no breach where the next try is answered.
@@ -85,9 +87,10 @@ class Exchange:
     def json(self) -> Any:
         """The answer as JSON; None where it is none."""
         try:
-            return json.loads(self.data)
-        except ValueError:
+            found = json.loads(self.data)
+        except (ValueError, RecursionError):
             return None
+        return found if _depth_fits(found) else None
 
     @property
     def answer(self) -> Mapping[str, Any]:
@@ -220,6 +223,19 @@ class Exchange:
             return self.data[:SHOWN].decode() if self.data else None
         except ValueError:  # bytes
             return None
+
+
+def _depth_fits(data: Any) -> bool:
+    """Whether data is nested no deeper than reports can carry; what is deeper is no answer of an API."""
+    level = [data]
+    for _ in range(MOST_DEEP):
+        level = [
+            one
+            for outer in level
+            if isinstance(outer, dict | list)
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return not level
 
 
 @dataclass(frozen=True)

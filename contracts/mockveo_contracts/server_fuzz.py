@@ -6,13 +6,14 @@ It needs `mockveo[schemathesis]`, and is imported only here. What it finds is to
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from mockveo.errors import SettingsError
+from mockveo.errors import MockveoError, SettingsError
 from mockveo.rules import Breach, verdict
 from mockveo_contracts.server_budget import OutOfBudget
 from mockveo_contracts.server_exchanges import Body, Conversation, Exchange
@@ -33,6 +34,8 @@ RULES: Final = {
     "response_schema_conformance": "answer-schema",
     "negative_data_rejection": "schema-negative",
 }
+#: All rules that what is generated is judged by.
+JUDGED: Final = ("answered", *RULES.values())
 #: An error of the document that is a server error: 503 for a model that no channel serves.
 _FINE: Final = ("2xx", "3xx", "4xx", "503")
 
@@ -60,7 +63,7 @@ def fuzz(found: Verification, operation: str) -> list[dict[str, Any]]:
         found.report.skip(name, says(operation), f"the rest of it: {why}")
     if not search.requests and why:
         return []
-    verdicts = [verdict(find(rule), search.breaches[rule]) for rule in RULES.values()]
+    verdicts = [verdict(find(rule), search.breaches[rule]) for rule in JUDGED]
     conversation = Conversation(search.exchanges, found.wire.spec)
     found.report.generated += search.requests
     return found.report.judged(name, says(operation), conversation, found.again(name), verdicts=verdicts)
@@ -74,6 +77,10 @@ class _Search:
         self._operation = operation
         self._smallest: dict[tuple[str, str], list[Exchange]] = {}
         self._over = ""
+        #: The case that is being sent, the request where it has no answer yet, and the last that got none, with its case.
+        self._case: Any = None
+        self._request: Any = None
+        self._unanswered: tuple[Any, Any] | None = None
         self.requests = 0
 
     @property
@@ -84,25 +91,33 @@ class _Search:
     @property
     def breaches(self) -> Mapping[str, list[Breach]]:
         """What was found, by rule."""
-        told: dict[str, list[Breach]] = {rule: [] for rule in RULES.values()}
+        told: dict[str, list[Breach]] = {rule: [] for rule in JUDGED}
         for (rule, message), chain in self._smallest.items():
             told[rule].append(Breach(message, tuple(one.number for one in chain)))
         return told
 
     def run(self) -> str:
         """Does it; why it ended before its time, if it did."""
-        engine, finished, problem = self._engine()
-        with self._hooks():
-            stream = engine.execute()
-            for event in stream:
-                if isinstance(event, finished):
-                    self._take(event.recorder)
-                elif isinstance(event, problem) and not self._over:
-                    told = getattr(event, "value", None) or getattr(event, "exception", event)
-                    raise SettingsError(f"schemathesis cannot use the document: {told}")
-                if self._over:
-                    stream.stop()
-        return self._over
+        trouble = ""
+        try:
+            engine, finished, problem = self._engine()
+            with self._hooks():
+                stream = engine.execute()
+                for event in stream:
+                    if isinstance(event, finished):
+                        self._take(event.recorder)
+                    elif isinstance(event, problem):
+                        error = getattr(event, "value", None) or getattr(event, "exception", event)
+                        if not self._lost(error):
+                            trouble = trouble or _said(error)
+                    if self._over:
+                        stream.stop()
+                self._settle()
+        except MockveoError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what it stumbles over ends this check, and no other.
+            trouble = _said(error)
+        return self._over or trouble
 
     @contextmanager
     def _hooks(self) -> Iterator[None]:
@@ -110,27 +125,67 @@ class _Search:
         import schemathesis
         from schemathesis.hooks import unregister
 
-        budget, creates = self._found.budget, self._found.wire.spec.operations["createVideo"]
-
         def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:  # noqa: ARG001 - as hooks are called
-            try:
-                budget.take(creates=(case.method, case.path) == (creates.method, creates.path))
-            except OutOfBudget as over:
-                self._over = str(over)
-                raise
+            self._settle()
+            self._case = case
+            # Called for each time that it is sent, twice where a kept connection was closed, and with what is sent.
+            kwargs["auth"] = self._sent
+            kwargs["timeout"] = self._found.wire.patience
 
         def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ARG001 - as hooks are called
-            self.requests += 1
-            if (case.method, case.path) == (creates.method, creates.path):
-                budget.note(response.status_code)
+            self._request = None
+            if self._creates(case):
+                self._found.budget.note(response.status_code)
 
-        schemathesis.hook("before_call")(before_call)
-        schemathesis.hook("after_call")(after_call)
+        hooks = {"before_call": before_call, "after_call": after_call}
+        for name, hook in hooks.items():
+            schemathesis.hook(name)(hook)
         try:
             yield
         finally:
-            unregister(before_call)
-            unregister(after_call)
+            for hook in hooks.values():
+                unregister(hook)
+
+    def _creates(self, case: Any) -> bool:
+        create = self._found.wire.spec.operations["createVideo"]
+        return (case.method, case.path) == (create.method, create.path)
+
+    def _sent(self, request: Any) -> Any:
+        """Called with each request as it is about to be sent."""
+        self._settle()
+        try:
+            self._found.budget.take(creates=self._creates(self._case))
+        except OutOfBudget as over:
+            self._over = str(over)
+            raise
+        self._request = request
+        self.requests += 1
+        return request
+
+    def _settle(self) -> None:
+        """Notes the request that was sent last, where it got no answer, or not a whole one."""
+        if self._request is not None:
+            self._unanswered, self._request = (self._case, self._request), None
+            if self._creates(self._case):
+                self._found.budget.note(0)
+
+    def _lost(self, error: object) -> bool:
+        """Whether an error is that an answer did not come, or not all of it; then it is kept."""
+        self._settle()
+        # Told by the module, as only schemathesis itself is imported here.
+        of_requests = any(one.__module__ == "requests.exceptions" for one in type(error).__mro__)
+        if not of_requests or self._unanswered is None:
+            return False
+        case, request = self._unanswered
+        trouble = "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke off"
+        message = f"{self._operation}: {case.method} {case.path}: {trouble}; wanted an answer"
+        if ("answered", message) not in self._smallest:
+            body = request.body.encode() if isinstance(request.body, str) else request.body
+            told = {"time": time.time(), "trouble": trouble}
+            self._smallest["answered", message] = [
+                self._exchange(case, request.url, dict(request.headers), body, **told)
+            ]
+        return True
 
     def _engine(self) -> tuple[Any, Any, Any]:
         try:
@@ -198,39 +253,47 @@ class _Search:
 
     def _chain(self, recorder: Any, case_id: str) -> Iterator[Exchange]:
         """The exchanges that lead to a failure, in order."""
-        wire = self._found.wire
         for case in recorder.iter_chain_cases(case_id=case_id):
             interaction = recorder.interactions.get(case.id)
             if interaction is None:
                 continue
             request, response = interaction.request, interaction.response
-            parts = urlsplit(request.uri)
+            answered: dict[str, Any] = {"trouble": "no answer"}
+            if response:
+                answered = {
+                    "took": response.elapsed,
+                    "status": response.status_code,
+                    "answer_headers": {name.lower(): values[0] for name, values in response.headers.items()},
+                    "data": response.content or b"",
+                }
             headers = {name: values[0] for name, values in request.headers.items()}
-            body = request.body
-            sent = {name.lower(): value for name, value in headers.items()}
-            exchange = Exchange(
-                number=len(wire.exchanges) + 1,
-                operation=str(case.operation.definition.raw.get("operationId", "")),
-                method=request.method,
-                path=(parts.path + (f"?{parts.query}" if parts.query else "")).removeprefix(urlsplit(wire.root).path),
-                headers=headers,
-                body=Body(sent.get("content-type"), body) if body else None,
-                purpose="generated",
-                expected="",
-                key="ours" if wire.keys.ours in sent.get("authorization", "") else "",
-                job=str((case.path_parameters or {}).get("video_id", "")),
-                at=wire.pace.now(),
-                time=interaction.timestamp,
-                took=response.elapsed if response else 0.0,
-                status=response.status_code if response else 0,
-                answer_headers={name.lower(): values[0] for name, values in response.headers.items()}
-                if response
-                else {},
-                data=response.content or b"" if response else b"",
-                trouble="" if response else "no answer",
-            )
-            wire.exchanges.append(exchange)
-            yield exchange
+            yield self._exchange(case, request.uri, headers, request.body, time=interaction.timestamp, **answered)
+
+    def _exchange(self, case: Any, url: str, headers: dict[str, str], body: bytes | None, **answered: Any) -> Exchange:
+        """What was exchanged, as the other checks have it; it is the run's latest."""
+        wire, parts = self._found.wire, urlsplit(url)
+        sent = {name.lower(): value for name, value in headers.items()}
+        told = {"took": 0.0, "status": 0, "answer_headers": {}, "data": b"", "trouble": "", **answered}
+        exchange = Exchange(
+            number=len(wire.exchanges) + 1,
+            operation=str(case.operation.definition.raw.get("operationId", "")),
+            method=case.method,
+            path=(parts.path + (f"?{parts.query}" if parts.query else "")).removeprefix(urlsplit(wire.root).path),
+            headers=headers,
+            body=Body(sent.get("content-type"), body) if body else None,
+            purpose="generated",
+            expected="",
+            key="ours" if wire.keys.ours in sent.get("authorization", "") else "",
+            job=str((case.path_parameters or {}).get("video_id", "")),
+            at=wire.pace.now(),
+            **told,
+        )
+        wire.exchanges.append(exchange)
+        return exchange
+
+
+def _said(problem: object) -> str:
+    return f"schemathesis could not go on: {type(problem).__name__}: {problem}"[:300]
 
 
 def _varied(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from mockveo.hosts import is_loopback
-from mockveo.remote import Remote, RemoteError
+from mockveo.remote import PATIENCE, Remote, RemoteError
 
 #: Seconds between two polls of a job: as the pages advise, on this machine, and where time is turned.
 POLITE: Final = 10.0
@@ -93,13 +93,15 @@ class Control:
         self._remote.ask("POST", "/reset", {})
 
 
-def control(url: str, *, profile: str | None, seed: int, keys: Sequence[str]) -> Control | None:
+def control(
+    url: str, *, profile: str | None, seed: int, keys: Sequence[str], patience: float = PATIENCE
+) -> Control | None:
     """The control over a mockveo at a URL; None where there is another server. Only this machine's is asked."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         return None
     try:
-        ready = Remote(url).ask("GET", "/ready")
+        ready = Remote(url, patience=patience).ask("GET", "/ready")
     except RemoteError:
         return None
     if not isinstance(ready, dict) or not ready.get("base_url"):

@@ -8,11 +8,13 @@ import random
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from mockveo.errors import SettingsError
+from mockveo.remote import Deadline
 from mockveo.spec import Operation, Spec
 from mockveo_contracts.server_budget import Budget
 from mockveo_contracts.server_exchanges import USUAL, Body, Exchange, File
@@ -25,8 +27,11 @@ OWN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "user-agent"}
     | {"x-schemathesis-testcaseid"}
 )
-#: Bytes of an answer that are read; a clip of 8 s in 4K has some 50 MB.
-MOST: Final = 512 * 2**20
+#: Bytes of an answer that are read: of content, where a clip of 8 s in 4K has some 50 MB, and of everything else.
+MOST: Final = 128 * 2**20
+MOST_JSON: Final = 4 * 2**20
+#: Bytes that are read at a time.
+_PIECE: Final = 2**18
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class Wire:
         if body is not None and body.content_type is not None:
             sent["Content-Type"] = body.content_type
         begun = time.perf_counter()
-        status, answered, data, trouble = self._exchange(method, path, body.data if body else None, sent)
+        most = MOST if operation == "retrieveVideoContent" or not operation else MOST_JSON
+        status, answered, data, trouble = self._exchange(method, path, body.data if body else None, sent, most)
         if creates:
             self.budget.note(status)
         exchange = Exchange(
@@ -152,66 +158,94 @@ class Wire:
             self._connection.close()
             self._connection = None
 
+    @property
+    def patience(self) -> float:
+        """Seconds that an exchange may take now."""
+        return max(min(PATIENCE, self.budget.left), 0.001)
+
     def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], most: int
     ) -> tuple[int, dict[str, str], bytes, str]:
         # A kept connection may have been closed meanwhile; only what changes nothing is sent a second time.
         kept = self._connection if method in ("GET", "HEAD") else None
-        if kept is not None:
-            try:
-                return self._answer(kept, method, path, body, headers)
-            except (OSError, http.client.HTTPException):
-                pass
-        self.close()
-        self._connection = self._connected()
-        try:
-            return self._answer(self._connection, method, path, body, headers)
-        except (OSError, http.client.HTTPException, ValueError) as problem:
+        patience = self.patience
+        with Deadline(patience) as deadline:
+            for connection in [kept] if kept else []:
+                with suppress(OSError, http.client.HTTPException, ValueError):
+                    return self._answer(connection, (method, path, body, headers), most, deadline)
             self.close()
-            return 0, {}, b"", f"{type(problem).__name__}: {problem}".removesuffix(": ")
+            self._connection = self._connected(patience)
+            try:
+                return self._answer(self._connection, (method, path, body, headers), most, deadline)
+            except (OSError, http.client.HTTPException, ValueError) as problem:
+                self.close()
+                told = f"{type(problem).__name__}: {problem}".removesuffix(": ")
+                return 0, {}, b"", f"no answer after {patience:.3g} s" if deadline.over else told
 
     def _answer(
         self,
         connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
+        request: tuple[str, str, bytes | None, Mapping[str, str]],
+        most: int,
+        deadline: Deadline,
     ) -> tuple[int, dict[str, str], bytes, str]:
-        prefix = urlsplit(self.root).path
-        connection.request(method, prefix + path, body, dict(headers))
+        if connection.sock is None:
+            connection.connect()
+        deadline.watch(connection.sock)
+        method, path, body, headers = request
+        connection.request(method, urlsplit(self.root).path + path, body, dict(headers))
         answer = connection.getresponse()
         found: dict[str, str] = {}
         for name, value in answer.getheaders():
             name = name.lower()  # noqa: PLW2901 - names of headers have no case
             found[name] = f"{found[name]}, {value}" if name in found else value
-        try:
-            data, short = answer.read(MOST), bool(answer.length)
-        except http.client.IncompleteRead as problem:
-            data, short = problem.partial, True
-        if short:
+        data, trouble = _read(answer, most, deadline)
+        # The connection is free again only then.
+        answer.close()
+        if trouble:
             self.close()
-        return answer.status, found, data, f"the answer ended after {len(data)} bytes" if short else ""
+        return answer.status, found, data, trouble
 
-    def _connected(self) -> http.client.HTTPConnection:
+    def _connected(self, patience: float) -> http.client.HTTPConnection:
         parts = urlsplit(self.root)
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=PATIENCE)
+            return http.client.HTTPSConnection(host, port, timeout=patience, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=patience)
+
+
+def _read(answer: http.client.HTTPResponse, most: int, deadline: Deadline) -> tuple[bytes, str]:
+    """The body of an answer, as much of it as comes, and what is wrong with that."""
+    pieces, size = [], 0
+    try:
+        while size <= most and (piece := answer.read1(_PIECE)):
+            pieces.append(piece)
+            size += len(piece)
+        short = bool(answer.length)
+    except (OSError, http.client.HTTPException, ValueError):
+        short = True
+    if size > most:
+        return b"".join(pieces)[:most], f"the answer has more than {most} bytes"
+    if deadline.over:
+        return b"".join(pieces), f"the answer had not ended in time, after {size} bytes"
+    return b"".join(pieces), f"the answer ended after {size} bytes" if short else ""
 
 
 def root_of(url: str) -> str:
     """The root of a server, from that or from its base URL. Raises SettingsError."""
+    wanted = "wanted the root or base URL of a server, e.g. http://127.0.0.1:8360/v1"
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise SettingsError(f"the URL has a blank, a line break or another character that no URL has; {wanted}")
     try:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
-    if not fits or parts.query or parts.fragment or "@" in parts.netloc:
-        raise SettingsError(
-            f"the URL is {url!r}; wanted the root or base URL of a server, e.g. http://127.0.0.1:8360/v1"
-        )
+    # A world has an @ in its path. Where a URL is not understood, any @ may be what a password ends with.
+    if "@" in (parts.netloc if fits else url):
+        raise SettingsError(f"the URL has a user, or a password, before an @; {wanted}, and the key in COMETAPI_KEY")
+    if not fits or parts.query or parts.fragment:
+        raise SettingsError(f"the URL is {url!r}; {wanted}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
 
 

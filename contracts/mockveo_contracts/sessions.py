@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from mockveo.errors import SettingsError
 from mockveo_contracts.case import features
-from mockveo_contracts.conversations import HELLO, RESULT, Queue, Underway, holds, line, message_of, short
+from mockveo_contracts.conversations import HELLO, RESULT, Mistakes, Queue, Underway, holds, line, message_of, short
 from mockveo_contracts.drivers import Client, DriverError
 from mockveo_contracts.processes import GENTLY, TICK, Process, wait
 from mockveo_contracts.scripts import Script
@@ -47,8 +47,10 @@ class Session:
         self._answered: set[str] = set()
         #: A play that is done, with its id; it may turn out that the process has more to say about it.
         self._held: tuple[str, Play] | None = None
+        #: What broke after it was done.
+        self._late = Mistakes()
         #: What was seen between cases: places where a key was, and what was broken.
-        self._loose: tuple[list[str], list[str]] = ([], [])
+        self._loose: tuple[list[str], Mistakes] = ([], Mistakes())
         self._deaths = 0
 
     def __enter__(self) -> Self:
@@ -73,10 +75,10 @@ class Session:
             yield from self._plays(queue)
         except DriverError:
             if self._held is not None:
-                yield self._held[1]
+                yield self._let_go()
             raise
         finally:
-            self._held = None
+            self._held, self._late = None, Mistakes()
             if self._open:  # nobody waits for them
                 self._end()
                 self._drop()
@@ -84,15 +86,22 @@ class Session:
     def _plays(self, queue: Queue) -> Iterator[Play]:
         while self._fill(queue) or self._open:
             for case in self._step(queue):
-                before, self._held = self._held, (case.id, case.play())
+                before = self._let_go() if self._held is not None else None
+                self._held = case.id, case.play()
                 if before is not None:
-                    yield before[1]
+                    yield before
         if queue.taken > 1:
             # Of many, the last one is to be known as well as the others; for one alone it would cost a start.
             self._finish()
         if self._held is not None:
-            last, self._held = self._held, None
-            yield last[1]
+            yield self._let_go()
+
+    def _let_go(self) -> Play:
+        """The play that is held, with what broke since."""
+        assert self._held is not None
+        (_, play), self._held = self._held, None
+        late, self._late = self._late, Mistakes()
+        return replace(play, adapter_error="; ".join(filter(None, [play.adapter_error, str(late)])))
 
     def _fill(self, queue: Queue) -> bool:
         """Gives out cases; whether there were any."""
@@ -107,8 +116,8 @@ class Session:
             self._open[case.id] = case
             self._given[case.id] = script.key.encode(), script.name
             case.leaks += self._loose[0]
-            case.mistakes += self._loose[1]
-            self._loose = ([], [])
+            case.mistakes.take(self._loose[1])
+            self._loose = ([], Mistakes())
             process.write(line(case.scene.case.message))
             some = True
         return some
@@ -232,8 +241,7 @@ class Session:
     def _broken(self, text: str, number: str = "") -> None:
         """Notes that the adapter broke: of the case that it is about, else of the one that has been open longest."""
         if self._held is not None and (self._held[0] == number or not self._open):
-            done, play = self._held
-            self._held = done, replace(play, adapter_error="; ".join(filter(None, [play.adapter_error, text])))
+            self._late.append(text)
         elif self._open:
             case = next(iter(self._open.values()))
             case.mistakes.append(text)

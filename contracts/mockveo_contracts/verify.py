@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -21,18 +21,21 @@ from urllib.parse import urlsplit
 
 from mockveo.errors import MockveoError, SettingsError, did_you_mean
 from mockveo.hosts import is_loopback
+from mockveo.remote import PATIENCE, RemoteError
 from mockveo.spec import DEFAULT_PROFILE, load
 from mockveo_contracts.known import Entry
 from mockveo_contracts.server_budget import Budget, OutOfBudget
 from mockveo_contracts.server_exchanges import USUAL, Conversation, Exchange
 from mockveo_contracts.server_pace import NEAR, POLITE, Control, Pace, RealPace, control
 from mockveo_contracts.server_probes import PROBES, Probe
-from mockveo_contracts.server_report import ServerReport
+from mockveo_contracts.server_report import Secrets, ServerReport
 from mockveo_contracts.server_run import Run, Shared
 from mockveo_contracts.server_wire import Keys, Wire, root_of
 
 #: Jobs that a run may make where a server is not this machine's: there they may cost money.
 PAID_JOBS: Final = 5
+#: Characters of an answer that an error tells.
+MOST_TOLD: Final = 300
 
 
 class VerifyError(MockveoError):
@@ -95,6 +98,7 @@ class Verification:
         self.plan = plan
         self.url = root_of(url)
         keys = self._keys()
+        self._secrets = Secrets([one for one in (plan.key, plan.other_key) if one])
         # Of a mockveo it decides itself which keys are good.
         both = keys if keys.other else replace(keys, other=f"{keys.bad}-other")
         self.control = self._control(both)
@@ -111,25 +115,32 @@ class Verification:
         self.shared = Shared(self.wire, plan.seed, plan.job_seconds, self.control, plan.failing_prompt, plan.images_of)
         name = f"mockveo {self.control.version}" if self.control else urlsplit(self.url).netloc
         self.report = ServerReport(
-            self.url, name, seed=plan.seed, profile=profile, strict=plan.strict, known=plan.known, whole=not plan.probes
-        )
+            self.url, name, self._secrets, seed=plan.seed, profile=profile, strict=plan.strict, known=plan.known,
+            whole=not plan.probes,
+        )  # fmt: skip
         self._begun = perf_counter()
 
     def _keys(self) -> Keys:
         plan = self.plan
         if plan.key is None and not is_near(self.url):
             raise SettingsError(f"there is no key for {self.url}; wanted one in COMETAPI_KEY")
-        if plan.key is not None and not (plan.key.isascii() and plan.key.isprintable() and plan.key.strip()):
-            raise SettingsError("the key is not one that a header can carry; wanted e.g. COMETAPI_KEY=sk-...")
+        _check_keys(plan)
         ours = plan.key or "sk-mockveo-verify"
         # Not a random one, as a run is to be repeatable; and none that could be somebody's.
-        return Keys(ours, plan.other_key, f"sk-{sha256(f'nobody {ours}'.encode()).hexdigest()[:48]}")
+        return Keys(ours, plan.other_key or None, f"sk-{sha256(f'nobody {ours}'.encode()).hexdigest()[:48]}")
 
     def _control(self, keys: Keys) -> Control | None:
         if not self.plan.turn_time:
             return None
         assert keys.other is not None
-        return control(self.url, profile=self.plan.profile, seed=self.plan.seed, keys=[keys.ours, keys.other])
+        try:
+            return control(
+                self.url, profile=self.plan.profile, seed=self.plan.seed, keys=[keys.ours, keys.other],
+                patience=PATIENCE if self.plan.max_seconds is None else max(min(PATIENCE, self.plan.max_seconds), 0.1),
+            )  # fmt: skip
+        except RemoteError as error:
+            # The keys were sent; what only looks like a mockveo may send them back.
+            raise RemoteError(self._secrets.hidden(str(error))) from None
 
     def checks(self) -> Iterator[Check]:
         """The checks that the plan asks for, in their order. Raises SettingsError for a pattern that names none."""
@@ -171,7 +182,8 @@ class Verification:
         """Raises VerifyError where creates are refused for what says nothing of the server."""
         for one in exchanges:
             if one.operation == "createVideo" and one.purpose == "create-accepted" and one.status == 403:
-                raise VerifyError(f"{self.url} refuses to make a job with 403, {one.answer}; wanted a key with credit")
+                told = self._secrets.hidden(str(one.answer)[:MOST_TOLD])
+                raise VerifyError(f"{self.url} refuses to make a job with 403, {told}; wanted a key with credit")
 
     def again(self, name: str) -> str:
         """The command that repeats a check."""
@@ -197,8 +209,9 @@ class Verification:
                 found = one.run()
                 self.plan.progress(number, len(checks), one.name, len(found))
                 if not self.wire.exchanges[-1].status:
-                    self.prepare()
-        except VerifyError as error:
+                    with suppress(OutOfBudget):
+                        self.prepare()
+        except (VerifyError, RemoteError, OutOfBudget) as error:
             self.report.stopped = str(error)
         return self.data
 
@@ -245,6 +258,21 @@ def verification(url: str, plan: Plan) -> Iterator[Verification]:
         found.close()
 
 
+def _check_keys(plan: Plan) -> None:
+    """Raises SettingsError for a key that no header can carry as it is, or that is given twice."""
+    for name, key in (("COMETAPI_KEY", plan.key), ("COMETAPI_OTHER_KEY", plan.other_key)):
+        # One that is set and empty is none, as where a secret of a workflow is not there.
+        if key and not (key.isascii() and key.isprintable() and key == key.strip()):
+            odd = "a line break" if {"\r", "\n"} & {*key} else "a blank at an end, or a character that is not ASCII"
+            raise SettingsError(
+                f"{name} has {odd}, which a header cannot carry; wanted only the key, e.g. {name}=sk-..."
+            )
+    if plan.key and plan.key == plan.other_key:
+        raise SettingsError(
+            "COMETAPI_OTHER_KEY is the same as COMETAPI_KEY; wanted the key of another customer, or none: unset it"
+        )
+
+
 def is_near(url: str) -> bool:
     """Whether a server is this machine's, where jobs cost nothing."""
     return is_loopback(urlsplit(url if "//" in url else f"//{url}").hostname or "")
@@ -266,6 +294,7 @@ def rehearse(url: str, plan: Plan) -> list[str]:
     root, profile = root_of(url), plan.profile or DEFAULT_PROFILE
     near = is_near(root)
     jobs = plan.max_jobs if plan.max_jobs is not None or near else PAID_JOBS
+    _check_keys(plan)
     ours = secrets.token_hex(8)
     play = replace(plan, key=ours, profile=profile, max_jobs=jobs, max_seconds=None, rate=None, examples=0, histories=0)
     server = mockveo.serve(
