@@ -18,6 +18,7 @@ from mockveo.rules import Breach, verdict
 from mockveo_contracts.server_budget import OutOfBudget
 from mockveo_contracts.server_exchanges import Body, Conversation, Exchange
 from mockveo_contracts.server_rules import find
+from mockveo_contracts.server_wire import patience_of
 
 if TYPE_CHECKING:
     from mockveo_contracts.verify import Verification
@@ -77,7 +78,7 @@ class _Search:
         self._operation = operation
         self._smallest: dict[tuple[str, str], list[Exchange]] = {}
         self._over = ""
-        #: The case that is being sent, the request where it has no answer yet, and the last that got none, with its case.
+        #: The case that is being sent, the request where it has no answer yet, and the last one that got none.
         self._case: Any = None
         self._request: Any = None
         self._unanswered: tuple[Any, Any] | None = None
@@ -130,7 +131,7 @@ class _Search:
             self._case = case
             # Called for each time that it is sent, twice where a kept connection was closed, and with what is sent.
             kwargs["auth"] = self._sent
-            kwargs["timeout"] = self._found.wire.patience
+            kwargs["timeout"] = patience_of(self._found.budget)
 
         def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ARG001 - as hooks are called
             self._request = None
@@ -171,10 +172,10 @@ class _Search:
 
     def _lost(self, error: object) -> bool:
         """Whether an error is that an answer did not come, or not all of it; then it is kept."""
+        from requests import RequestException
+
         self._settle()
-        # Told by the module, as only schemathesis itself is imported here.
-        of_requests = any(one.__module__ == "requests.exceptions" for one in type(error).__mro__)
-        if not of_requests or self._unanswered is None:
+        if not isinstance(error, RequestException) or self._unanswered is None:
             return False
         case, request = self._unanswered
         trouble = "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke off"

@@ -158,17 +158,12 @@ class Wire:
             self._connection.close()
             self._connection = None
 
-    @property
-    def patience(self) -> float:
-        """Seconds that an exchange may take now."""
-        return max(min(PATIENCE, self.budget.left), 0.001)
-
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], most: int
     ) -> tuple[int, dict[str, str], bytes, str]:
         # A kept connection may have been closed meanwhile; only what changes nothing is sent a second time.
         kept = self._connection if method in ("GET", "HEAD") else None
-        patience = self.patience
+        patience = patience_of(self.budget)
         with Deadline(patience) as deadline:
             for connection in [kept] if kept else []:
                 with suppress(OSError, http.client.HTTPException, ValueError):
@@ -212,6 +207,11 @@ class Wire:
         if parts.scheme == "https":
             return http.client.HTTPSConnection(host, port, timeout=patience, context=ssl.create_default_context())
         return http.client.HTTPConnection(host, port, timeout=patience)
+
+
+def patience_of(budget: Budget) -> float:
+    """Seconds that the next exchange may take."""
+    return max(min(PATIENCE, budget.left), 0.001)
 
 
 def _read(answer: http.client.HTTPResponse, most: int, deadline: Deadline) -> tuple[bytes, str]:
