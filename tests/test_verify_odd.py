@@ -269,6 +269,28 @@ def test_the_time_of_a_run_is_a_limit_whatever_a_server_does(name: str) -> None:
         assert time.monotonic() - begun < 6
 
 
+def test_a_generated_request_ends_in_time_too() -> None:
+    class handler(_Quiet):  # noqa: N801
+        def told(self) -> None:
+            start, piece, pause = ENDLESS["a body that drips"]
+            self.wfile.write(start)
+            try:
+                while True:
+                    self.wfile.write(piece)
+                    time.sleep(pause)
+            except OSError:
+                self.close_connection = True
+
+    with serving(handler) as url:
+        plan = Plan(max_seconds=4.0, examples=2, probes=("generated/listModels",), turn_time=False)
+        with verification(url, plan) as run:
+            begun = time.monotonic()
+            (check,) = run.checks()
+            (finding,) = check.run()
+        assert time.monotonic() - begun < 20
+    assert finding["rule"] == "answered"
+
+
 @pytest.mark.parametrize(
     ("body", "rule"),
     [

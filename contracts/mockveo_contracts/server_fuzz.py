@@ -6,9 +6,10 @@ It needs `mockveo[schemathesis]`, and is imported only here. What it finds is to
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -80,6 +81,7 @@ class _Search:
         self._over = ""
         #: The case that is being sent, the request where it has no answer yet, and the last one that got none.
         self._case: Any = None
+        self._timer = threading.Timer(0, lambda: None)
         self._request: Any = None
         self._unanswered: tuple[Any, Any] | None = None
         self.requests = 0
@@ -135,6 +137,7 @@ class _Search:
 
         def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ARG001 - as hooks are called
             self._request = None
+            self._timer.cancel()
             if self._creates(case):
                 self._found.budget.note(response.status_code)
 
@@ -159,12 +162,20 @@ class _Search:
         except OutOfBudget as over:
             self._over = str(over)
             raise
+        request.register_hook("response", self._bounded)
         self._request = request
         self.requests += 1
         return request
 
+    def _bounded(self, response: Any, **_: Any) -> None:
+        """Called with the head of an answer: its body gets so long in all, not so long for each byte."""
+        self._timer = threading.Timer(patience_of(self._found.budget), _shut, (response.raw,))
+        self._timer.daemon = True
+        self._timer.start()
+
     def _settle(self) -> None:
         """Notes the request that was sent last, where it got no answer, or not a whole one."""
+        self._timer.cancel()
         if self._request is not None:
             self._unanswered, self._request = (self._case, self._request), None
             if self._creates(self._case):
@@ -291,6 +302,12 @@ class _Search:
         )
         wire.exchanges.append(exchange)
         return exchange
+
+
+def _shut(raw: Any) -> None:
+    # One that has been read to its end meanwhile, or cannot be shut, needs nothing.
+    with suppress(OSError, RuntimeError, ValueError, AttributeError):
+        raw.shutdown()
 
 
 def _said(problem: object) -> str:
