@@ -265,13 +265,18 @@ def test_the_time_of_a_run_is_a_limit_whatever_a_server_does(name: str) -> None:
     handler.start, handler.piece, handler.pause = start, piece, pause
     with serving(handler) as url:
         begun = time.monotonic()
-        verify(url, Plan(max_seconds=1.0, poll_interval=0.0))
+        data = verify(url, Plan(max_seconds=1.0, poll_interval=0.0))
         assert time.monotonic() - begun < 6
+    # A server that is only slower than the run may last is not to blame.
+    assert ("answered" in {one["rule"] for one in data["findings"]}) is (name == "a body for ever")
 
 
 def test_a_generated_request_ends_in_time_too() -> None:
     class handler(_Quiet):  # noqa: N801
         def told(self) -> None:
+            if not self.path.startswith("/v1/"):
+                self.answer(404, NOT_FOUND)
+                return
             start, piece, pause = ENDLESS["a body that drips"]
             self.wfile.write(start)
             try:
@@ -286,9 +291,9 @@ def test_a_generated_request_ends_in_time_too() -> None:
         with verification(url, plan) as run:
             begun = time.monotonic()
             (check,) = run.checks()
-            (finding,) = check.run()
+            assert check.run() == []
         assert time.monotonic() - begun < 20
-    assert finding["rule"] == "answered"
+    assert "--max-seconds 4 are over" in run.report.skipped[0]["why"]
 
 
 @pytest.mark.parametrize(

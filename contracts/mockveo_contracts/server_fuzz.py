@@ -19,7 +19,7 @@ from mockveo.rules import Breach, verdict
 from mockveo_contracts.server_budget import OutOfBudget
 from mockveo_contracts.server_exchanges import Body, Conversation, Exchange
 from mockveo_contracts.server_rules import find
-from mockveo_contracts.server_wire import patience_of
+from mockveo_contracts.server_wire import SHORTLY, patience_of
 
 if TYPE_CHECKING:
     from mockveo_contracts.verify import Verification
@@ -188,6 +188,9 @@ class _Search:
         self._settle()
         if not isinstance(error, RequestException) or self._unanswered is None:
             return False
+        if self._found.budget.left <= SHORTLY:
+            self._over = self._over or f"--max-seconds {self._found.budget.seconds:g} are over"
+            return True
         case, request = self._unanswered
         trouble = "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke off"
         message = f"{self._operation}: {case.method} {case.path}: {trouble}; wanted an answer"

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from mockveo.errors import SettingsError
 from mockveo.remote import Deadline
 from mockveo.spec import Operation, Spec
-from mockveo_contracts.server_budget import Budget
+from mockveo_contracts.server_budget import Budget, OutOfBudget
 from mockveo_contracts.server_exchanges import USUAL, Body, Exchange, File
 from mockveo_contracts.server_pace import Pace
 
@@ -30,6 +30,8 @@ OWN_HEADERS: Final = frozenset(
 #: Bytes of an answer that are read: of content, where a clip of 8 s in 4K has some 50 MB, and of everything else.
 MOST: Final = 128 * 2**20
 MOST_JSON: Final = 4 * 2**20
+#: Seconds by which a timeout may come before the time is over that it was made of.
+SHORTLY: Final = 0.05
 #: Bytes that are read at a time.
 _PIECE: Final = 2**18
 
@@ -115,6 +117,9 @@ class Wire:
         status, answered, data, trouble = self._exchange(method, path, body.data if body else None, sent, most)
         if creates:
             self.budget.note(status)
+        if trouble and self.budget.left <= SHORTLY:
+            # It was cut off by us, so the server is not to blame.
+            raise OutOfBudget(f"--max-seconds {self.budget.seconds:g} are over")
         exchange = Exchange(
             number=len(self.exchanges) + 1,
             operation=operation,
