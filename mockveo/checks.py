@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from mockveo.commands import explained
+from mockveo.commands import explained, unread
 from mockveo.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ def _tell(data: Mapping[str, Any], targets: Sequence[Target]) -> None:
     try:
         show(data, sys.stdout)
     except BrokenPipeError:
-        # Whoever read has seen enough; what is left in the buffer is not to fail at the exit either.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        unread()
     except OSError as error:
         failed = f"standard output cannot be written to: {error.strerror}"
     write_all(targets, data)

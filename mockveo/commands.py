@@ -35,8 +35,12 @@ def explained() -> Iterator[None]:
         if not isinstance(error, BrokenPipeError):
             click.echo(f"mockveo: {error}", err=True)
             sys.exit(1)
-        # Whoever read has seen enough; what is left in the buffer is not to fail at the exit either.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        unread()
+
+
+def unread() -> None:
+    """Whoever read has seen enough; what is left in the buffer is not to fail at the exit either."""
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 @click.group(invoke_without_command=True)

@@ -16,6 +16,19 @@ from mockveo_contracts.stage import Play
 PATIENCE: Final = 10.0
 
 
+#: How variables begin that lead a client to the service, which costs money.
+_FOREIGN: Final = ("COMETAPI_", "OPENAI_")
+_LOOPBACK: Final = "127.0.0.1,localhost"
+
+
+def nobodys(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without keys and addresses of the API, in which this machine is asked without a proxy."""
+    found = {name: value for name, value in environment.items() if not name.startswith(_FOREIGN)}
+    for name in ("NO_PROXY", "no_proxy"):
+        found[name] = ",".join(filter(None, [found.get(name), _LOOPBACK]))
+    return found
+
+
 class DriverError(MockveoError):
     """A client cannot be driven, or not any more."""
 

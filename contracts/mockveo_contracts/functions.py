@@ -21,7 +21,7 @@ from mockveo.spec import Spec
 from mockveo_contracts import virtual
 from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, places_of, result
 from mockveo_contracts.case import features as known_features
-from mockveo_contracts.drivers import PATIENCE, Client
+from mockveo_contracts.drivers import PATIENCE, Client, nobodys
 from mockveo_contracts.scripts import Script
 from mockveo_contracts.stage import Play, Scene, Stage
 
@@ -98,16 +98,12 @@ _PLAYING: Final = threading.Lock()
 
 @contextmanager
 def _nobodys_environment() -> Iterator[None]:
-    """Takes keys and addresses out of the environment, so that no client falls back to the service, which costs money.
-
-    Nor is what is on this machine to be asked for through a proxy.
-    """
+    """Gives this process the environment that programs get, for as long."""
     before = dict(os.environ)
-    for name in before:
-        if name.startswith(("COMETAPI_", "OPENAI_")):
-            del os.environ[name]
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [before.get(name), "127.0.0.1,localhost"]))
+    wanted = nobodys(before)
+    for name in before.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update(wanted)
     try:
         yield
     finally:
@@ -182,7 +178,7 @@ class _Call:
     def said(self) -> list[tuple[str, str]]:
         """Places to look for the key in."""
         # A traceback shows lines of code and the message, never values; so only the message can have the key.
-        return [("the result", json.dumps(self.outcome, default=repr, ensure_ascii=False))]
+        return [("the result", json.dumps(self.outcome, ensure_ascii=False))]
 
 
 async def _awaited(what: Any) -> Any:

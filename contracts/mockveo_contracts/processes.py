@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from mockveo_contracts.drivers import DriverError
+from mockveo_contracts.drivers import DriverError, nobodys
 
 #: Seconds that a program gets after SIGTERM, before it is killed.
 GENTLY: Final = 0.5
@@ -33,8 +33,6 @@ LONGEST_LINE: Final = 2**24
 TAIL: Final = 4000
 _OVERLAP: Final = 200
 #: What may send a client elsewhere, or lend it a key that is none of ours.
-_FOREIGN: Final = ("COMETAPI_", "OPENAI_", "MOCKVEO_")
-_LOOPBACK: Final = "127.0.0.1,localhost"
 _LIBRARY: Final = "libfaketimeMT.so.1"
 #: Where it is looked for.
 LIBRARIES: Final = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/lib64/faketime", "/usr/local/lib/faketime")
@@ -209,11 +207,9 @@ def environment(more: Mapping[str, str], seconds: float = 1.0) -> dict[str, str]
 
     `seconds` are those that are to pass for it in one of ours. Raises DriverError where that cannot be had.
     """
-    found = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    found = {name: value for name, value in nobodys(os.environ).items() if not name.startswith("MOCKVEO_")}
     # A client's `print` is to arrive when it is called.
     found.setdefault("PYTHONUNBUFFERED", "1")
-    for name in ("NO_PROXY", "no_proxy"):
-        found[name] = ",".join(filter(None, [found.get(name), _LOOPBACK]))
     return {**found, **more, **(_faster(found, seconds) if seconds != 1 else {})}
 
 

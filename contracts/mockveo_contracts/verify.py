@@ -223,7 +223,7 @@ class Verification:
         return self.report.data
 
     def close(self) -> None:
-        """Ends the connection; of a mockveo nothing is left of the run."""
+        """Ends the connection; of a mockveo an empty world is left of the run."""
         self.wire.close()
         if self.control is not None:
             self.control.close()
