@@ -16,9 +16,9 @@ from time import perf_counter, process_time
 from typing import Any
 
 from mockveo_contracts import Case, Outcome
-from mockveo_contracts.check import Plan, check, drive
-from mockveo_contracts.report import Report
-from mockveo_contracts.scripts import Script
+from mockveo_contracts.cases.definitions import TestCase
+from mockveo_contracts.clients.check import CheckPlan, check, drive
+from mockveo_contracts.reports.model import Report
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 
@@ -37,10 +37,10 @@ def main() -> int:
 
     program = [sys.executable, str(TESTS / "programs" / "client.py"), "session"]
     runs: dict[str, Callable[[], tuple[float, float, Report]]] = {
-        "catalogue, function": lambda: timed(correct, Plan(generated=0), zoo.Client.features),
-        "200 generated, function": lambda: timed(correct, Plan(generated=200), zoo.Client.features, ()),
-        "catalogue, program": lambda: timed(program, Plan(generated=0)),
-        "catalogue, program, 4 in flight": lambda: timed([*program, "4"], Plan(generated=0)),
+        "catalogue, function": lambda: timed(correct, CheckPlan(generated=0), zoo.Client.features),
+        "200 generated, function": lambda: timed(correct, CheckPlan(generated=200), zoo.Client.features, ()),
+        "catalogue, program": lambda: timed(program, CheckPlan(generated=0)),
+        "catalogue, program, 4 in flight": lambda: timed([*program, "4"], CheckPlan(generated=0)),
     }
     clean = True
     print(f"{'':34}{'cases':>7}{'wall s':>9}{'CPU s':>9}")
@@ -55,9 +55,9 @@ def main() -> int:
 
 def timed(
     client: Callable[[Case], Outcome] | Sequence[str],
-    plan: Plan,
+    plan: CheckPlan,
     features: Mapping[str, Any] | None = None,
-    played: Iterable[Script] | None = None,
+    played: Iterable[TestCase] | None = None,
 ) -> tuple[float, float, Report]:
     """Seconds on the wall and of the CPU that a check takes, start and end included, and its report."""
     wall, cpu = perf_counter(), process_time()

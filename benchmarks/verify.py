@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 
-from mockveo_contracts.verify import Plan, verify
+from mockveo_contracts.servers.verify import VerifyPlan, verify
 
 import mockveo
 
@@ -33,7 +33,7 @@ def main() -> int:
         before = now
 
     with mockveo.serve(profile=asked.profile, seed=0, render=False) as server:
-        plan = Plan(examples=asked.examples, histories=asked.histories, progress=progress)
+        plan = VerifyPlan(examples=asked.examples, histories=asked.histories, progress=progress)
         data = verify(server.url, plan)
     for kind, took in seconds.items():
         print(f"{kind:32} {took:6.1f} s")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mockveo.server import Application, ServerThread
+    from mockveo.server.app import Application, ServerThread
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "app", "serve"]
@@ -23,7 +23,7 @@ def serve(**settings: Any) -> ServerThread:
 
     Raises MockveoError, whose text says what to mend.
     """
-    from mockveo.server import ServerThread
+    from mockveo.server.app import ServerThread
     from mockveo.settings import of
 
     return ServerThread(of(**{"port": 0, **settings}))
@@ -34,7 +34,7 @@ def app(**settings: Any) -> Application:
 
     Raises MockveoError, whose text says what to mend.
     """
-    from mockveo.server import build
+    from mockveo.server.app import build
     from mockveo.settings import of
 
     return build(of(**settings), check_hosts=False)

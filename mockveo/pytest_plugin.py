@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mockveo.server import ServerThread
+    from mockveo.server.app import ServerThread
     from mockveo.testing import Mockveo, MockveoWorlds
 
 #: Settings with an option and an ini value: what the value is, what stands for it in the help, and the help.

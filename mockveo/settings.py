@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from mockveo.clock import MODES
 from mockveo.errors import SettingsError
+from mockveo.simulator.clock import MODES
 
 MIB = 2**20
 

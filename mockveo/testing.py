@@ -22,15 +22,15 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
-from mockveo import jobs
-from mockveo.clock import Clock
 from mockveo.durations import seconds
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
-from mockveo.journal import Deviation, Exchange, Journal, as_json, as_line, shown_query
-from mockveo.rules import findings
-from mockveo.scenarios import OPERATIONS, Scenario, find, forced, scenario
-from mockveo.server import ServerThread
-from mockveo.world import World
+from mockveo.rules.engine import findings
+from mockveo.server.app import ServerThread
+from mockveo.simulator import jobs
+from mockveo.simulator.clock import Clock
+from mockveo.simulator.scenarios import OPERATIONS, Scenario, find, forced, scenario
+from mockveo.simulator.world import World
+from mockveo.traffic.journal import Deviation, ExchangeRecord, Journal, as_json, as_line, shown_query
 
 #: What a scenario may be given as: its name, its file, its data, or itself.
 Given: TypeAlias = str | PurePath | Mapping[str, Any] | Scenario | None
@@ -45,7 +45,7 @@ _NAME: Final = re.compile(rf"[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,{KEPT_NAME - 1}}}"
 _OPERATIONS: Final = {name: short for short, name in OPERATIONS.items()} | {"listPublicModels": "models"}
 
 
-class File(NamedTuple):
+class ReceivedFile(NamedTuple):
     """A file of a create: `size` in bytes, `sha256` in hex, `content_type` None where the part had none."""
 
     name: str
@@ -70,7 +70,7 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     #: Of a create whose form could be read: the fields by name, of repeated ones the first, and the files in order.
     fields: Mapping[str, Any]
-    files: tuple[File, ...]
+    files: tuple[ReceivedFile, ...]
     #: Of the answer; 0 where there was none.
     status: int
     #: The job that was made or asked for, by its id, and its status as answered; empty where there is none.
@@ -109,7 +109,7 @@ class Requests(list[Request]):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobHandle:
     """A job as it was when it was looked at."""
 
     id: str
@@ -149,7 +149,7 @@ class Job:
 class Mockveo:
     """A world of a server: whoever has its `base_url` meets nobody else's jobs, faults and time.
 
-    `settings` are those of a world (`mockveo.worlds.OWN`); its scenario may be a mapping too. Raises MockveoError,
+    `settings` are those of a world (`simulator.worlds.OWN`); its scenario may be a mapping too. Raises MockveoError,
     whose text says what to mend. `with` leaves its name to the next world.
     """
 
@@ -219,7 +219,7 @@ class Mockveo:
         return self.world.clock
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[JobHandle]:
         """All jobs as they are now, in the order they were made."""
         return [_job(job, self) for job in list(self.world.store)]
 
@@ -338,13 +338,13 @@ def _merged(base: Mapping[str, Any], keys: Mapping[str, Any]) -> Any:
     return data
 
 
-def _job(job: jobs.Job, world: Mockveo) -> Job:
+def _job(job: jobs.Job, world: Mockveo) -> JobHandle:
     now, name = world.world.view(job), job.plan.scenario.name
     what = (job.prompt, job.alias, job.model, job.image_count, job.created_at)
-    return Job(job.id, now.status, now.progress, *what, now.error, name, world)
+    return JobHandle(job.id, now.status, now.progress, *what, now.error, name, world)
 
 
-def _request(exchange: Exchange) -> Request:
+def _request(exchange: ExchangeRecord) -> Request:
     fields: dict[str, Any] = {}
     for part in exchange.parts:
         if not part.is_file:
@@ -360,7 +360,7 @@ def _request(exchange: Exchange) -> Request:
         headers=headers,
         fields=fields,
         files=tuple(
-            File(part.name, part.filename, part.content_type, part.size, part.sha256)
+            ReceivedFile(part.name, part.filename, part.content_type, part.size, part.sha256)
             for part in exchange.parts
             if part.filename is not None
         ),
@@ -375,13 +375,13 @@ def _request(exchange: Exchange) -> Request:
     )
 
 
-def _line(exchange: Exchange) -> str:
+def _line(exchange: ExchangeRecord) -> str:
     shown = copy(exchange)
     shown.world = ""  # the title says it
     return as_line(shown)
 
 
-def _job_line(job: Job) -> str:
+def _job_line(job: JobHandle) -> str:
     reason = f" {job.error['code']}" if job.error else ""
     return f"{job.id} {job.status} {job.progress} %{reason}, {job.alias}, {job.scenario}, {job.prompt[:60]!r}"
 

@@ -15,12 +15,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import yaml
-from mockveo_contracts import server_rules
+from mockveo_contracts.servers import server_rules
 
-from mockveo.rules import Rule, catalogue
-from mockveo.scenarios import SCHEMA, built_in
+from mockveo.rules.engine import Rule, catalogue
 from mockveo.settings import Settings, flag
-from mockveo.spec import load
+from mockveo.simulator.scenarios import SCHEMA, built_in
+from mockveo.spec.spec import load
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules -> those that call them, whose types they name.

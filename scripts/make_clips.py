@@ -1,11 +1,11 @@
-"""Renders the packaged clips, which stand in where PyAV is not installed: mockveo/media/*."""
+"""Renders the packaged clips, which stand in where PyAV is not installed: mockveo/content/*."""
 
 from pathlib import Path
 
-from mockveo.clips import Media
-from mockveo.rendering import render
+from mockveo.content.clips import Media
+from mockveo.content.rendering import render
 
-FOLDER = Path(__file__).resolve().parent.parent / "mockveo" / "media"
+FOLDER = Path(__file__).resolve().parent.parent / "mockveo" / "content"
 
 
 def clips() -> dict[str, Media]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from http_clients import node, place, see  # noqa: F401  # fixtures
 from hypothesis import settings
-from observers import node, place, see  # noqa: F401  # fixtures
 
 import mockveo
-from mockveo.clock import Clock
-from mockveo.server import ServerThread
+from mockveo.server.app import ServerThread
+from mockveo.simulator.clock import Clock
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)

@@ -23,13 +23,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pytest
 
 from mockveo.errors import MockveoError
-from mockveo_contracts import known as known_failures
-from mockveo_contracts.check import Plan, check, chosen_by, drive, usual_count
-from mockveo_contracts.terminal import told
+from mockveo_contracts.clients.check import CheckPlan, check, chosen_by, drive, usual_count
+from mockveo_contracts.reports import known_failures
+from mockveo_contracts.reports.terminal import told
 
 if TYPE_CHECKING:
-    from mockveo_contracts.verify import Plan as ServerPlan
-    from mockveo_contracts.verify import Verification
+    from mockveo_contracts.servers.verify import Verification, VerifyPlan
 
 _T = TypeVar("_T")
 #: The test of all generated cases.
@@ -58,7 +57,7 @@ def client_contract(
     `mode` and `features` are as of `mockveo check`, and so are the others. A rule of severity SHOULD that is broken is
     a ContractWarning; with `strict` it fails. A known failure is an xfail. Raises MockveoError.
     """
-    plan = Plan(
+    plan = CheckPlan(
         cases=tuple(cases),
         corpus=None if corpus is None else Path(corpus),
         generated=(0 if cases else usual_count(client)) if generated is None else generated,
@@ -84,16 +83,16 @@ def client_contract(
     return contract
 
 
-def server_contract(url: str = "", *, fixture: str = "", plan: ServerPlan | None = None) -> Callable[..., None]:
+def server_contract(url: str = "", *, fixture: str = "", plan: VerifyPlan | None = None) -> Callable[..., None]:
     """A test function, with a parameter for each check, of a server at a URL.
 
     `fixture` names a fixture that has the URL instead, of scope module or wider; `plan` is what is asked, and what it
     may cost, as of `mockveo verify`. What is broken is told as by `client_contract`. Raises MockveoError.
     """
     # Here, not above: who tests a client does not wait for it.
-    from mockveo_contracts.verify import Plan, names, verification
+    from mockveo_contracts.servers.verify import VerifyPlan, names, verification
 
-    asked = plan or Plan(key=os.environ.get("COMETAPI_KEY"))
+    asked = plan or VerifyPlan(key=os.environ.get("COMETAPI_KEY"))
     held: dict[str, _Held[Verification]] = {}
 
     @pytest.mark.parametrize("check", names(asked))

@@ -1,0 +1,86 @@
+"""Known failures: findings that somebody has looked at and lives with for now.
+
+A file of lines, each a rule, a case and, after `#`, the reason:
+
+    no-blind-retry  create/502*    # our gateway retries; ticket 4711
+
+The case is a pattern as of a shell. Such a case is still played; what is found there does not fail the check, and an
+entry with nothing left to find is stale, which does.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mockveo import yamlfiles
+from mockveo.errors import MockveoError, RuleError, did_you_mean
+from mockveo.rules import engine
+
+
+class KnownFailuresError(MockveoError):
+    """A file of known failures cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the file."""
+
+    rule: str
+    case: str
+    reason: str
+    #: Where it stands, e.g. "known.txt:3".
+    place: str
+
+    def covers(self, rule: str, case: str) -> bool:
+        """Whether it is about a rule broken in a case."""
+        return rule == self.rule and fnmatchcase(case, self.case)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.rule} {self.case}"
+
+
+def read(path: Path, find: Callable[[str], object] = engine.find) -> list[Entry]:
+    """The entries of a file, whose rules `find` finds. Raises KnownFailuresError, which names the line."""
+    entries = []
+    text = _decoded(yamlfiles.read(path, KnownFailuresError), path.name)
+    for number, line in enumerate(text.splitlines(), 1):
+        content, _, reason = line.partition("#")
+        words = content.split()
+        if not words:
+            continue
+        if len(words) != 2:
+            wanted = "a rule and a case, e.g. retry-after create/*  # why"
+            raise KnownFailuresError(f"{path.name}:{number} is {line.strip()!r}; wanted {wanted}")
+        try:
+            find(words[0])
+        except RuleError as error:
+            raise KnownFailuresError(f"{path.name}:{number}: {error}") from None
+        entries.append(Entry(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
+    return entries
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        # As `>` writes it in some shells of Windows.
+        is_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in data
+        what = "UTF-16" if is_16 else "not UTF-8"
+        raise KnownFailuresError(f"{name} is {what}; wanted UTF-8 text, lines like retry-after create/*  # why")
+    return text
+
+
+def check_cases(entries: Iterable[Entry], names: Collection[str]) -> None:
+    """Raises KnownFailuresError for an entry that is about none of these cases, nor about generated ones."""
+    for entry in entries:
+        if not any(fnmatchcase(name, entry.case) for name in names) and not entry.case.startswith("generated/"):
+            near = did_you_mean(entry.case, names)
+            raise KnownFailuresError(
+                f"{entry.place}: no case is named {entry.case!r}; {near}wanted one there is, or a pattern"
+            )

@@ -1,0 +1,273 @@
+"""The probes: what a server is asked, in sequences that are the same for the same seed.
+
+A probe only asks; what the answers are worth, the checks say. One job serves many of them, as a job may cost money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from mockveo.rules.trace import FAILURE, SUCCESS
+from mockveo_contracts.servers.exchanges import Body, SentExchange
+from mockveo_contracts.servers.http_client import urlencoded
+from mockveo_contracts.servers.probe_run import ProbeRun
+
+#: Text in many scripts: CJK, a combining mark, right to left, beyond the basic plane, a joined emoji.
+UNICODE: Final = "紙の凧が野原の上に浮かぶ。Ça va, ñandú e\u0301 — مرحبا 𝄞 🪁👩\u200d🚀"
+#: Seconds after which a job that has ended is looked at again, where time can be turned.
+LATER: Final = 3600.0
+#: Tries for the content of a job that has just completed.
+CONTENT_TRIES: Final = 3
+
+
+class Probe(NamedTuple):
+    """A sequence of requests."""
+
+    name: str
+    says: str
+    ask: Callable[[ProbeRun], None]
+
+
+PROBES: Final[dict[str, Probe]] = {}
+
+
+def probe(name: str, says: str) -> Callable[[Callable[[ProbeRun], None]], Callable[[ProbeRun], None]]:
+    """Names a probe."""
+
+    def put(ask: Callable[[ProbeRun], None]) -> Callable[[ProbeRun], None]:
+        PROBES[name] = Probe(name, says, ask)
+        return ask
+
+    return put
+
+
+@probe("models/lists", "The models of a key, and the public ones.")
+def models(run: ProbeRun) -> None:
+    """Two lists."""
+    for operation, key in (("listModels", "ours"), ("listPublicModels", "")):
+        if operation in run.spec.operations:
+            run.get(operation, purpose="models-listed", key=key)
+
+
+@probe("job/text-only", "A job from a prompt alone, followed to its end, with its content, and after it.")
+def text_only(run: ProbeRun) -> None:
+    """One job, as much of it as can be seen."""
+    create = run.create(run.multipart(run.fields()), purpose="create-accepted")
+    if not create.made:
+        return
+    job = create.made
+    if run.poll(job).state not in SUCCESS | FAILURE:
+        _content(run, job, "content-early", "content_not_ready", note="before the end")
+    _hidden(run, job)
+    _after(run, job, run.follow(job))
+
+
+def _hidden(run: ProbeRun, job: str) -> None:
+    """Another key asks for a job."""
+    key = "other" if run.wire.keys.other else "bad"
+    run.get("retrieveVideo", job, purpose="auth-other-key", expected="task_not_exist", key=key, note="another key")
+    _content(run, job, "auth-other-key", "task_not_found", key=key, note="another key")
+
+
+def _content(run: ProbeRun, job: str, purpose: str, expected: str = "", **more: str) -> SentExchange | None:
+    if "retrieveVideoContent" not in run.spec.operations:
+        return None
+    return run.get("retrieveVideoContent", job, purpose=purpose, expected=expected, **more)
+
+
+def _after(run: ProbeRun, job: str, end: SentExchange) -> None:
+    """What there is of a job that has ended."""
+    if end.state in FAILURE:
+        _content(run, job, "content-failed", note="of a failed job")
+    if end.state in SUCCESS:
+        _video(run, job, end)
+    if end.state in SUCCESS | FAILURE:
+        run.poll(job)
+        run.wire.pace.wait(LATER if run.control else 0.0)
+        run.poll(job)
+
+
+def _video(run: ProbeRun, job: str, end: SentExchange) -> None:
+    url = end.answer.get("video_url")
+    if isinstance(url, str):
+        run.wire.fetch(url, purpose="video-url")
+    # A store may lag behind, with a refusal that says so.
+    for attempt in range(CONTENT_TRIES):
+        one = _content(run, job, "content-available")
+        if one is None:
+            return
+        if one.succeeded:
+            break
+        run.wire.pace.wait(run.wire.pace.interval * 2**attempt)
+    content = "retrieveVideoContent"
+    run.get(content, job, purpose="content-range", headers={"Range": "bytes=4-99"}, note="bytes 4 to 99")
+    run.get(content, job, purpose="head", method="HEAD")
+    if any(query.name == "variant" for query in run.spec.operations[content].queries):
+        _content(run, job, "content-variant", "invalid_variant", query="variant=none-of-these")
+
+
+@probe("job/images", "A job with images, with a prompt in many scripts, with model and size, followed to its end.")
+def images(run: ProbeRun) -> None:
+    """One job, or two where the first is refused for its prompt."""
+    names = [name for name in ("model", "size", "seconds") if name in run.form.fields]
+    fields = run.fields(**{name: run.value(name) for name in names})
+    most = _most_images(run)
+    create = run.create(run.multipart({**fields, "prompt": UNICODE}, run.images(most)), purpose="unicode")
+    if not create.made:
+        purpose = "images-accepted" if most else "create-accepted"
+        create = run.create(run.multipart(fields, run.images(most)), purpose=purpose)
+    if create.made:
+        run.look_at_images(create)
+        run.follow(create.made)
+
+
+def _most_images(run: ProbeRun) -> int:
+    field = next(iter(sorted(run.form.file_fields)), None)
+    if field is None:
+        return 0
+    node = run.form.fields[field]
+    return min(int(node.get("maxItems", 2)), 2) if "items" in node else 1
+
+
+@probe("job/fails", "A job that fails: why, and that it has no content.")
+def fails(run: ProbeRun) -> None:
+    """Only where a job can be made to fail."""
+    prompt = run.shared.failing_prompt
+    if run.control is not None and prompt is None:
+        run.control.next("fails")
+    elif prompt is None:
+        return
+    create = run.create(run.multipart(run.fields(**({"prompt": prompt} if prompt else {}))), purpose="create-accepted")
+    if create.made:
+        _after(run, create.made, run.follow(create.made))
+
+
+@probe("auth/no-key", "Every operation that needs a key, without one.")
+def no_key(run: ProbeRun) -> None:
+    """Four requests, of which none may succeed."""
+    job = run.shared.jobs[-1] if run.shared.jobs else run.unknown_id()
+    for operation in ("retrieveVideo", "retrieveVideoContent", "listModels"):
+        if operation in run.spec.operations and run.spec.operations[operation].authorised:
+            told = job if operation != "listModels" else ""
+            run.get(operation, told, purpose="auth-required", expected="invalid_token", key="", note="no key")
+    body = run.multipart(run.fields())
+    run.create(body, purpose="auth-required", expected="invalid_token", key="", note="no key")
+
+
+@probe("auth/other-scheme", "A good key by another scheme than Bearer.")
+def other_scheme(run: ProbeRun) -> None:
+    """Basic, and no scheme at all."""
+    job = run.shared.jobs[-1] if run.shared.jobs else run.unknown_id()
+    for key, note in (("basic", "scheme Basic"), ("raw", "the key without a scheme")):
+        run.get("retrieveVideo", job, purpose="auth-scheme", expected="invalid_token", key=key, note=note)
+
+
+@probe("auth/bad-key", "A key that nobody has.")
+def bad_key(run: ProbeRun) -> None:
+    """Two requests that cost nothing."""
+    more = {"purpose": "auth-bad-key", "expected": "invalid_token", "key": "bad", "note": "a key that nobody has"}
+    run.get("retrieveVideo", run.unknown_id(), **more)
+    if "listModels" in run.spec.operations:
+        run.get("listModels", **more)
+
+
+@probe("errors/unknown-id", "Jobs that do not exist, and ids that can be none.")
+def unknown_id(run: ProbeRun) -> None:
+    """None is found, and none is too odd."""
+    for job in (run.unknown_id(), run.unknown_id().lower(), "1"):
+        run.get("retrieveVideo", job, purpose="unknown-id", expected="task_not_exist")
+    _content(run, run.unknown_id(), "content-unknown-id", "task_not_found")
+    for job in ("%00", "%F0%9F%AA%81", "..%2F..%2Fetc%2Fpasswd", "%22%27%3B--", "x" * 2000):
+        run.get("retrieveVideo", job, purpose="no-server-error", note="an odd id")
+
+
+@probe("errors/prompt", "Creates without a prompt, or with a blank one.")
+def no_prompt(run: ProbeRun) -> None:
+    """Three forms, and one that is odd besides."""
+    fields = run.fields()
+    del fields["prompt"]
+    more = {"purpose": "prompt-required", "expected": "prompt_required"}
+    run.create(
+        run.multipart({**fields, "size": run.value("size")} if "size" in run.form.fields else fields),
+        **more,
+        note="no prompt",
+    )
+    run.create(run.multipart({**fields, "prompt": ""}), **more, note="an empty prompt")
+    run.create(run.multipart({**fields, "prompt": " \t "}), **more, note="a blank prompt")
+    odd = {**fields, "input_reference": "no file", "\u00fcnknown": UNICODE}
+    run.create(run.multipart(odd), **more, note="no prompt, and odd fields")
+
+
+@probe("errors/model", "Creates with a model that does not exist, and without one where it is required.")
+def no_model(run: ProbeRun) -> None:
+    """One or two forms."""
+    if "model" not in run.form.fields:
+        return
+    if run.spec.aliases is not None:
+        name = f"no-such-model-{run.dice.randrange(10**6)}"
+        run.create(
+            run.multipart(run.fields(model=name)),
+            purpose="unknown-model",
+            expected="model_not_found",
+            note="an unknown model",
+        )
+    if run.form.requires("model"):
+        fields = run.fields()
+        del fields["model"]
+        run.create(run.multipart(fields), purpose="model-required", expected="model_required", note="no model")
+
+
+@probe("errors/choices", "Values that are not among those that the page lists.")
+def choices(run: ProbeRun) -> None:
+    """One form for each field that has a list."""
+    for name, node in run.form.fields.items():
+        if "enum" in node and name in run.form.texts:
+            wrong = next(str(one) for one in ("5", "none-of-these") if str(one) not in map(str, node["enum"]))
+            expected = f"invalid_{name}"
+            run.create(
+                run.multipart(run.fields(**{name: wrong})), purpose="choices", expected=expected, note=f"{name} {wrong}"
+            )
+
+
+@probe("errors/too-many-images", "One image more than the page allows.")
+def too_many_images(run: ProbeRun) -> None:
+    """One form."""
+    most = _most_images(run)
+    if most:
+        expected = "invalid_input_reference"
+        body = run.multipart(run.fields(), run.images(most + 1))
+        run.create(body, purpose="too-many-images", expected=expected, note=f"{most + 1} images")
+
+
+@probe("errors/media-type", "Bodies that are no forms.")
+def media_type(run: ProbeRun) -> None:
+    """Text, XML and bytes."""
+    prompt = run.value("prompt")
+    for kind, data in (
+        ("text/plain", prompt.encode()),
+        ("application/xml", f"<prompt>{prompt}</prompt>".encode()),
+        ("application/octet-stream", run.dice.randbytes(64)),
+    ):
+        run.create(Body(kind, data), purpose="form-media-type", expected="invalid_request", note=kind)
+
+
+@probe("errors/malformed", "Forms that cannot be read.")
+def malformed(run: ProbeRun) -> None:
+    """Without a boundary, with another, and cut off."""
+    good = run.multipart(run.fields(), run.images(min(_most_images(run), 1)))
+    more = {"purpose": "form-malformed", "expected": "invalid_multipart_form"}
+    run.create(Body("multipart/form-data", good.data), **more, note="no boundary")
+    run.create(Body("multipart/form-data; boundary=another", good.data), **more, note="another boundary")
+    run.create(Body(good.content_type, good.data[: len(good.data) // 2]), **more, note="cut off")
+
+
+@probe("errors/paths", "Paths and methods that do not exist.")
+def paths(run: ProbeRun) -> None:
+    """None of them does anything to a job."""
+    job = run.unknown_id()
+    run.wire.send("GET", f"/v1/no-such-path-{run.dice.randrange(1000)}", purpose="unknown-path")
+    run.wire.send("POST", "/v1/no-such-path", urlencoded({"prompt": run.value("prompt")}), purpose="unknown-path")
+    path = run.spec.operations["retrieveVideo"].path.replace("{video_id}", job)
+    for method in ("PUT", "PATCH"):
+        run.wire.send(method, path, urlencoded({"status": "completed"}), purpose="unknown-method")

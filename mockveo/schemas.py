@@ -1,0 +1,95 @@
+"""A vocabulary of plain data: a JSON Schema whose descriptions and examples become sentences that teach.
+
+Each property of such a schema has a `description`, which says what is wanted, and `examples`. What does not fit is
+told with its place, its value, what was wanted and the nearest right word, several mistakes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema_rs
+import orjson
+
+from mockveo.errors import did_you_mean
+
+#: Mistakes that are told at once.
+MAX_MISTAKES: Final = 10
+
+
+class DataSchema:
+    """The schema in a file. `whole` is what the data is called, e.g. "the scenario"."""
+
+    def __init__(self, path: Path, whole: str) -> None:
+        self._path = path
+        self._whole = whole
+
+    @cached_property
+    def _schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = orjson.loads(self._path.read_bytes())
+        return schema
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Draft202012Validator:
+        return jsonschema_rs.Draft202012Validator(self._schema)
+
+    def mistakes(self, data: Any) -> list[str]:
+        """What does not fit, each in a sentence; none where all does."""
+        return list(dict.fromkeys(map(self._mistake, islice(self._validator.iter_errors(data), MAX_MISTAKES))))
+
+    def _mistake(self, error: jsonschema_rs.ValidationError) -> str:
+        path = list(error.instance_path)
+        place = _place(path) or self._whole
+        kind, known = error.kind, self._described(path)
+        if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+            key, keys = kind.unexpected[0], known.get("properties", {})
+            return f"{_place([*path, key])} is no key; {did_you_mean(key, keys)}wanted one of {', '.join(keys)}"
+        if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+            return f"{place} has no {kind.property!r}; wanted e.g. {_example(known)}"
+        value = shown(error.instance)
+        if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+            near = did_you_mean(str(error.instance), list(map(str, kind.options)))
+            return f"{place} is {value}; {near}wanted one of {', '.join(map(str, kind.options))}"
+        while path and "examples" not in known:  # an item of a range, say: what is wanted is said of the whole
+            path.pop()
+            known = self._described(path)
+        key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
+        wanted = ": ".join(filter(None, [_kinds(known), known.get("description", error.message)]))
+        return f"{place} is {value}; wanted {wanted}, e.g. {f'{key}: ' if key else ''}{_example(known)}"
+
+    def _described(self, path: list[str | int]) -> dict[str, Any]:
+        """The schema of what is at a path of the data."""
+        node: Any = self._schema
+        for part in path:
+            node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)) or {}
+            if "$ref" in node:
+                node = {**self._schema["$defs"][node["$ref"].rpartition("/")[2]], **node}
+        return node if isinstance(node, dict) else {}
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = orjson.dumps(value).decode()
+    return text if len(text) < 80 else f"{text[:80]}..."
+
+
+def _kinds(schema: Mapping[str, Any]) -> str:
+    """The types of a schema, in words."""
+    words = {
+        "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text",
+        "array": "a list", "object": "a mapping", "null": "null",
+    }  # fmt: skip
+    kinds = schema.get("type", [])
+    return " or ".join(words[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+
+
+def _place(path: list[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _example(schema: Mapping[str, Any]) -> str:
+    return orjson.dumps(schema.get("examples", ["..."])[0]).decode()

@@ -1,0 +1,191 @@
+"""A job: an immutable record made by a create, and `view(job, now)`, a pure function of it and the time.
+
+There are no timers and no background tasks, and no read writes anything: a late first reader sees the end at once,
+and whoever looks twice at the same time sees the same. All that is random about a job follows from its id.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from mockveo.simulator.scenarios import Scenario
+
+
+class Stage(NamedTuple):
+    """A phase with its status."""
+
+    status: str
+    shortest: float
+    longest: float
+    start: int
+    end: int
+    steps: tuple[int, ...] = ()
+
+
+class JobPlan(NamedTuple):
+    """A scenario in the words of a spec. One plan is shared by all jobs of a scenario."""
+
+    stages: tuple[Stage, ...]
+    #: The status at the end, and the progress of a job that has come there.
+    final: str
+    progress: int
+    error: Mapping[str, str] | None
+    #: Whether it ever comes there.
+    ends: bool
+    scenario: Scenario
+
+
+def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str) -> JobPlan:
+    """The plan of jobs of a scenario, given the statuses on the way of a job that succeeds and the one that failed.
+
+    Phases that name no status get those of the way, one after the other. Where the spec has more statuses before the
+    end than there are such phases, they share the last of them if it is the last of all; where it has fewer, the last
+    status lasts.
+    """
+    way, success = lifecycle[:-1] or lifecycle, lifecycle[-1]
+    stages: list[Stage] = []
+    index = 0
+    for place, phase in enumerate(scenario.phases):
+        if phase.status is not None:
+            stages.append(Stage(phase.status, phase.shortest, phase.longest, phase.start, phase.end, phase.steps))
+            continue
+        last = place == len(scenario.phases) - 1 and not phase.steps
+        statuses = (way[index:] if last else way[index : index + 1]) or way[-1:]
+        index += 1
+        span, share = phase.end - phase.start, len(statuses)
+        for step, status in enumerate(statuses):
+            start, end = phase.start + span * step // share, phase.start + span * (step + 1) // share
+            # At least one value; a line that goes down has none too many.
+            end = end if end < start else max(end, start + 1)
+            stages.append(Stage(status, phase.shortest / share, phase.longest / share, start, end, phase.steps))
+    if scenario.ending == "success":
+        return JobPlan(tuple(stages), success, 100, None, True, scenario)
+    if scenario.ending == "failure":
+        return JobPlan(tuple(stages), failure, _last_progress(stages), scenario.error, True, scenario)
+    status = stages[-1].status if stages else way[0]
+    return JobPlan(tuple(stages), status, _last_progress(stages), None, False, scenario)
+
+
+def _last_progress(stages: list[Stage]) -> int:
+    if not stages:
+        return 0
+    return stages[-1].steps[-1] if stages[-1].steps else stages[-1].end - 1
+
+
+class Job(NamedTuple):
+    """What a create made. Small on purpose: a server may hold a million."""
+
+    id: str
+    #: The bearer key it belongs to.
+    owner: str
+    #: The model as it was sent, and the provider's id that it was resolved to.
+    alias: str
+    model: str
+    prompt: str
+    #: Other fields of the form, by name; some answers repeat them.
+    echo: Mapping[str, Any]
+    #: The bytes of the images, in order; empty where nobody will look at them.
+    images: tuple[bytes, ...]
+    #: How many there were.
+    image_count: int
+    #: When, in seconds of the world's clock.
+    created: float
+    #: When, in Unix seconds.
+    created_at: int
+    #: Seconds of the world's clock in one second of its dates, then.
+    pace: float
+    plan: JobPlan
+    #: The plan if it was chosen for this job, by a header, in its prompt or from the queue.
+    chosen: JobPlan | None
+
+
+class View(NamedTuple):
+    """A job as it is at one time."""
+
+    status: str
+    #: 0..100; 100 exactly with success.
+    progress: int
+    #: When it came to its end, in Unix seconds; None before.
+    ended_at: int | None
+    error: Mapping[str, str] | None
+
+
+def luck(job_id: str) -> float:
+    """In [0, 1): how long this job's phases last between the shortest and the longest."""
+    return zlib.crc32(job_id.encode()) / 2**32
+
+
+def end(job: Job) -> float:
+    """When the job comes to its end, in seconds of the world's clock; infinity for never."""
+    if not job.plan.ends:
+        return math.inf
+    return job.created + sum(lasts for _, lasts in _stages(job))
+
+
+def view(job: Job, now: float) -> View:
+    """The job at `now`, in seconds of the world's clock."""
+    elapsed = max(now - job.created, 0.0)
+    total, draw, timeline = 0.0, luck(job.id), job.plan
+    for stage in timeline.stages:
+        lasts = stage.shortest + draw * (stage.longest - stage.shortest)
+        if elapsed < total + lasts:
+            done, first, behind = (elapsed - total) / lasts, stage.start, stage.end
+            if stage.steps or behind <= first:
+                return View(stage.status, _progress(stage, done), None, None)
+            return View(stage.status, min(first + int((behind - first) * done), behind - 1), None, None)
+        total += lasts
+    ended_at = job.created_at + int(total / job.pace) if timeline.ends else None
+    return View(timeline.final, timeline.progress, ended_at, timeline.error)
+
+
+def _progress(stage: Stage, done: float) -> int:
+    if stage.steps:
+        return stage.steps[min(int(done * len(stage.steps)), len(stage.steps) - 1)]
+    # Of a line that goes down too, should somebody want a server that breaks the contract.
+    low, high = sorted((stage.start, stage.end - 1))
+    return max(low, min(stage.start + int((stage.end - stage.start) * done), high))
+
+
+def _stages(job: Job) -> Iterator[tuple[Stage, float]]:
+    """The stages of a job and how many seconds each one lasts."""
+    draw = luck(job.id)
+    for stage in job.plan.stages:
+        yield stage, stage.shortest + draw * (stage.longest - stage.shortest)
+
+
+class Moment(NamedTuple):
+    """A change of a job's status: `at` is in seconds of the world's clock."""
+
+    at: float
+    status: str
+    progress: int
+
+
+def timeline(job: Job) -> list[Moment]:
+    """How the job goes, change by change, its end included if it comes to one."""
+    at, moments = job.created, []
+    for stage, lasts in _stages(job):
+        moments.append(Moment(at, stage.status, _progress(stage, 0.0)))
+        at += lasts
+    if job.plan.ends or not moments:
+        moments.append(Moment(at, job.plan.final, job.plan.progress))
+    return moments
+
+
+def ended(job: Job, ending: JobPlan, now: float) -> Job:
+    """The job, made to end now with the ending of another plan; what it has shown so far stays as it was."""
+    left, stages = max(now - job.created, 0.0), []
+    for stage, lasts in _stages(job):
+        if left <= 0:
+            break
+        seconds = min(lasts, left)
+        cut = stage.start + int((stage.end - stage.start) * seconds / lasts) if lasts and not stage.steps else stage.end
+        stages.append(stage._replace(shortest=seconds, longest=seconds, end=max(cut, stage.start + 1)))
+        left -= seconds
+    if left > 0 and not job.plan.ends:
+        stages.append(Stage(job.plan.final, left, left, job.plan.progress, job.plan.progress + 1))
+    progress = ending.progress if ending.scenario.ending == "success" else view(job, now).progress
+    return job._replace(plan=ending._replace(stages=tuple(stages), progress=progress, scenario=job.plan.scenario))

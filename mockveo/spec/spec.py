@@ -1,0 +1,373 @@
+"""openapi.yaml (+ overlays) -> Spec: what the document says, in the form the server uses it.
+
+The document is the only place where paths, fields, limits, defaults, aliases and error texts are written down.
+This module reads it once at the start and compiles
+
+- an `Operation` for each operation that mockveo knows how to play, with
+- a `Form` where it takes a body (which fields there are, what is wrong with a set of values),
+- a `Shape` for its success (which of the values at hand belong in the answer), and
+- an `ErrorExample` for each error, found by its name.
+
+A keyword that would not be enforced stops the load, as an answer that ignores it would be a lie.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import jsonschema_rs
+
+from mockveo import yamlfiles
+from mockveo._paths import data_file, profiles
+from mockveo.errors import SpecError
+from mockveo.spec.openapi import Document, Json, Shape, escape
+
+#: Operations that mockveo can play; a document may lack some, but not have others.
+KNOWN_OPERATIONS: Final = ("createVideo", "retrieveVideo", "retrieveVideoContent", "listModels", "listPublicModels")
+DEFAULT_PROFILE: Final = "docs-2026-03"
+#: Characters of a message about a wrong value, which repeats the value.
+MAX_MESSAGE: Final = 300
+_METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
+
+
+class Problem(NamedTuple):
+    """What is wrong with one value: `field` is the name of the field, `missing` whether it was left out or blank."""
+
+    field: str
+    missing: bool
+    message: str
+
+
+class ErrorExample(NamedTuple):
+    """An error as the document shows it: the status and the body, with {braces} to be filled in."""
+
+    status: int
+    body: Json
+
+    def fill(self, values: Mapping[str, str]) -> Json:
+        """The body with each `{name}` replaced by `values[name]`."""
+        return _fill(self.body, values)
+
+
+def _fill(node: Json, values: Mapping[str, str]) -> Json:
+    if isinstance(node, str):
+        return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), node) if "{" in node else node
+    if isinstance(node, dict):
+        return {key: _fill(value, values) for key, value in node.items()}
+    return node
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The body of a create as the document describes it."""
+
+    media_types: tuple[str, ...]
+    fields: Mapping[str, Mapping[str, Json]]
+    defaults: Mapping[str, Json]
+    #: Fields that are sent as text, and those of them that are a number or a boolean.
+    texts: frozenset[str]
+    typed: frozenset[str]
+    #: Fields that are sent as files.
+    file_fields: frozenset[str]
+    #: Media type patterns that each file field accepts, e.g. `image/*`; absent where the document says nothing.
+    file_types: Mapping[str, tuple[str, ...]]
+    #: File fields whose schema limits the length, in bytes, of a file.
+    sized: frozenset[str]
+    _validator: jsonschema_rs.Draft202012Validator
+
+    def requires(self, name: str) -> bool:
+        """Whether a field must not be left out."""
+        return any(problem.missing and problem.field == name for problem in self.problems({}))
+
+    def problems(self, values: Mapping[str, Json]) -> list[Problem]:
+        """What is wrong with `values`, in the order of the document's fields. A file counts as text of its length."""
+        if self._validator.is_valid(values):
+            return []
+        try:
+            found = [_problem(error, values) for error in self._validator.iter_errors(values)]
+        except ValueError as error:  # a value nested too deeply to be looked at
+            return [Problem("", False, str(error))]
+        order = {name: place for place, name in enumerate(self.fields)}
+        return sorted(found, key=lambda problem: order.get(problem.field, len(order)))
+
+
+def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -> Problem:
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        return Problem(kind.property, True, f"{kind.property} is required")
+    name = str(error.instance_path[0]) if error.instance_path else ""
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+        wanted = ", ".join(map(str, kind.options))
+        return Problem(name, False, f"{name}: {str(error.instance)[:80]!r} is not one of {wanted}")
+    blank = isinstance(values.get(name), str) and not values[name].strip()
+    message = error.message if len(error.message) < MAX_MESSAGE else f"{error.message[:MAX_MESSAGE]}..."
+    return Problem(name, blank, f"{name}: {message}" if name else message)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter: its default and what is wrong with a value."""
+
+    name: str
+    default: str | None
+    _schema: Mapping[str, Json]
+    _validator: jsonschema_rs.Draft202012Validator
+
+    def only(self, values: Collection[str]) -> bool:
+        """Whether it takes nothing but some of these values."""
+        return set(self._schema.get("enum", [None])) <= set(values)
+
+    def problem(self, value: str) -> str | None:
+        """None when `value` is fine, else a sentence that says what was wanted."""
+        if self._validator.is_valid(value):
+            return None
+        wanted = (
+            f"one of {', '.join(map(str, self._schema['enum']))}" if "enum" in self._schema else f"{dict(self._schema)}"
+        )
+        return f"{self.name} is {value!r}, wanted {wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: where it is, whom it serves, what it takes and what it answers."""
+
+    id: str
+    method: str
+    path: str
+    authorised: bool
+    form: Form | None
+    queries: tuple[Query, ...]
+    success: Shape | None
+    errors: Mapping[str, ErrorExample]
+    _document: Document = field(repr=False)
+
+    def answer_problem(self, status: int, body: Json) -> str | None:
+        """What is wrong with a JSON answer of ours, by the document; None when nothing is. Used by --self-check."""
+        pointer = f"/paths/{escape(self.path)}/{self.method.lower()}/responses/{status}"
+        if self._document.find(pointer) is None:
+            return f"status {status} is not documented for {self.id}"
+        schema = f"{pointer}/content/application~1json/schema"
+        if self._document.find(schema) is None:
+            return f"a JSON body is not documented for {status} of {self.id}"
+        for error in self._document.validator(schema).iter_errors(body):
+            return f"{status} of {self.id}: {error.message} at /{'/'.join(map(str, error.instance_path))}"
+        return None
+
+
+class Spec:
+    """The contract that a server plays or a suite checks. Build one with `load`."""
+
+    def __init__(self, tree: Json, text: bytes) -> None:
+        self.document = Document(tree)
+        #: The effective document as YAML, as it is served.
+        self.text = text
+        self.operations: dict[str, Operation] = {}
+        for operation in self._operations():
+            if operation.id in self.operations:
+                raise SpecError(f"the operationId {operation.id} stands at two places, wanted one")
+            self.operations[operation.id] = operation
+        if "createVideo" not in self.operations or "retrieveVideo" not in self.operations:
+            raise SpecError("the document needs the operations createVideo and retrieveVideo (see `operationId`)")
+        form = self.operations["createVideo"].form
+        if form is None:
+            raise SpecError("createVideo has no requestBody")
+        #: The form of a create.
+        self.form = form
+        if form.fields.get("prompt", {}).get("type") != "string" or not form.requires("prompt"):
+            raise SpecError("the form of createVideo needs a `prompt` of type string among its required fields")
+        #: What a client may send as `model` -> what answers carry; None where the document lists no aliases.
+        self.aliases: Mapping[str, str] | None = form.fields.get("model", {}).get("x-aliases")
+        self._read_lifecycle()
+        #: Fields of the form that a job remembers, beside its prompt, model and files: what answers may repeat.
+        self.kept = tuple(
+            name
+            for name, node in form.fields.items()
+            if name not in ("prompt", "model") and name in form.texts
+            if node.get("type") in ("string", "integer", "number", "boolean")
+        )
+        self.unknown_path = self._unknown_path()
+        success = self.operations["retrieveVideo"].success
+        #: Whether a poll's answer may say where the video is.
+        self.has_video_url = success is not None and "video_url" in success.names
+
+    def error(self, name: str, operation: Operation | None = None) -> ErrorExample | None:
+        """An error by the name of its example: the operation's own, or any other's."""
+        known = (*([operation] if operation else ()), *self.operations.values())
+        return next((one.errors[name] for one in known if name in one.errors), None)
+
+    @property
+    def error_names(self) -> list[str]:
+        """The names of all errors."""
+        return list(dict.fromkeys(name for one in self.operations.values() for name in one.errors))
+
+    @property
+    def error_codes(self) -> dict[str, str]:
+        """The codes that the errors carry, by the names of the errors."""
+        bodies = {name: one.body for op in self.operations.values() for name, one in op.errors.items()}
+        return {name: str(body.get("error", body).get("code") or "") for name, body in bodies.items()}
+
+    def _read_lifecycle(self) -> None:
+        """`x-transitions` -> the way of a job that succeeds, and the end of one that does not."""
+        pointer = f"{self._success_pointer('retrieveVideo')}/properties/status"
+        transitions = self.document.at(pointer).get("x-transitions")
+        if not isinstance(transitions, dict) or not transitions:
+            raise SpecError(
+                f"{pointer}: `x-transitions` is missing, wanted e.g. {{queued: [completed], completed: []}}"
+            )
+        for status, following in transitions.items():
+            for name in [status, *following]:
+                if name not in transitions or not self.document.validator(pointer).is_valid(name):
+                    raise SpecError(f"{pointer}: `x-transitions` names {name!r}, which is not one of the statuses")
+        way = [next(iter(transitions))]
+        while transitions[way[-1]]:
+            way.append(transitions[way[-1]][0])
+            if len(way) > len(transitions):
+                raise SpecError(f"{pointer}: the first ways of `x-transitions` never come to an end")
+        #: Statuses in the order a job that succeeds has them.
+        self.lifecycle: tuple[str, ...] = tuple(way)
+        self.statuses = frozenset(transitions)
+        #: Statuses that are an end.
+        self.terminal = frozenset(status for status, following in transitions.items() if not following)
+        failures = [status for status in transitions if status in self.terminal and status != way[-1]]
+        #: The status of a job that failed.
+        self.failure: str = failures[0] if failures else way[-1]
+
+    def _unknown_path(self) -> ErrorExample:
+        response = self.document.at("/components/responses/UnknownPath")
+        examples = dict(self._examples("/components/responses/UnknownPath", int(response.get("x-status", 404))))
+        if not examples:
+            raise SpecError("/components/responses/UnknownPath has no example, wanted the body of the answer")
+        return next(iter(examples.values()))
+
+    def _success_pointer(self, operation_id: str) -> str:
+        operation = self.operations[operation_id]
+        path = f"/paths/{escape(operation.path)}/{operation.method.lower()}"
+        return f"{path}/responses/200/content/application~1json/schema"
+
+    def _operations(self) -> Iterator[Operation]:
+        for path, item in self.document.at("/paths").items():
+            for method in _METHODS:
+                if method in item:
+                    yield self._operation(path, method)
+
+    def _operation(self, path: str, method: str) -> Operation:
+        pointer = f"/paths/{escape(path)}/{method}"
+        node = self.document.at(pointer)
+        name = node.get("operationId")
+        if name not in KNOWN_OPERATIONS:
+            raise SpecError(
+                f"{pointer}: `operationId` is {name!r}, which mockveo cannot play; wanted one of"
+                f" {', '.join(KNOWN_OPERATIONS)}. Remove the operation, e.g. with an overlay: "
+                f"{{target: \"$.paths['{path}'].{method}\", remove: true}}"
+            )
+        errors: dict[str, ErrorExample] = {}
+        for status in self.document.at(f"{pointer}/responses"):
+            if not re.fullmatch(r"[1-5]\d\d", str(status)):
+                raise SpecError(f'{pointer}/responses: {status!r} is not a status; wanted one such as "200"')
+            if int(status) >= 400:
+                errors.update(self._examples(f"{pointer}/responses/{status}", int(status)))
+        success = f"{pointer}/responses/200/content/application~1json/schema"
+        return Operation(
+            id=name,
+            method=method.upper(),
+            path=path,
+            authorised=bool(node.get("security", self.document.tree.get("security"))),
+            form=self._form(f"{pointer}/requestBody") if "requestBody" in node else None,
+            queries=tuple(self._queries(pointer)),
+            success=Shape(self.document, success) if self.document.find(success) is not None else None,
+            errors=errors,
+            _document=self.document,
+        )
+
+    def _examples(self, pointer: str, status: int) -> Iterator[tuple[str, ErrorExample]]:
+        content = f"{pointer}/content/application~1json"
+        for name in self.document.find(f"{content}/examples") or {}:
+            body = self.document.at(f"{content}/examples/{escape(name)}/value")
+            for error in self.document.validator(f"{content}/schema").iter_errors(body):
+                raise SpecError(f"{content}/examples/{name} does not fit its schema: {error.message}")
+            yield name, ErrorExample(status, body)
+
+    def _queries(self, pointer: str) -> Iterator[Query]:
+        for holder in (pointer, pointer.rpartition("/")[0]):
+            for parameter in self.document.at(holder).get("parameters", []):
+                node = self.document.follow(parameter)
+                if node["in"] == "path":
+                    continue
+                if node["in"] != "query" or node.get("required") or "requestBody" in self.document.at(pointer):
+                    raise SpecError(
+                        f"{holder}/parameters: {node['name']} (`in: {node['in']}`) would not be enforced; wanted a"
+                        " parameter of the path, or an optional one of the query of an operation without a body"
+                    )
+                schema = self.document.follow(node.get("schema", {}))
+                validator = self.document.compiled(schema, f"{holder}/parameters, {node['name']}")
+                yield Query(node["name"], schema.get("default"), schema, validator)
+
+    def _form(self, pointer: str) -> Form:
+        content = self.document.at(f"{pointer}/content")
+        first = next(iter(content))
+        schema = f"{pointer}/content/{escape(first)}/schema"
+        fields = {
+            name: self.document.at(f"{schema}/properties/{escape(name)}")
+            for name in self.document.at(f"{schema}/properties")
+        }
+        encodings = self.document.find(f"{pointer}/content/{escape(first)}/encoding") or {}
+        files = {name for name, node in fields.items() if _is_file(node) or _is_file(self._items(node))}
+        return Form(
+            media_types=tuple(content),
+            fields=fields,
+            defaults={name: node["default"] for name, node in fields.items() if "default" in node},
+            typed=frozenset(
+                name for name, node in fields.items() if node.get("type") in ("integer", "number", "boolean")
+            ),
+            texts=frozenset(set(fields) - files),
+            file_fields=frozenset(files),
+            file_types={
+                name: tuple(pattern.strip() for pattern in encoding["contentType"].split(","))
+                for name, encoding in encodings.items()
+                if name in files and "contentType" in encoding
+            },
+            sized=frozenset(
+                name for name in files if {"minLength", "maxLength"} & {*fields[name], *self._items(fields[name])}
+            ),
+            _validator=self.document.validator(schema),
+        )
+
+    def _items(self, node: Mapping[str, Json]) -> Mapping[str, Json]:
+        items: Mapping[str, Json] = self.document.follow(node.get("items", {}))
+        return items
+
+
+def _is_file(schema: Mapping[str, Json]) -> bool:
+    return schema.get("format") == "binary" or "contentMediaType" in schema
+
+
+def load(
+    spec: str | Path | None = None, *, profile: str = DEFAULT_PROFILE, overlays: Sequence[str | Path] = ()
+) -> Spec:
+    """The Spec of an OpenAPI file (default: ours), changed by a profile and then by overlay files, in order.
+
+    Raises SpecError, whose text names the file and the key, the value and what was wanted.
+    """
+    path = Path(spec) if spec is not None else data_file("openapi.yaml")
+    text = yamlfiles.read(path, SpecError)
+    tree = yamlfiles.parse(text, path.name, SpecError)
+    known = profiles()
+    if profile not in known:
+        raise SpecError(f"the profile {profile!r} does not exist; wanted one of {', '.join(known)}")
+    applied = [overlay for overlay in (known[profile], *map(Path, overlays)) if overlay is not None]
+    for overlay in applied:
+        from mockveo.spec.overlays import apply
+
+        changes = yamlfiles.parse(yamlfiles.read(overlay, SpecError), overlay.name, SpecError)
+        tree = apply(tree, changes, overlay.name)
+    if applied:
+        text = yamlfiles.dump(tree).encode()
+    try:
+        return Spec(tree, text)
+    except SpecError as error:
+        changed = "".join(f" with {overlay.name}" for overlay in applied)
+        raise SpecError(f"{path.name}{changed}: {error}") from None

@@ -1,0 +1,196 @@
+"""The arrows of the house: which room may import which. ARCHITECTURE.md is drawn from this table, a test holds it.
+
+A room is a folder of `mockveo/` or `contracts/mockveo_contracts/`, or a file at the top of one. Every import counts: at
+the top of a file, inside a function, for type checking, and by name through `importlib`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {"mockveo": ROOT / "mockveo", "mockveo_contracts": ROOT / "contracts" / "mockveo_contracts"}
+
+#: Room -> the rooms that it imports. `mockveo_contracts` is written `contracts`.
+ARROWS: dict[str, set[str]] = {
+    "mockveo": {"mockveo.server", "mockveo.settings"},
+    "mockveo.__main__": {"mockveo.cli"},
+    "mockveo._paths": set(),
+    "mockveo.cli": {
+        "contracts.cli",
+        "mockveo",
+        "mockveo._paths",
+        "mockveo.control_client",
+        "mockveo.durations",
+        "mockveo.errors",
+        "mockveo.http",
+        "mockveo.rules",
+        "mockveo.server",
+        "mockveo.settings",
+        "mockveo.simulator",
+        "mockveo.traffic",
+    },
+    "mockveo.content": {"mockveo.errors"},
+    "mockveo.control_client": {"mockveo.errors"},
+    "mockveo.durations": {"mockveo.errors"},
+    "mockveo.errors": set(),
+    "mockveo.http": set(),
+    "mockveo.pytest_plugin": {"mockveo", "mockveo.errors", "mockveo.server", "mockveo.testing"},
+    "mockveo.rules": {"mockveo.errors", "mockveo.http", "mockveo.simulator", "mockveo.traffic", "mockveo.yamlfiles"},
+    "mockveo.schemas": {"mockveo.errors"},
+    "mockveo.server": {
+        "mockveo",
+        "mockveo._paths",
+        "mockveo.content",
+        "mockveo.errors",
+        "mockveo.http",
+        "mockveo.rules",
+        "mockveo.settings",
+        "mockveo.simulator",
+        "mockveo.spec",
+        "mockveo.traffic",
+        "mockveo.yamlfiles",
+    },
+    "mockveo.settings": {"mockveo.errors", "mockveo.simulator"},
+    "mockveo.simulator": {
+        "mockveo._paths",
+        "mockveo.errors",
+        "mockveo.schemas",
+        "mockveo.settings",
+        "mockveo.spec",
+        "mockveo.traffic",
+        "mockveo.yamlfiles",
+    },
+    "mockveo.spec": {"mockveo._paths", "mockveo.errors", "mockveo.yamlfiles"},
+    "mockveo.testing": {
+        "mockveo.durations",
+        "mockveo.errors",
+        "mockveo.rules",
+        "mockveo.server",
+        "mockveo.simulator",
+        "mockveo.traffic",
+    },
+    "mockveo.traffic": {"mockveo", "mockveo.errors", "mockveo.http", "mockveo.spec", "mockveo.yamlfiles"},
+    "mockveo.yamlfiles": {"mockveo.errors"},
+    "contracts": {"contracts.case"},
+    "contracts.case": {"mockveo.errors"},
+    "contracts.cases": {
+        "contracts.clients",
+        "contracts.reports",
+        "mockveo.errors",
+        "mockveo.rules",
+        "mockveo.schemas",
+        "mockveo.simulator",
+        "mockveo.spec",
+        "mockveo.yamlfiles",
+    },
+    "contracts.check": {"contracts.clients"},
+    "contracts.cli": {
+        "contracts.case",
+        "contracts.cases",
+        "contracts.clients",
+        "contracts.reports",
+        "contracts.servers",
+        "mockveo.cli",
+        "mockveo.errors",
+        "mockveo.rules",
+        "mockveo.settings",
+    },
+    "contracts.clients": {
+        "contracts.case",
+        "contracts.cases",
+        "contracts.reports",
+        "mockveo.errors",
+        "mockveo.rules",
+        "mockveo.server",
+        "mockveo.settings",
+        "mockveo.simulator",
+        "mockveo.spec",
+        "mockveo.traffic",
+        "mockveo.yamlfiles",
+    },
+    "contracts.pytest": {"contracts.clients", "contracts.reports", "contracts.servers", "mockveo.errors"},
+    "contracts.reports": {
+        "contracts.cases",
+        "mockveo",
+        "mockveo.errors",
+        "mockveo.rules",
+        "mockveo.traffic",
+        "mockveo.yamlfiles",
+    },
+    "contracts.servers": {
+        "contracts.reports",
+        "mockveo",
+        "mockveo.control_client",
+        "mockveo.errors",
+        "mockveo.http",
+        "mockveo.rules",
+        "mockveo.spec",
+        "mockveo.traffic",
+    },
+    "contracts.verify": {"contracts.servers"},
+}
+
+
+def modules() -> dict[str, Path]:
+    """Return every module of the two packages by its full name."""
+    return {
+        ".".join([package, *path.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__"): path
+        for package, folder in PACKAGES.items()
+        for path in sorted(folder.rglob("*.py"))
+    }
+
+
+def imports(path: Path, names: Mapping[str, object]) -> Iterator[str]:
+    """Yield the modules among `names` that a file imports, wherever in the file and however."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield from [full] if full in names else [str(node.module)] if node.module in names else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # A module that is imported by its name, e.g. "mockveo_contracts.cli:check".
+            named = re.fullmatch(r"(mockveo(?:_contracts)?\.[\w.]+):\w+", node.value)
+            yield from [named[1]] if named and named[1] in names else []
+
+
+def graph() -> dict[str, set[str]]:
+    """Return each module with the modules that it imports."""
+    names = modules()
+    return {name: set(imports(path, names)) - {name} for name, path in names.items()}
+
+
+def room(module: str) -> str:
+    """Return the room that a module is in, e.g. `mockveo.http` for `mockveo.http.forms`."""
+    package, *rest = module.split(".")
+    return ".".join([package.replace("mockveo_contracts", "contracts"), *rest[:1]])
+
+
+def drawn(edges: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """Return the arrows between rooms that a graph of modules has."""
+    found: dict[str, set[str]] = {}
+    for module, imported in edges.items():
+        found.setdefault(room(module), set()).update(map(room, imported))
+    return {name: others - {name} for name, others in found.items()}
+
+
+def circles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Return the groups of nodes that reach each other, each sorted."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = set(edges.get(waiting.pop(), ())) - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    below = {node: reached(node) for node in edges}
+    groups = {tuple(sorted(other for other in below[node] if node in below[other])) for node in edges}
+    return sorted(map(list, groups - {()}))

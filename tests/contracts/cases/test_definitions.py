@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mockveo_contracts.cases.definitions import (
+    SCHEMA,
+    CaseError,
+    as_yaml,
+    catalogue,
+    corpus,
+    find,
+    matching,
+    read,
+    script,
+    write,
+)
+from mockveo_contracts.cases.images import picture
+from mockveo_contracts.clients.testbed import Testbed
+
+from mockveo import yamlfiles
+from mockveo.errors import MockveoError, ScenarioError
+from mockveo.spec.spec import load
+
+FEATURES = {"images": 2, "content": False, "deadline": True, "poll_interval": True, "model": True, "size": True}
+
+
+def test_what_is_usual() -> None:
+    one = script({}, "mine")
+    assert (one.name, one.prompt, one.model, one.size, one.images) == (
+        "mine",
+        "A paper kite floats above a field.",
+        None,
+        None,
+        (),
+    )
+    assert (one.deadline, one.poll_interval, one.seed) == (6.0, 0.05, 0)
+    assert [phase.longest for phase in one.scenario.phases] == [8, 12]
+    assert one.scenario.ending == "success"
+
+
+def test_all_that_can_be_said() -> None:
+    one = script(
+        {
+            "name": "group/mine",
+            "says": "x",
+            "call": {
+                "prompt": {"text": "ab", "times": 3},
+                "model": "veo3",
+                "size": "16x9",
+                "images": [{"filename": "a.png"}, {"filename": "b.jpg", "bytes": 9}],
+                "deadline_s": 2,
+                "poll_interval_s": 0.5,
+            },
+            "scenario": {"phases": [], "ending": "failure"},
+            "needs": ["content"],
+            "seed": 4,
+        }
+    )
+    assert (one.prompt, one.images, one.deadline, one.poll_interval) == (
+        "ababab",
+        (("a.png", 5000), ("b.jpg", 9)),
+        2,
+        0.5,
+    )
+    assert (one.world, one.scenario.phases, one.needs, one.seed) == ("group.mine", (), {"content"}, 4)
+
+
+def test_a_built_in_scenario_by_name() -> None:
+    assert script({"scenario": "fails"}).scenario.name == "fails"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], r"case unnamed is \[\]; wanted a mapping"),
+        ({"cal": {}}, r"cal is no key; did you mean 'call'\? wanted one of "),
+        ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; wanted a number: seconds .* e.g. deadline_s: 2"),
+        ({"call": {"images": [{}]}}, r"call.images\[0\] has no 'filename'; wanted e.g."),
+        ({"call": {"images": [{"filename": "a.gif"}]}}, r"filename is \"a.gif\"; wanted a text: its name, which ends"),
+        ({"needs": ["contents"]}, r"did you mean 'content'\?"),
+        ({"name": "Two Words"}, r'name is "Two Words"; wanted a text: a name of small letters'),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told(data: object, message: str) -> None:
+    with pytest.raises(CaseError, match=message):
+        script(data)
+
+
+def test_a_mistake_in_the_scenario_is_told() -> None:
+    with pytest.raises(ScenarioError, match="did you mean 'failure'"):
+        script({"scenario": {"ending": "failed"}})
+
+
+def test_the_examples_of_the_schema_are_right() -> None:
+    schema = orjson.loads(SCHEMA.read_bytes())
+    for example in schema["examples"]:
+        script(example)
+    for key, node in schema["properties"].items():
+        for example in node["examples"]:
+            script({key: example})
+    for key, node in schema["properties"]["call"]["properties"].items():
+        for example in node["examples"]:
+            script({"call": {key: example}})
+
+
+def test_the_catalogue_is_whole() -> None:
+    found = catalogue()
+    assert 60 <= len(found) <= 140
+    assert all(one.says.endswith(".") for one in found.values())
+    assert len({one.world for one in found.values()}) == len(found)
+    assert len({one.key for one in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize("profile", ["docs-2026-03", "docs-2026-10", "gateway"])
+def test_every_case_can_be_played_under_every_profile(profile: str) -> None:
+    with Testbed(profile=profile) as stage:
+        for one in catalogue().values():
+            stage.open(one).close()
+
+
+def test_what_a_profile_refuses() -> None:
+    usual, autumn = load(None), load(None, profile="docs-2026-10")
+    assert [one.name for one in catalogue().values() if one.refused_by(usual)] == []
+    assert "1280x720" in find("call/size").refused_by(autumn)
+    assert "veo3.1-fast" in find("call/model").refused_by(autumn)
+    assert "input_reference" in find("image/two-ordered").refused_by(autumn)
+    assert find("image/one").refused_by(autumn) == ""
+
+
+def test_every_operation_meets_every_kind_of_fault() -> None:
+    seen = {
+        (fault.operation, name)
+        for one in catalogue().values()
+        for fault in one.scenario.faults
+        for name in fault.names
+    }  # fmt: skip
+    assert {name for operation, name in seen if operation == "create"} >= {
+        *("error", "status", "retry_after", "html", "malformed", "empty", "redirect", "delay", "truncate", "reset"),
+        "close",
+    }
+    assert {name for operation, name in seen if operation == "retrieve"} >= {
+        *("error", "status", "retry_after", "html", "malformed", "empty", "redirect", "delay", "truncate", "reset"),
+        *("close", "drip"),
+    }
+    assert {name for operation, name in seen if operation == "content"} >= {
+        *("error", "status", "retry_after", "html", "redirect", "truncate", "reset", "bandwidth"),
+    }
+
+
+def test_what_a_client_lacks() -> None:
+    case = script({"call": {"images": [{"filename": "a.png"}] * 2, "model": "veo3"}, "needs": ["content"]})
+    assert case.missing(FEATURES) == ["content"]
+    assert case.missing({**FEATURES, "content": True}) == []
+    assert case.missing({**FEATURES, "content": True, "images": 1, "model": False}) == ["model", "images=2"]
+
+
+def test_names_and_patterns_and_files(tmp_path: Path) -> None:
+    path = Path(write(script({"scenario": "fails"}, "generated/mine"), tmp_path / "new").file)
+    assert path.name == "generated.mine.yaml"
+    named = matching(("image/one", "text/*", str(path)), catalogue())
+    assert named[0].name == "image/one"
+    assert named[-1].name == "generated/mine"
+    assert find(str(path)) == named[-1]
+    with pytest.raises(CaseError, match="no case is named 'image/tow'; did you mean 'image/"):
+        matching(("image/tow",), catalogue())
+
+
+def test_a_corpus_is_found_from_its_root(tmp_path: Path) -> None:
+    written = write(script({}, "generated/mine"), Path("a/corpus"), tmp_path)
+    assert written.file == "a/corpus/generated.mine.yaml"
+    (found,) = corpus(Path("a/corpus"), tmp_path)
+    assert (found, found.file) == (written, written.file)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CaseError, match=r"file/x/y\.yaml: the case cannot be written: "):
+        write(script({}, "y"), Path("file/x"), tmp_path)
+
+
+def test_a_script_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    for one in catalogue().values():
+        again = read(Path(write(one, tmp_path).file))
+        assert again == one
+        assert (again.world, again.key, again.prompt, again.scenario) == (one.world, one.key, one.prompt, one.scenario)
+        assert as_yaml(again) == as_yaml(one)
+
+
+def test_two_files_of_a_corpus_cannot_have_one_name(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: x/y\n")
+    (tmp_path / "b.json").write_text('{"name": "x/y"}')
+    with pytest.raises(CaseError, match=r"b.json: its name 'x/y' is that of a.yaml too"):
+        list(corpus(tmp_path))
+    (tmp_path / "b.json").write_text('{"name": "image/one"}')
+    with pytest.raises(CaseError, match=r"its name 'image/one' is that of the catalogue too"):
+        list(corpus(tmp_path))
+
+
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(MockveoError, match=r"nothing\.yaml"):
+        find(str(tmp_path / "nothing.yaml"))
+
+
+@given(st.integers(1, 200_000), st.sampled_from(["image/png", "image/jpeg"]))
+def test_a_picture_is_exactly_as_long_as_is_wanted(size: int, content_type: str) -> None:
+    assert len(picture(content_type, size, "a")) == size
+
+
+@pytest.mark.parametrize("size", [200, 4200, 5000, 65537, 65538, 131_000, 5_000_000])
+@pytest.mark.parametrize("content_type", ["image/png", "image/jpeg"])
+def test_a_picture_is_one(size: int, content_type: str) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    one, other = picture(content_type, size, "a"), picture(content_type, size, "b")
+    assert len(one) == size
+    assert one != other
+    with Image.open(BytesIO(one)) as image:
+        image.load()
+        assert image.size == (1, 1)
+        assert image.get_format_mimetype() == content_type
+    if content_type == "image/png":
+        assert struct.unpack(">I", one[-4:])[0] == zlib.crc32(b"IEND")
+
+
+def test_yaml_of_a_case_can_be_read_by_people() -> None:
+    text = as_yaml(find("create/503"))
+    assert yamlfiles.parse(text.encode(), "x.yaml", CaseError)["name"] == "create/503"
+    assert "operation: create" in text

@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mockveo_contracts import Case, Outcome
+from mockveo_contracts.cases.definitions import CaseError, TestCase, catalogue, script, write
+from mockveo_contracts.clients.check import CheckPlan, check, drive, usual_count
+from mockveo_contracts.clients.driver import Driver, DriverError
+from mockveo_contracts.clients.functions import Functions
+from mockveo_contracts.clients.programs import Programs
+from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.reports.known_failures import KnownFailuresError, read
+from mockveo_contracts.reports.model import Report
+from zoo_client import Client
+
+from mockveo.errors import MockveoError
+
+TEXT = CheckPlan(cases=("text/*",), generated=0)
+
+
+def correct(case: Case) -> Outcome:
+    return Client(case)()
+
+
+correct.features = Client.features  # type: ignore[attr-defined]
+
+
+class _Cutting(Client):
+    def prompt(self) -> str:
+        return self.given.prompt.partition("\n")[0]
+
+
+class _Swapping(Client):
+    def images(self) -> Any:
+        return self.given.images[::-1]
+
+
+def cutting(case: Case) -> Outcome:
+    return _Cutting(case)()
+
+
+def swapping(case: Case) -> Outcome:
+    return _Swapping(case)()
+
+
+def checked(client: Any, plan: CheckPlan, **more: Any) -> Report:
+    with drive(client, **more) as driver:
+        return check(driver, plan)
+
+
+def test_a_correct_client() -> None:
+    report = checked(correct, TEXT)
+    assert report.findings == []
+    assert report.exit_status == 0
+    names = [name for name in catalogue() if name.startswith("text/")]
+    assert [one["name"] for one in report.cases] == names
+    assert report.data["summary"]["cases"] == len(names)
+    assert report.data["rules"]["prompt-exact"]["pass"] == len(names)
+    assert report.data["rules"]["refs-order"]["not exercised"] == len(names)
+
+
+def test_a_broken_client() -> None:
+    report = checked(cutting, replace(TEXT, again="mockveo check --case '{case}' --python x:y"))
+    assert {one["rule"] for one in report.findings} == {"prompt-exact"}
+    assert [one["case"] for one in report.findings] == ["text/newlines", "text/crlf", "text/boundary"]
+    (first, *_) = report.findings
+    assert first["verdict"] == "violation"
+    assert first["message"].startswith("the prompt came as 'A kite.', wanted 'A kite.\\n\\n")
+    assert first["source"].startswith("The API's create page")
+    assert first["again"] == ["mockveo check --case 'text/newlines' --python x:y", "mockveo replay text/newlines"]
+    assert first["exchanges"] == [1]
+    assert first["trace"][0]["request"]["fields"] == [{"name": "prompt", "value": "A kite."}]
+    assert report.exit_status == 1
+    json.dumps(report.data)
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int, str, int]] = []
+    plan = CheckPlan(cases=("image/*",), progress=lambda *what: told.append(what), generated=0)
+    report = checked(correct, plan)
+    total = len(report.cases)
+    assert [one[:2] for one in told] == [(number, total) for number in range(1, total + 1)]
+
+
+def test_what_a_client_has_no_features_for_is_skipped_by_name() -> None:
+    report = checked(correct, CheckPlan(generated=0, cases=("image/*", "content/*")), features={"images": 1})
+    why = {one["case"]: one["why"] for one in report.skipped}
+    assert why["image/two-ordered"] == "the client does not declare images=2"
+    assert why["content/503"] == "the client does not declare content"
+    assert "image/one" not in why
+    assert {one["name"] for one in report.cases} & set(why) == set()
+
+
+def test_what_a_profile_refuses_is_skipped() -> None:
+    report = checked(correct, CheckPlan(generated=0, cases=("call/*",), profile="docs-2026-10"), profile="docs-2026-10")
+    assert {one["case"] for one in report.skipped} >= {"call/size", "call/everything"}
+    assert "the profile docs-2026-10 refuses its call" in report.skipped[0]["why"]
+    assert report.findings == []
+
+
+def test_strict() -> None:
+    class Polling(Client):
+        def interval(self) -> float:
+            return 0.01
+
+    def client(case: Case) -> Outcome:
+        return Polling(case)()
+
+    client.features = Client.features  # type: ignore[attr-defined]
+    plan = CheckPlan(cases=("job/long",), generated=0)
+    report = checked(client, plan)
+    assert (report.count("warning"), report.exit_status) == (1, 0)
+    assert checked(client, replace(plan, strict=True)).exit_status == 1
+
+
+def test_known_failures(tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("# ours\n\nprompt-exact text/*  # ticket 7\n")
+    plan = replace(TEXT, known=tuple(read(file)))
+    report = checked(cutting, plan)
+    assert report.exit_status == 0
+    assert {one["known"]["reason"] for one in report.findings} == {"ticket 7"}
+    assert report.data["summary"]["known"] == len(report.findings)
+    assert report.count("violation") == 0
+
+
+def test_a_known_failure_that_is_none_any_more_is_stale(tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/at\nprompt-exact text/*\n")
+    plan = replace(TEXT, known=tuple(read(file)))
+    report = checked(correct, plan)
+    # A pattern may be about cases that were left out.
+    assert [str(entry) for entry in report.stale] == ["known.txt:1: prompt-exact text/at"]
+    assert report.exit_status == 3
+    assert checked(correct, replace(plan, cases=("image/one",))).exit_status == 0
+    whole = checked(correct, replace(plan, cases=()))
+    assert [entry.case for entry in whole.stale] == ["text/at", "text/*"]
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "message"),
+    [
+        ("prompt-exact", KnownFailuresError, r"known.txt:2 is 'prompt-exact'; wanted a rule and a case, e.g."),
+        ("a b c", KnownFailuresError, "wanted a rule and a case"),
+        (
+            "prompt-exat text/*",
+            KnownFailuresError,
+            r"known.txt:2: the rule 'prompt-exat' .* did you mean 'prompt-exact'",
+        ),
+    ],
+)
+def test_a_mistake_in_the_known_failures(line: str, error: type[Exception], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text(f"# first\n{line}\n")
+    with pytest.raises(error, match=message):
+        read(file)
+
+
+def test_a_known_failure_of_a_case_that_does_not_exist(tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/nope\n")
+    with pytest.raises(KnownFailuresError, match=r"known.txt:1: no case is named 'text/nope'; did you mean 'text/"):
+        checked(correct, replace(TEXT, known=tuple(read(file))))
+    file.write_text("prompt-exact generated/1234\nprompt-exact text/a*\n")
+    assert checked(correct, replace(TEXT, known=tuple(read(file)))).exit_status == 0
+
+
+def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None:
+    one = write(script({"call": {"prompt": "a\nb"}}, "mine"), tmp_path / "a corpus")
+    plan = CheckPlan(
+        cases=("mine",), corpus=tmp_path / "a corpus", generated=0, again="mockveo check --case {case} -- x"
+    )
+    for cases in (("mine",), (one.file,)):
+        (finding,) = checked(cutting, replace(plan, cases=cases)).findings
+        assert finding["again"] == [f"mockveo check --case '{one.file}' -- x", f"mockveo replay '{one.file}'"]
+
+
+def test_a_generated_case_without_a_file_cannot_be_repeated_by_its_name() -> None:
+    with Functions(swapping, features=Client.features) as driver:
+        report = check(driver, CheckPlan(generated=60, again="mockveo check --case {case} -- x"), played=())
+    (finding,) = report.findings
+    assert finding["again"] == []
+    assert finding["case_says"] == "A generated case that broke refs-order."
+
+
+def test_a_document_that_wants_a_model_gets_one() -> None:
+    report = checked(
+        correct, CheckPlan(generated=0, cases=("text/at", "poll/503"), profile="gateway"), profile="gateway"
+    )
+    assert report.findings == []
+    assert report.counts["report-completed"]["pass"] == 2
+    assert {one["outcome"]["outcome"] for one in report.cases} == {"completed"}
+
+
+def test_a_corpus_is_played_after_the_catalogue(tmp_path: Path) -> None:
+    write(script({"call": {"prompt": "a\nb"}, "says": "Mine."}, "mine"), tmp_path)
+    report = checked(cutting, CheckPlan(cases=("mine", "text/newlines"), corpus=tmp_path, generated=0))
+    assert [one["case"] for one in report.findings] == ["mine", "text/newlines"]
+    whole = checked(cutting, CheckPlan(cases=("*",), corpus=tmp_path, generated=0))
+    assert whole.cases[-1]["name"] == "mine"
+
+
+def test_a_case_that_does_not_exist() -> None:
+    with pytest.raises(CaseError, match="no case is named 'image/on'; did you mean 'image/one'"):
+        checked(correct, CheckPlan(cases=("image/on",)))
+
+
+def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: Path) -> None:
+    only = CheckPlan(corpus=tmp_path / "corpus", generated=60)
+    with Functions(swapping, features=Client.features) as driver:
+        report = check(driver, only, played=())
+    assert report.generated > 30
+    found = {one["rule"]: one for one in report.findings}
+    assert set(found) == {"refs-order"}
+    (path,) = (tmp_path / "corpus").iterdir()
+    assert found["refs-order"]["again"][-1] == f"mockveo replay {path}"
+    assert found["refs-order"]["call"]["images"] == found["refs-order"]["call"]["images"][:2]
+    assert len(found["refs-order"]["call"]["images"]) == 2
+    assert set(found["refs-order"]["call"]) == {"images"}
+    assert set(found["refs-order"]["scenario"]) == {"phases"}
+    again = checked(swapping, CheckPlan(cases=(found["refs-order"]["case"],), corpus=only.corpus, generated=0))
+    assert [one["rule"] for one in again.findings] == ["refs-order"]
+    by_file = checked(swapping, CheckPlan(cases=(str(path),), generated=0))
+    assert [one["rule"] for one in by_file.findings] == ["refs-order"]
+
+
+def test_what_the_catalogue_has_shown_is_not_searched_for_again(tmp_path: Path) -> None:
+    chosen = [catalogue()["image/two-ordered"]]
+    with Functions(swapping, features=Client.features) as driver:
+        report = check(driver, CheckPlan(corpus=tmp_path, generated=40), played=chosen)
+    assert [one["case"] for one in report.findings] == ["image/two-ordered"]
+    assert list(tmp_path.iterdir()) == []
+
+
+class _Breaking:
+    """A driver that breaks after two plays, or whose plays say nothing."""
+
+    def __init__(self, driver: Driver, *, adapter_error: str = "") -> None:
+        self.driver = driver
+        self.client = driver.client
+        self.spec = driver.spec
+        self.left = 2
+        self.adapter_error = adapter_error
+
+    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
+        for one in self.driver.play(scripts):
+            self.left -= 1
+            if self.left < 0 and not self.adapter_error:
+                raise DriverError("it is gone")
+            yield replace(one, adapter_error=self.adapter_error)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_driver_that_breaks_ends_the_check_with_2() -> None:
+    with Functions(correct) as driver:
+        report = check(_Breaking(driver), TEXT)
+        assert (report.stopped, report.exit_status, len(report.cases)) == ("it is gone", 2, 2)
+        searched = check(_Breaking(driver), CheckPlan(generated=20), played=())
+        assert (searched.stopped, searched.exit_status) == ("it is gone", 2)
+
+
+def test_no_case_that_could_be_judged_ends_with_2() -> None:
+    with Functions(correct) as driver:
+        report = check(_Breaking(driver, adapter_error="it broke"), TEXT)
+        assert report.exit_status == 2
+        assert {one["verdict"] for one in report.findings} == {"adapter error"}
+        searched = check(_Breaking(driver, adapter_error="it broke"), CheckPlan(generated=5), played=())
+        assert [one["message"] for one in searched.findings] == ["it broke"]
+
+
+def test_what_drives_what() -> None:
+    assert usual_count(correct) == 200
+    assert usual_count(["python", "x.py"]) == 40
+    assert isinstance(drive(correct), Functions)
+    assert not isinstance(drive(["no-such-program"]), Functions)
+    with pytest.raises(MockveoError, match="wanted one of session, once, run"):
+        drive(["x"], mode="sesion")
+
+
+def test_a_client_that_has_to_be_ended_time_and_again_is_given_no_more() -> None:
+    """As `sleep` is ended: an answer to nothing."""
+    plays = {"deadline": 5, "content": 10}
+    cases = [script({"call": {"deadline_s": 0.05}}, f"case-{number}") for number in range(12)]
+    for feature, most in plays.items():
+        with Programs(["sleep", "60"], mode="run", features={feature: True}, patience=0.05) as driver:
+            report = check(driver, CheckPlan(generated=0), played=cases)
+        # Two processes at a time, where their processors are two.
+        assert most <= len(report.cases) <= most + 1
+        assert report.exit_status == 2
+        assert f"had to be ended in {most} cases in a row" in report.stopped
+        assert ("it declares deadline" in report.stopped) is (feature == "deadline")
+
+
+def test_a_client_that_answers_in_between_is_given_all() -> None:
+    quick = {"call": {"deadline_s": 0.05}}
+    named = [f"{'answers' if number % 5 == 4 else 'mute'}-{number}" for number in range(12)]
+    answers = 'case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
+    with Programs(["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2) as one:
+        report = check(one, CheckPlan(generated=0), played=[script(quick, name) for name in named])
+    assert (report.stopped, len(report.cases)) == ("", 12)
+
+
+def test_an_end_that_costs_nothing_stops_nothing() -> None:
+    def waiting(_: Case) -> Outcome:
+        time.sleep(1e6)
+        return Outcome("error")
+
+    cases = [script({}, f"case-{number}") for number in range(12)]
+    with Functions(waiting, features={"deadline": True}) as driver:
+        report = check(driver, CheckPlan(generated=0), played=cases)
+    assert (report.stopped, len(report.cases)) == ("", 12)
+    assert all(one["outcome"]["ended_by"] for one in report.cases)
+
+
+def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
+    class Ending(_Breaking):
+        def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
+            if self.left < -18:
+                raise DriverError("it is gone")
+            self.left -= 1
+            yield from self.driver.play(scripts)
+
+    with Functions(swapping, features=Client.features) as driver:
+        report = check(Ending(driver), CheckPlan(generated=60), played=())
+    assert (report.stopped, report.exit_status) == ("it is gone", 2)
+    assert {one["rule"] for one in report.findings} == {"refs-order"}
+    assert report.generated == 20  # and once there was nothing to play
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_known_failures_may_begin_with_a_mark(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/*  # für später\n", encoding=encoding)
+    (entry,) = read(file)
+    assert (entry.rule, entry.reason) == ("prompt-exact", "für später")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "what"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("latin-1", "not UTF-8")],
+)
+def test_known_failures_that_are_not_utf_8(encoding: str, what: str, tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text("prompt-exact text/*  # für später\n", encoding=encoding)
+    with pytest.raises(KnownFailuresError, match=f"known.txt is {what}; wanted UTF-8 text, lines like retry-after"):
+        read(file)

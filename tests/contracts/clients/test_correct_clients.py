@@ -1,0 +1,214 @@
+"""No false alarms: of correct clients, by many libraries, nothing is found; and what is found of SDKs as they come.
+
+The clients are in tests/clients/contract. With MOCKVEO_WHOLE set each of them plays the whole catalogue and generated
+cases with five seeds, which takes half an hour; without, programs share the cases between them, as theirs take time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from mockveo_contracts.cases import definitions
+from mockveo_contracts.cases.definitions import TestCase
+from mockveo_contracts.clients.check import CheckPlan, check
+from mockveo_contracts.clients.driver import Driver
+from mockveo_contracts.clients.functions import Functions, load
+from mockveo_contracts.clients.programs import Programs
+from mockveo_contracts.reports.model import Report
+from paths import CLIENTS, ROOT
+from test_real_clients import INSTALL, INSTALLED, missing, tool
+
+FINDINGS = ROOT / "docs" / "findings.md"
+#: Programs import their neighbours by name, and so do the functions.
+sys.path.append(os.fspath(CLIENTS / "contract"))
+
+WHOLE = bool(os.environ.get("MOCKVEO_WHOLE"))
+SEEDS = range(5)
+FULL = {"content": True, "deadline": True, "poll_interval": True}
+
+
+class Reason(NamedTuple):
+    """A finding that is right about a client, and why there is nothing that it could do."""
+
+    rule: str
+    verdict: str
+    #: One of the cases that show it.
+    case: str
+    why: str
+
+
+class Client(NamedTuple):
+    """A program that is a client."""
+
+    command: tuple[str, ...]
+    #: The environment it lives in; empty where it needs none.
+    home: str = ""
+    reasons: tuple[Reason, ...] = ()
+    mode: str = "session"
+    #: It plays one in so many cases where not all are to be played.
+    share: int = 6
+
+
+FLAT = Reason("error-envelopes", "info", "create/flat-error", "the SDK drops the body of an error that is not nested")
+MODEL = Reason(
+    "omit-unset", "warning", "call/prompt-only", "litellm always sends a model; this one is the page's own default"
+)
+FUNCTIONS = [
+    "with_http_client:client",
+    "with_urllib:client",
+    "with_requests:client",
+    "with_httpx:client",
+    "with_httpx:async_client",
+]
+PROGRAMS = {
+    "curl-sh": Client(("sh", "curl.sh"), mode="run", share=16),
+    "urllib-once": Client(("python", "with_urllib.py"), mode="once", share=16),
+    "requests": Client(("python", "with_requests.py"), "cometapi"),
+    "httpx": Client(("python", "with_httpx.py"), "cometapi"),
+    "aiohttp": Client(("python", "with_aiohttp.py"), "cometapi"),
+    "curl": Client(("python", "with_curl.py")),
+    "fetch": Client(("node", "with_fetch.mjs")),
+    "net-http": Client(("client.go",)),
+    "openai-py": Client(("python", "with_openai.py", "openai"), "openai"),
+    "cometapi-py": Client(("python", "with_openai.py", "cometapi"), "cometapi"),
+    "openai-node": Client(("node", "with_openai.mjs", "openai"), "node", (FLAT,)),
+    "cometapi-node": Client(("node", "with_openai.mjs", "cometapi"), "node", (FLAT,)),
+    "litellm": Client(("python", "with_litellm.py"), "litellm", (MODEL,)),
+}
+AS_THEY_COME = {
+    "openai-py": Client(("python", "as_it_comes.py", "openai"), "openai"),
+    "cometapi-py": Client(("python", "as_it_comes.py", "cometapi"), "cometapi"),
+    "openai-node": Client(("node", "as_it_comes.mjs", "openai"), "node"),
+    "cometapi-node": Client(("node", "as_it_comes.mjs", "cometapi"), "node"),
+    "litellm": Client(("python", "as_it_comes_litellm.py"), "litellm", (MODEL,)),
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where a download breaks off some programs leave what they have.
+    monkeypatch.setenv("TMPDIR", os.fspath(tmp_path))
+
+
+def command(client: Client, place: Path) -> list[str]:
+    """The command that starts a client; skips where its environment is missing."""
+    home = INSTALLED / client.home
+    if client.home and not (home / ".installed").is_file():
+        missing(client.home, INSTALL)
+    program, *arguments = (os.fspath(CLIENTS / "contract" / one) if "." in one else one for one in client.command)
+    if program.endswith(".go"):
+        return [compiled(program, place)]
+    if program == "python":
+        return [os.fspath(home / "bin" / "python") if client.home else sys.executable, *arguments]
+    return [tool(program), *arguments, *([os.fspath(home)] if client.home == "node" else [])]
+
+
+def compiled(source: str, place: Path) -> str:
+    target = os.fspath(place / "client")
+    outside = {**os.environ, "GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GO111MODULE": "off"}
+    built = [tool("go"), "build", "-o", target, source]
+    subprocess.run(built, env={**outside, "GOCACHE": os.fspath(place / "cache")}, check=True, timeout=300)
+    return target
+
+
+def played(driver: Driver, cases: Iterable[TestCase], seed: int, generated: int) -> Report:
+    """The report of a client on these cases, with another seed than their own."""
+    report = check(
+        driver,
+        CheckPlan(generated=generated, seed=seed),
+        [definitions.script({**one.data, "seed": seed}) for one in cases],
+    )
+    assert not report.stopped
+    return report
+
+
+def share(number: int, count: int) -> list[TestCase]:
+    """Every so-manieth case of the catalogue, beginning with this one."""
+    return list(definitions.catalogue().values())[number % count :: count]
+
+
+def found(report: Report) -> set[tuple[str, str, str]]:
+    return {(one["rule"], one["verdict"], one["case"]) for one in report.findings}
+
+
+def shown(report: Report, known: Iterable[Reason] = ()) -> list[str]:
+    """What nobody has a reason for, so that one can read what happened."""
+    excused = {(one.rule, one.verdict) for one in known}
+    return [
+        f"{one['verdict']} {one['rule']}: {one['message']} - case {one['case']}: {one['call']} {one['scenario']}"
+        f" {one['log']} {one['output'][-500:]}"
+        for one in report.findings
+        if (one["rule"], one["verdict"]) not in excused
+    ]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_nothing_is_found_of_a_correct_function(name: str, seed: int) -> None:
+    # The other seeds share the catalogue between them.
+    cases = share(0, 1) if WHOLE or seed == 0 else share(seed, len(SEEDS) - 1)
+    with Functions(load(name)) as driver:
+        report = played(driver, cases, seed, 200 if WHOLE else 20)
+    assert shown(report) == []
+    assert len(report.cases) >= len(cases)
+    assert not report.skipped
+
+
+@pytest.mark.parametrize("seed", SEEDS if WHOLE else SEEDS[:1])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_nothing_is_found_of_a_correct_program(name: str, seed: int, tmp_path: Path) -> None:
+    client = PROGRAMS[name]
+    cases = dict.fromkeys(share(0, 1) if WHOLE else share(list(PROGRAMS).index(name), client.share))
+    cases |= dict.fromkeys(definitions.find(one.case) for one in client.reasons)
+    declared = {} if client.mode == "session" else FULL
+    with Programs(command(client, tmp_path), mode=client.mode, features=declared) as driver:
+        report = played(driver, cases, seed, 20 if WHOLE else 0)
+    assert shown(report, client.reasons) == []
+    assert {(one.rule, one.verdict, one.case) for one in client.reasons} <= found(report)
+    assert {one["why"] for one in report.skipped} <= {"the client does not declare images=2"}
+
+
+def documented() -> dict[str, tuple[str, dict[tuple[str, str, str], bool]]]:
+    """SDK -> its version, and of each rule, verdict and case of its table whether that is found."""
+    told: dict[str, tuple[str, dict[tuple[str, str, str], bool]]] = {}
+    for table in FINDINGS.read_text("utf-8").split("\n\n"):
+        if not table.startswith("| rule |"):
+            continue
+        head, _, *rows = ([one.strip(" `") for one in line.strip("|").split("|")] for line in table.splitlines())
+        for column, title in enumerate(head[3:], 3):
+            name, version = title.split()
+            told[name] = version, {(row[0], row[1], row[2]): row[column] == "yes" for row in rows}
+    return told
+
+
+@pytest.mark.parametrize("name", AS_THEY_COME)
+def test_the_document_tells_what_an_sdk_breaks_as_it_comes(name: str, tmp_path: Path) -> None:
+    version, says = documented()[name]
+    cases = definitions.matching(tuple(dict.fromkeys(case for *_, case in says)), definitions.catalogue())
+    # There is no need to wait for long for what never comes.
+    with Programs(command(AS_THEY_COME[name], tmp_path), patience=1.0) as driver:
+        report = played(driver, cases, 0, 0)
+    assert driver.client.version == version
+    excused = {(one.rule, one.verdict) for one in AS_THEY_COME[name].reasons}
+    assert {one for one in found(report) if one[:2] not in excused} == {
+        one for one, is_found in says.items() if is_found
+    }
+    assert not [one for one in report.cases if one["adapter_error"]]
+
+
+def test_curl_sends_again_on_a_connection_that_it_has_used(tmp_path: Path) -> None:
+    faults = [
+        {"operation": "create", "nth": 1, "redirect": {"status": 307}},
+        {"operation": "create", "nth": 2, "reset": True},
+    ]
+    case = definitions.script({"name": "redirected-and-reset", "scenario": {"faults": faults}})
+    follow = Client(("python", "with_curl.py", "follow"))
+    for client, wanted in ((follow, {("no-blind-retry", "warning", case.name)}), (PROGRAMS["curl"], set())):
+        with Programs(command(client, tmp_path)) as driver:
+            assert found(played(driver, [case], 0, 0)) == wanted

@@ -1,0 +1,288 @@
+"""The page of a report: in a real browser, from a file, with nothing from elsewhere, whatever the texts are."""
+
+# ruff: noqa: F811 - fixtures
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mockveo_contracts.reports.html import page
+from sample_reports import HOSTILE, adapter, bad, good, with_text  # noqa: F401
+from test_browser import FLAGS
+
+
+class Browser:
+    """A browser that is told what to do over a pipe, in its DevTools protocol, and keeps what it is told of."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        ours, theirs = os.pipe(), os.pipe()
+        flags = [*FLAGS, f"--user-data-dir={directory}", "--remote-debugging-pipe", "--force-color-profile=srgb"]
+        # It takes 3 and 4 for the two ends.
+        shell = ["bash", "-c", f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}', "bash", program, *flags]
+        self.process = subprocess.Popen(shell, pass_fds=(ours[0], theirs[1]), stderr=subprocess.DEVNULL)
+        os.close(ours[0])
+        os.close(theirs[1])
+        self._to, self._from = ours[1], theirs[0]
+        self._rest = b""
+        self._count = 0
+        self._session: str | None = None
+        self.events: list[dict[str, Any]] = []
+        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        self._count += 1
+        session = {"sessionId": self._session} if self._session else {}
+        message = {"id": self._count, "method": method, "params": params, **session}
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while (told := self._next()).get("id") != self._count:
+            self.events.append(told)
+        assert "error" not in told, told
+        found: dict[str, Any] = told["result"]
+        return found
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            more = os.read(self._from, 2**16)
+            assert more, "the browser has ended"
+            self._rest += more
+        message, _, self._rest = self._rest.partition(b"\0")
+        told: dict[str, Any] = json.loads(message)
+        return told
+
+    def open(self, url: str) -> None:
+        self.events.clear()
+        self.ask("Page.navigate", url="about:blank")
+        self.ask("Page.navigate", url=url)
+        end = time.monotonic() + 30
+        while self.run("document.readyState") != "complete" or self.run("location.href") == "about:blank":
+            assert time.monotonic() < end, "the page does not load"
+            time.sleep(0.02)
+
+    def run(self, script: str) -> Any:
+        result = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def wait_for(self, condition: str) -> None:
+        """Waits for what a page does in its own time."""
+        end = time.monotonic() + 10
+        while not self.run(condition):
+            assert time.monotonic() < end, condition
+            time.sleep(0.02)
+
+    def press(self, key: str, code: int) -> None:
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def click(self, selector: str) -> None:
+        where = self.run(
+            f"(() => {{ const it = document.querySelector({json.dumps(selector)});"
+            " it.scrollIntoView({block: 'center'}); const box = it.getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
+
+    @property
+    def complaints(self) -> list[dict[str, Any]]:
+        """What the console was told, and errors."""
+        named = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
+        return [one for one in self.events if one["method"] in named]
+
+    @property
+    def requested(self) -> list[str]:
+        return [one["params"]["request"]["url"] for one in self.events if one["method"] == "Network.requestWillBeSent"]
+
+    def close(self) -> None:
+        self._session = None
+        self.ask("Browser.close")
+        self.process.wait(20)
+        os.close(self._to)
+        os.close(self._from)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        missing = "no Chromium is installed, so that the page cannot be seen"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    running = Browser(program, tmp_path_factory.mktemp("browser"))
+    yield running
+    running.close()
+
+
+def opened(browser: Browser, path: Path, *reports: dict[str, Any], place: str = "") -> str:
+    path.write_text(page(reports), encoding="utf-8")
+    url = path.as_uri()
+    browser.open(f"{url}{place}")
+    return url
+
+
+TEXT = "document.querySelector('#report').innerText"
+PANEL = "document.querySelector('.panel')?.innerText ?? ''"
+
+
+def test_a_click_shows_the_exchanges_and_another_hides_them(
+    browser: Browser, bad: dict[str, Any], tmp_path: Path
+) -> None:
+    url = opened(browser, tmp_path / "report.html", bad)
+    text = browser.run(TEXT)
+    assert "the images came in the order 2, 1, wanted 1, 2" in text
+    assert "known.txt:4: auth-bearer call/* is not broken any more" in text
+    assert browser.run(PANEL) == ""
+    browser.click("#cell-refs-order-0")
+    panel = browser.run(PANEL)
+    for wanted in (
+        "Two images arrive in the order they were given", "RFC 7578 section 5.2", "images: [a.png, b.png]",
+        "POST /v1/videos with 2 files", "0.051 s", "reported", "mockveo replay image/two",
+    ):  # fmt: skip
+        assert wanted in panel
+    assert browser.run("document.querySelectorAll('.panel tr.bad').length") == 1
+    assert browser.run("document.querySelector('.panel tr.bad .n').textContent") == "▶ 1"
+    browser.click("#cell-refs-order-0")
+    assert browser.run(PANEL) == ""
+    assert browser.complaints == []
+    assert browser.requested == [url]
+
+
+def test_the_keyboard_does_it_too(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+    opened(browser, tmp_path / "report.html", bad)
+    for _ in range(2):
+        browser.press("Tab", 9)
+    focused = "document.activeElement.id"
+    assert browser.run(focused).startswith("cell-")
+    browser.press("Enter", 13)
+    assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    assert "source" in browser.run(PANEL)
+    # What was opened is what comes next.
+    browser.press("Tab", 9)
+    assert browser.run("document.activeElement.closest('.panel') !== null")
+
+
+def test_a_rule_that_was_kept_shows_the_cases_that_tried_it(
+    browser: Browser, bad: dict[str, Any], tmp_path: Path
+) -> None:
+    opened(browser, tmp_path / "report.html", bad, place="#cell-auth-bearer-0")
+    assert "Kept in 5 cases" in browser.run(PANEL)
+    assert "POST /v1/videos" not in browser.run(PANEL)
+    browser.click(".panel details details summary")
+    browser.wait_for(f"({PANEL}).includes('POST /v1/videos →')")
+    browser.click("#cell-auth-cross-origin-0")
+    assert "None of the 6 cases that were played had to do with this rule." in browser.run(TEXT)
+    assert "1 case, since the client does not declare deadline: job/never-ends" in browser.run(TEXT)
+
+
+def test_a_known_failure_is_shown_as_such(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+    opened(browser, tmp_path / "report.html", bad, place="#cell-no-blind-retry-0")
+    assert "known" in browser.run("document.querySelector('#cell-no-blind-retry-0').innerText")
+    assert "known.txt:3: ticket 4711" in browser.run(PANEL)
+
+
+def test_what_is_kept_can_be_left_out(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+    opened(browser, tmp_path / "report.html", bad)
+    rows = "[...document.querySelectorAll('tr.rule')].filter(row => !row.hidden).length"
+    every = browser.run(rows)
+    browser.click("#only")
+    broken = {one["rule"] for one in bad["findings"] if not one["known"]}
+    assert browser.run(rows) == len(broken) < every == len(bad["rules"])
+
+
+def test_clients_stand_side_by_side(
+    browser: Browser, bad: dict[str, Any], good: dict[str, Any], adapter: dict[str, Any], tmp_path: Path
+) -> None:
+    opened(browser, tmp_path / "report.html", bad, good, good, adapter)
+    heads = browser.run("[...document.querySelectorAll('.matrix thead th')].map(one => one.textContent)")
+    assert heads == ["Rule", "careless", "careful (#1)", "careful (#2)", "broken_adapter"]
+    row = "[...document.querySelectorAll('[id^=cell-refs-order-]')].map(one => one.innerText.split('\\n')[0])"
+    assert browser.run(row) == ["✗ violation", "✓ pass", "✓ pass", "\u2013 not exercised"]
+    browser.click("#cell-adapter-3")
+    assert "wanted an Outcome" in browser.run(PANEL)
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_it_fits_narrow_and_wide_windows(browser: Browser, bad: dict[str, Any], tmp_path: Path, width: int) -> None:
+    browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+    try:
+        opened(browser, tmp_path / "report.html", bad, place="#cell-refs-order-0")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    finally:
+        browser.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_on_paper_what_is_broken_is_open(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+    opened(browser, tmp_path / "report.html", bad)
+    assert len(browser.ask("Page.printToPDF")["data"]) > 10_000
+    assert browser.run("document.querySelectorAll('.panel').length") == len(
+        {one["rule"] for one in bad["findings"] if not one["known"]}
+    )
+
+
+def test_hostile_texts_are_texts(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+    data = with_text(bad, HOSTILE)
+    url = opened(browser, tmp_path / "report.html", data, place="#cell-refs-order-0")
+    assert browser.run("document.title").startswith("Client contracts: </script><script>")
+    assert browser.run("document.querySelectorAll('img, iframe, script:not(:is(head, body) > script)').length") == 0
+    assert browser.run("document.scripts.length") == 2
+    assert "</script><script>document.title='run'</script><img src=x onerror=" in browser.run(PANEL)
+    assert browser.complaints == []
+    assert [one.partition("#")[0] for one in browser.requested] == [url]
+
+
+def test_the_policy_lets_no_other_script_run(browser: Browser, good: dict[str, Any], tmp_path: Path) -> None:
+    text = page([good]).replace(
+        "</body>", "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x'></body>"
+    )
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    browser.open((tmp_path / "report.html").as_uri())
+    assert browser.run("document.title").startswith("Client contracts")
+    assert "Content Security Policy" in json.dumps(browser.complaints)
+
+
+def test_it_opens_quickly_with_300_cases(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+    data = copy.deepcopy(bad)
+    every, row = data["cases"], data["cases"][0]["log"][1]
+    long = [{**row, "number": number} for number in range(1, 61)]
+    data["cases"] = [{**every[n % len(every)], "name": f"case/{n}", "log": long} for n in range(300)]
+    data["findings"] = [
+        {**one, "case": f"case/{n}", "log": long} for n in range(300) for one in data["findings"][:3]
+    ]  # fmt: skip
+    text = page([data])
+    assert len(text.encode()) < 3_000_000
+    opened(browser, tmp_path / "report.html", data)
+    took = browser.run("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    assert took < 5000
+    browser.click("#cell-auth-bearer-0")
+    assert browser.complaints == []
+
+
+@given(st.text(st.characters()))
+def test_no_text_leaves_its_place(good: dict[str, Any], text: str) -> None:
+    made = page([with_text(good, f"{text}</script><!--{{{{style}}}}")])
+    made.encode()
+    assert made.count("<script") == made.count("</script>") == 2
+    assert made.count("<style>") == 1
+    (blob,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', made, re.DOTALL)
+    assert json.loads(blob)["clients"][0]["stopped"] == f"{text}</script><!--{{{{style}}}}"
+
+
+def test_nothing_is_asked_of_elsewhere(bad: dict[str, Any]) -> None:
+    made = page([bad])
+    assert not re.search(r"""(?:src|href|action)=["'](?!data:)|@import|url\(""", made)

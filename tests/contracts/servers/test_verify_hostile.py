@@ -1,0 +1,334 @@
+"""`verify` against servers that misbehave: that send the key back, drop connections, never end, or talk nonsense."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mockveo_contracts.reports import terminal
+from mockveo_contracts.reports.formats import FORMATS, write
+from mockveo_contracts.servers.server_report import HIDDEN, Secrets
+from mockveo_contracts.servers.verify import VerifyPlan, rehearse, verification, verify
+
+from mockveo.errors import SettingsError
+
+KEY = 'sk-live/8"fE\\2-Zq+mother-of-keys'
+OTHER = "sk-live/other-customer_0123456789"
+PROBES = ("auth/*", "job/*", "errors/*", "generated/retrieveVideo")
+NOT_FOUND = b'{"code": "task_not_exist", "message": "no such task", "data": null}'
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def told(self) -> None:
+        """The answer to every request."""
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body if self.command != "HEAD" else b"")
+
+    def _all(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.told()
+
+    do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = _all  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def serving(handler: type[_Quiet]) -> Iterator[str]:
+    """The root of a server of that handler."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class Echo(_Quiet):
+    """Sends the headers of a request back, wherever it can."""
+
+    def told(self) -> None:
+        sent = self.headers.get("Authorization", "")
+        error = {"message": f"no channel for {sent}", "type": sent, "code": f"odd {sent}"}
+        body = {"error": error, "headers": dict(self.headers), sent: "x" * (2500 if "missing" in self.path else 1)}
+        status = 500 if self.command == "POST" else 400
+        self.answer(status, json.dumps(body).encode(), **{"X-Echo": sent, "X-Json": json.dumps(sent)})
+
+
+def _bad(text: str) -> list[str]:
+    """The forms of the keys that are in a text."""
+    forms = {KEY, KEY[:14], json.dumps(KEY)[1:-1], json.dumps(KEY)[1:16], OTHER, OTHER[:14]}
+    forms |= {base64.b64encode(f"{user}:{one}".encode()).decode()[8:-4] for one in (KEY, OTHER) for user in ("", "me")}
+    return [one for one in forms if one in text]
+
+
+def test_a_key_that_is_sent_back_is_in_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = VerifyPlan(key=KEY, other_key=OTHER, poll_interval=0.0, examples=1, probes=PROBES)
+    with serving(Echo) as url:
+        data = verify(url, plan)
+    assert len({one["rule"] for one in data["findings"]}) > 4
+    assert HIDDEN in json.dumps(data)
+    for kind in FORMATS:
+        write(f"{kind}={tmp_path / kind}", data)
+        assert _bad((tmp_path / kind).read_text()) == [], kind
+    with (tmp_path / "shown").open("w") as shown:
+        terminal.show(data, shown)
+    assert _bad((tmp_path / "shown").read_text() + capsys.readouterr().out + json.dumps(data)) == []
+
+
+def test_a_key_that_is_sent_back_is_in_no_finding_of_a_single_check() -> None:
+    with serving(Echo) as url, verification(url, VerifyPlan(key=KEY, other_key=OTHER, probes=("auth/*",))) as run:
+        found = [finding for one in run.checks() for finding in one.run()]
+    assert found
+    assert _bad(json.dumps(found)) == []
+
+
+class Poor(_Quiet):
+    """Refuses creates, for the key, which it names."""
+
+    def told(self) -> None:
+        text = json.dumps({"error": {"message": f"no credit: {self.headers.get('Authorization')}"}}).encode()
+        self.answer(*((403, text) if self.command == "POST" else (400, NOT_FOUND)))
+
+
+def test_a_key_is_not_in_what_ends_a_run() -> None:
+    with serving(Poor) as url:
+        data = verify(url, VerifyPlan(key=KEY, poll_interval=0.0))
+    assert f"Bearer {HIDDEN}" in data["stopped"]
+    assert _bad(data["stopped"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Bearer sk-abcdefghijklmnop.", "Bearer (key)."),
+        ("cut sk-abcdefghijk", "cut (key)"),
+        ("cut sk-abcdefghi...", "cut (key)..."),
+        ("another sk-abcdefghX", "another sk-abcdefghX"),
+        ("SK-ABCDEFGHIJKLMNOP", "(key)"),
+        (base64.b64encode(b":sk-abcdefghijklmnop").decode(), "(key)"),
+    ],
+)
+def test_a_key_is_hidden_whole_or_cut(text: str, wanted: str) -> None:
+    assert Secrets(["sk-abcdefghijklmnop"]).hidden({text: [text, 1, None]}) == {wanted: [wanted, 1, None]}
+
+
+@pytest.mark.parametrize("user", ["", "a", "ab", "abc", "somebody"])
+@pytest.mark.parametrize("key", ["sk-1234567890ab", "sk-1234567890abc", "sk-1234567890abcd"])
+def test_a_key_is_hidden_after_any_name_in_base64(user: str, key: str) -> None:
+    for after in (b"", b"\n", b"more"):
+        text = base64.b64encode(f"{user}:{key}".encode() + after).decode()
+        shown = Secrets([key]).hidden(text)
+        assert HIDDEN in shown
+        assert len(shown.replace(HIDDEN, "")) <= len(text) - 4 * len(key) / 3 + 4
+
+
+def test_a_key_that_is_a_word_is_hidden_where_it_stands_alone() -> None:
+    assert Secrets(["test"]).hidden("Bearer test, the latest") == "Bearer (key), the latest"
+
+
+def test_without_a_key_nothing_is_hidden() -> None:
+    assert Secrets([]).hidden(["a", ""]) == ["a", ""]
+
+
+# The keys.
+
+
+@pytest.mark.parametrize("key", ["sk-x\n", "sk-x\r", " sk-x", "sk-x ", "sk-\u00e9", "\x00", " "])
+@pytest.mark.parametrize("name", ["key", "other_key"])
+def test_a_key_that_no_header_carries_is_refused(name: str, key: str) -> None:
+    for ask in (verify, rehearse):
+        with pytest.raises(SettingsError) as told:
+            ask("http://127.0.0.1:9", VerifyPlan(key=key) if name == "key" else VerifyPlan(other_key=key))
+        assert str(told.value).startswith({"key": "COMETAPI_KEY has ", "other_key": "COMETAPI_OTHER_KEY has "}[name])
+        assert "sk-x" not in str(told.value)
+
+
+def test_the_same_key_twice_is_refused() -> None:
+    with pytest.raises(SettingsError, match="wanted the key of another customer, or none: unset it"):
+        verify("http://127.0.0.1:9", VerifyPlan(key="sk-x", other_key="sk-x"))
+
+
+def test_an_empty_key_is_none() -> None:
+    with verification("http://127.0.0.1:9", VerifyPlan(key="sk-x", other_key="")) as run:
+        assert run.wire.keys.other is None
+
+
+# What is generated, where no answer comes.
+
+
+class Dropping(_Quiet):
+    """Takes every create, and closes the connection without an answer, or within one."""
+
+    creates = 0
+    half = False
+
+    def told(self) -> None:
+        if self.command != "POST":
+            self.answer(400, NOT_FOUND)
+            return
+        type(self).creates += self.path == "/v1/videos"
+        if self.half:
+            self.answer(200, NOT_FOUND[:9], **{"Content-Length": "99"})
+        self.close_connection = True
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("jobs", [2, None])
+def test_a_generated_request_without_an_answer_is_a_finding(half: bool, jobs: int | None) -> None:
+    class handler(Dropping):  # noqa: N801
+        creates = 0
+
+    handler.half = half
+    probes = ("auth/no-key", "generated/createVideo", "generated/listModels")
+    with serving(handler) as url:
+        data = verify(url, VerifyPlan(key=KEY, examples=2, probes=probes, max_jobs=jobs))
+    finding = next(
+        one for one in data["findings"] if (one["rule"], one["case"]) == ("answered", "generated/createVideo")
+    )
+    assert "POST /v1/videos: the connection broke off; wanted an answer" in finding["message"]
+    assert finding["again"][0].startswith("curl -sS -X POST" if "-X POST" in finding["again"][0] else "curl -sS")
+    assert [one["name"] for one in data["cases"]] == list(probes)
+    assert data["stopped"] is None
+    assert data["summary"]["jobs"] == handler.creates
+    assert jobs is None or handler.creates <= jobs
+
+
+def test_what_schemathesis_stumbles_over_ends_only_that_check(tmp_path: Path) -> None:
+    overlay = tmp_path / "odd.yaml"
+    overlay.write_text(
+        "overlay: 1.0.0\ninfo: {title: odd, version: '1'}\nactions:\n"
+        "- target: $.components.parameters.VideoId.schema\n  update: {type: integer, minimum: 9, maximum: 1}\n"
+    )
+    with serving(Dropping) as url:
+        plan = VerifyPlan(
+            examples=2, overlays=(str(overlay),), probes=("auth/no-key", "generated/*"), generated_creates=False
+        )
+        data = verify(url, plan)
+    whys = {one["case"]: one["why"] for one in data["skipped"]}
+    assert "schemathesis could not go on" in whys["generated/retrieveVideo"]
+    assert {"auth/no-key", "generated/listModels"} <= {one["name"] for one in data["cases"]}
+    assert data["stopped"] is None
+
+
+# Answers without an end, and without sense.
+
+
+class Raw(_Quiet):
+    """Answers with these bytes, and then with one piece again and again, until nobody reads it."""
+
+    start, piece, pause = b"", b"", 0.0
+
+    def told(self) -> None:
+        self.close_connection = True
+        self.wfile.write(self.start)
+        while self.piece:
+            try:
+                self.wfile.write(self.piece)
+            except OSError:
+                return
+            time.sleep(self.pause)
+
+
+JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+ENDLESS = {
+    "a body that drips": (JSON_HEAD + b"Content-Length: 1000000\r\n\r\n", b" ", 0.05),
+    "a head that drips": (JSON_HEAD, b"X: y\r\n", 0.1),
+    "1xx for ever": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+    "a body for ever": (JSON_HEAD + b"\r\n", b"x" * 2**20, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_the_time_of_a_run_is_a_limit_whatever_a_server_does(name: str) -> None:
+    start, piece, pause = ENDLESS[name]
+
+    class handler(Raw):  # noqa: N801
+        pass
+
+    handler.start, handler.piece, handler.pause = start, piece, pause
+    with serving(handler) as url:
+        begun = time.monotonic()
+        data = verify(url, VerifyPlan(max_seconds=1.0, poll_interval=0.0))
+        assert time.monotonic() - begun < 6
+    # A server that is only slower than the run may last is not to blame.
+    assert ("answered" in {one["rule"] for one in data["findings"]}) is (name == "a body for ever")
+
+
+def test_a_generated_request_ends_in_time_too() -> None:
+    class handler(_Quiet):  # noqa: N801
+        def told(self) -> None:
+            if not self.path.startswith("/v1/"):
+                self.answer(404, NOT_FOUND)
+                return
+            start, piece, pause = ENDLESS["a body that drips"]
+            self.wfile.write(start)
+            try:
+                while True:
+                    self.wfile.write(piece)
+                    time.sleep(pause)
+            except OSError:
+                self.close_connection = True
+
+    with serving(handler) as url:
+        plan = VerifyPlan(max_seconds=4.0, examples=2, probes=("generated/listModels",), turn_time=False)
+        with verification(url, plan) as run:
+            begun = time.monotonic()
+            (check,) = run.checks()
+            assert check.run() == []
+        assert time.monotonic() - begun < 20
+    assert "--max-seconds 4 are over" in run.report.skipped[0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        (b"[" * 200_000 + b"]" * 200_000, "answer-json"),
+        (b'{"id":' * 500 + b"1" + b"}" * 500, "answer-json"),
+        (b'{"id": "\\ud800", "status": "\\udfff", "error": {"message": "\\ud800\\u0000"}}', "answer-schema"),
+    ],
+)
+def test_an_answer_that_no_reader_takes_is_a_finding(body: bytes, rule: str, tmp_path: Path) -> None:
+    class handler(_Quiet):  # noqa: N801
+        def told(self) -> None:
+            self.answer(200, body)
+
+    with serving(handler) as url:
+        data = verify(url, VerifyPlan(poll_interval=0.0, job_seconds=0.1))
+    assert rule in {one["rule"] for one in data["findings"]}
+    for kind in FORMATS:
+        write(f"{kind}={tmp_path / kind}", data)
+
+
+# The URL.
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:pass-word@x/v1", "me:pass-word@x", "http://pass-word@x:99999", "http://me:pass-word/1@x"]
+)
+def test_a_password_in_a_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError, match="before an @; wanted the root or base URL") as told:
+        verify(url, VerifyPlan())
+    assert "pass-word" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["http://x y/", "http://x\n/", " http://x", "http://x/\u00e9"])
+def test_a_url_with_what_no_url_has_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="a blank, a line break or another"):
+        verify(url, VerifyPlan())

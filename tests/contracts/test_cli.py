@@ -1,0 +1,445 @@
+"""The commands of the contract tests, as a user has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from paths import CLIENTS as PROGRAM_FILES
+from paths import MUTANTS
+from test_cli import CLEAN
+
+#: A client of the zoo, and one with a defect.
+CLIENTS = """
+import os
+import sys
+import threading
+
+from zoo_client import Client
+
+class Reversing(Client):
+    def images(self):
+        return self.given.images[::-1]
+
+class Cutting(Client):
+    def prompt(self):
+        return self.given.prompt.partition("\\n")[0]
+
+class Hurried(Client):
+    def interval(self):
+        return 0.01
+
+def correct(case):
+    return Client(case)()
+
+def cutting(case):
+    return Cutting(case)()
+
+def hurried(case):
+    return Hurried(case)()
+
+def wandering(case):
+    os.makedirs("elsewhere", exist_ok=True)
+    os.chdir("elsewhere")
+    return Client(case)()
+
+def reversing(case):
+    os.chdir("/")
+    return Reversing(case)()
+
+def waiting(case):
+    print("begun", case.id, file=sys.__stderr__, flush=True)
+    threading.Event().wait()
+
+for one in (correct, cutting, hurried, wandering, reversing, waiting):
+    one.features = Client.features
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "clients.py").write_text(CLIENTS)
+    return tmp_path
+
+
+def run(place: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mockveo", *arguments],
+        capture_output=True, text=True, timeout=120, cwd=place, check=False,
+        env=CLEAN | {"PYTHONPATH": str(MUTANTS)} | env,
+    )  # fmt: skip
+
+
+def check(place: Path, client: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(place, "check", "--python", f"clients:{client}", "--generated", "0", *arguments)
+
+
+def test_a_correct_client(place: Path) -> None:
+    done = check(place, "correct", "--case", "text/*")
+    assert done.returncode == 0
+    assert re.fullmatch(r"(\d+) of \1 cases, 0 findings", done.stderr.splitlines()[-1])
+    assert re.fullmatch(
+        r"clients:correct: \d+ cases in [\d.]+ s: nothing is broken . seed 0", done.stdout.splitlines()[-1]
+    )
+
+
+def test_a_broken_client_and_all_its_reports(place: Path) -> None:
+    kinds = ("json", "junit", "html", "sarif", "github", "har")
+    reports = [part for kind in kinds for part in ("--report", f"{kind}=out/{kind}")]
+    done = check(place, "cutting", "--case", "text/newlines", "--quiet", *reports)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "VIOLATION  prompt-exact (MUST)" in done.stdout
+    assert "mockveo check --case text/newlines --python clients:cutting" in done.stdout
+    assert sorted(path.name for path in (place / "out").iterdir()) == sorted(kinds)
+    assert json.loads((place / "out" / "json").read_text())["findings"][0]["rule"] == "prompt-exact"
+    assert "::error" in (place / "out" / "github").read_text()
+    judged = run(place, "judge", "out/har")
+    assert judged.returncode == 0, judged.stderr
+
+
+def test_the_command_that_repeats_a_case_does(place: Path) -> None:
+    done = check(place, "cutting", "--case", "text/*")
+    (line,) = {one.strip().removeprefix("again").strip() for one in done.stdout.splitlines() if "mockveo check" in one}
+    again = run(place, *shlex.split(line)[1:])
+    assert again.returncode == 1
+    assert "prompt-exact" in again.stdout
+
+
+def test_a_warning_fails_where_it_is_strict(place: Path) -> None:
+    done = check(place, "hurried", "--case", "job/long")
+    assert done.returncode == 0
+    assert "WARNING  poll-interval (SHOULD)" in done.stdout
+    assert check(place, "hurried", "--case", "job/long", "--strict").returncode == 1
+
+
+def test_known_failures_and_stale_ones(place: Path) -> None:
+    (place / "known.txt").write_text("prompt-exact text/*  # ticket 7\n")
+    assert check(place, "cutting", "--case", "text/newlines", "--known", "known.txt").returncode == 0
+    (place / "known.txt").write_text("prompt-exact text/at\n")
+    done = check(place, "correct", "--case", "text/at", "--known", "known.txt")
+    assert done.returncode == 3
+    assert "known.txt:1" in done.stdout
+
+
+def test_what_the_catalogue_has_shown_is_not_kept_again(place: Path) -> None:
+    reports = ("--report", "json=r.json", "--quiet", "--generated", "30")
+    done = run(place, "check", "--python", "clients:cutting", "--corpus", "mine", *reports)
+    assert done.returncode == 1
+    found = json.loads((place / "r.json").read_text())
+    assert found["summary"]["generated"] == 30
+    assert not (place / "mine").exists()
+
+
+def test_a_program_is_a_client(place: Path) -> None:
+    command = [sys.executable, str(PROGRAM_FILES / "programs" / "client.py"), "session"]
+    done = run(place, "check", "--case", "call/*", "--", *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run(place, "check", "--case", "call/*", "--", "no-such-program").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "wanted a client: a program after --, e.g. mockveo check -- python my_client.py"),
+        (("--python", "clients:corect"), "clients has no 'corect'; did you mean 'correct'?"),
+        (("--python", "clients:correct", "--case", "text/atx"), "no case is named 'text/atx'; did you mean 'text/at'?"),
+        (("--python", "clients:correct", "--report", "jnuit=x"), "did you mean 'junit'"),
+        (("--python", "clients:correct", "--known", "nothing.txt"), "nothing.txt"),
+        (("--python", "clients:correct", "--profile", "docs"), "docs"),
+        (("--python", "clients:correct", "--features", "image=1"), "'image' is no feature; did you mean 'images'?"),
+        (("--python", "clients:correct", "--", "a"), "both a function, clients:correct, and a program, a; wanted one"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(place: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = run(place, "check", "--quiet", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_cases_are_listed_and_shown(place: Path) -> None:
+    listed = run(place, "cases").stdout.splitlines()
+    assert len(listed) > 60
+    assert any(line.startswith("image/two-ordered ") and line.endswith(".") for line in listed)
+    shown = run(place, "cases", "--show", "create/429-retry-after").stdout
+    assert yaml.safe_load(shown)["scenario"]["faults"][0]["retry_after"] == 1
+    (place / "mine.yaml").write_text(shown)
+    done = check(place, "correct", "--case", "mine.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_reports_are_made_of_others(place: Path) -> None:
+    for client in ("correct", "cutting"):
+        check(place, client, "--case", "text/newlines", "--report", f"json={client}.json")
+    done = run(place, "report", "correct.json", "cutting.json", "--as", "html=both.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (place / "both.html").read_text()
+    assert "clients:correct" in page
+    assert "clients:cutting" in page
+    assert run(place, "report", "clients.py", "--as", "html=both.html").returncode == 2
+
+
+def replayed(place: Path, case: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mockveo", "replay", case, "--port", "0"],
+        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN,
+    )  # fmt: skip
+    told: dict[str, str] = {}
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "export" in line:
+            name, _, value = line.strip().removeprefix("export ").partition("=")
+            told[name] = value
+        if "curl" in line:
+            told["curl"] = line.strip()
+        if "phases:" in line:
+            return process, told
+    raise AssertionError(process.communicate())
+
+
+def test_a_case_is_served_to_be_called_by_hand(place: Path) -> None:
+    process, told = replayed(place, "create/503")
+    try:
+        env = {name: value for name, value in told.items() if name != "curl"}
+        answers = [
+            json.loads(
+                subprocess.run(
+                    ["sh", "-c", told["curl"]], env=CLEAN | env, capture_output=True, text=True, check=True
+                ).stdout
+            )
+            for _ in range(2)
+        ]
+        assert "error" in answers[0]
+        assert answers[1]["status"] == "queued"
+        time.sleep(0.3)
+        url = f"{told['COMETAPI_BASE_URL']}/videos/{answers[1]['id']}"
+        polled = httpx.get(url, headers={"Authorization": f"Bearer {told['COMETAPI_KEY']}"}, trust_env=False)
+        assert polled.json()["status"] == "completed"
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, ""), out
+
+
+def test_a_replay_is_exactly_what_the_check_had(place: Path) -> None:
+    report = place / "r.json"
+    check(place, "correct", "--case", "image/name-with-quotes", "--report", f"json={report}")
+    (case,) = json.loads(report.read_text())["cases"]
+    known: Any = case["outcome"]["video"]["id"]
+    process, told = replayed(place, "image/name-with-quotes")
+    try:
+        env = {name: value for name, value in told.items() if name != "curl"}
+        made = subprocess.run(["sh", "-c", told["curl"]], env=CLEAN | env, capture_output=True, text=True, check=True)
+        assert json.loads(made.stdout)["id"] == known
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+def test_reports_are_where_they_were_asked_for_wherever_a_client_goes(place: Path) -> None:
+    done = check(place, "wandering", "--case", "text/at", "--report", "json=r.json", "--report", "html=out/r.html")
+    assert (done.returncode, done.stderr.count("mockveo:")) == (0, 0)
+    assert json.loads((place / "r.json").read_text())["summary"]["cases"] == 1
+    assert (place / "out" / "r.html").exists()
+    assert list((place / "elsewhere").iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(place: Path) -> None:
+    (place / "r.json").write_text("older")
+    (place / "file").write_text("")
+    reports = ("--report", "json=r.json", "--report", "html=new.html", "--report", "sarif=file/r.sarif")
+    done = check(place, "waiting", "--case", "text/at", *reports)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "file/r.sarif: the report cannot be written: " in done.stderr
+    assert "begun" not in done.stderr
+    assert (place / "r.json").read_text() == "older"
+    assert not (place / "new.html").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_report_that_fails_at_the_end_takes_no_other_with_it(place: Path) -> None:
+    reports = ("--report", "json=/dev/full", "--report", "json=r.json")
+    done = check(place, "cutting", "--case", "text/newlines", "--quiet", *reports)
+    assert done.returncode == 2
+    assert done.stderr == "mockveo: /dev/full: the report cannot be written: No space left on device\n"
+    assert "VIOLATION  prompt-exact" in done.stdout
+    assert json.loads((place / "r.json").read_text())["exit_status"] == 1
+    with Path("/dev/full").open("w") as full:
+        (place / "r.json").unlink()
+        done = subprocess.run(
+            [sys.executable, "-m", "mockveo", "check", "--python", "clients:cutting", "--case", "text/newlines",
+             "--report", "json=r.json"],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=place, check=False, timeout=60,
+            env=CLEAN | {"PYTHONPATH": str(MUTANTS)},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "standard output cannot be written to: No space left on device" in done.stderr
+    assert (place / "r.json").exists()
+
+
+def test_whoever_reads_no_further_loses_no_report(place: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "mockveo", "check", "--python", "clients:cutting", "--case", "text/newlines",
+         "--report", "json=r.json", "--quiet"],
+        stdout=writing, stderr=subprocess.PIPE, text=True, cwd=place, check=False, timeout=60,
+        env=CLEAN | {"PYTHONPATH": str(MUTANTS)},
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (place / "r.json").exists()
+
+
+#: What finds a failure that the catalogue has not shown.
+SEARCHED = ("--case", "text/at", "--generated", "40", "--quiet", "--report", "json=r.json")
+
+
+def test_a_case_that_is_found_is_written_to_the_corpus_wherever_a_client_goes(place: Path) -> None:
+    done = run(place, "check", "--python", "clients:reversing", *SEARCHED, "--corpus", "mine")
+    assert done.returncode == 1
+    assert done.stderr == "mockveo: the corpus mine is not there yet; it is made for what is found\n"
+    (path,) = (place / "mine").iterdir()
+    (finding,) = json.loads((place / "r.json").read_text())["findings"]
+    assert finding["file"] == f"mine/{path.name}"
+    assert finding["again"][0] == f"mockveo check --case mine/{path.name} --python clients:reversing"
+    again = run(place, *shlex.split(finding["again"][0])[1:], "--corpus", "mine")
+    assert (again.returncode, "mockveo:" in again.stderr) == (1, False)
+
+
+def test_a_corpus_that_cannot_be_written_to_costs_no_finding(place: Path) -> None:
+    (place / "file").write_text("")
+    done = run(place, "check", "--python", "clients:reversing", *SEARCHED, "--corpus", "file/mine")
+    assert done.returncode == 1
+    assert "VIOLATION  refs-order" in done.stdout
+    assert re.search(r"mockveo: file/mine/generated\.\w+\.yaml: the case cannot be written: ", done.stderr)
+    found = json.loads((place / "r.json").read_text())
+    assert [(one["rule"], one["file"], one["again"]) for one in found["findings"]] == [("refs-order", None, [])]
+    assert len(found["notes"]) == 1
+    done = run(place, "check", "--python", "clients:correct", "--corpus", "file")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--corpus file is a file; wanted a directory" in done.stderr
+
+
+#: A program that plays two cases as it should, and then no more; it is not easily ended.
+STOPPING = """
+import json, os, signal, subprocess, sys, time
+from client import main, play, say
+
+def stop():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "60"])
+    with open("pids", "a") as pids:
+        pids.write(f"{os.getpid()} {child.pid}\\n")
+    time.sleep(60)
+
+def once(case):
+    return stop() if case["id"] == "3" else play(case, store=False)
+
+if sys.argv[1] == "run":
+    once(json.loads(os.environ["MOCKVEO_CASE"]))
+else:
+    for line in sys.stdin:
+        message = json.loads(line)
+        say(once(message) if message["type"] == "case" else {"type": "hello"})
+"""
+
+
+def started(place: Path, *client: str) -> subprocess.Popen[str]:
+    """A check that goes on, with a directory of its own for what is to be gone afterwards."""
+    (place / "tmp").mkdir()
+    return subprocess.Popen(
+        [sys.executable, "-m", "mockveo", "check", "--generated", "0", "--quiet", "--report", "json=r.json", *client],
+        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=CLEAN | {"PYTHONPATH": str(MUTANTS), "TMPDIR": str(place / "tmp")},
+    )  # fmt: skip
+
+
+def gone(pid: int) -> bool:
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        stat = Path(f"/proc/{pid}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("kind", ["session", "run", "function"])
+def test_a_check_that_is_interrupted_tells_what_it_has(place: Path, kind: str, name: str) -> None:
+    pids = place / "pids"
+    if kind == "function":
+        client = ["--case", "text/at", "--python", "clients:waiting"]
+    else:
+        (place / "stopping.py").write_text(
+            f"import sys\nsys.path.insert(0, {str(PROGRAM_FILES / 'programs')!r})\n{STOPPING}"
+        )
+        cases = ["--case", "call/prompt-only", "--case", "call/size", "--case", "call/model"]
+        client = [*cases, "--mode", kind, "--", sys.executable, "stopping.py", kind]
+    process = started(place, *client)
+    try:
+        assert process.stderr is not None
+        if kind == "function":
+            assert process.stderr.readline() == "begun 1\n"
+        else:
+            until = time.monotonic() + 30
+            while not (pids.exists() and pids.read_text().endswith("\n")) and time.monotonic() < until:
+                time.sleep(0.02)
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 2, err
+    assert "The check stopped before its end: it was interrupted" in out
+    found = json.loads((place / "r.json").read_text())
+    assert (found["stopped"], found["exit_status"]) == ("it was interrupted", 2)
+    assert list((place / "tmp").iterdir()) == []
+    if kind != "function":
+        numbers = pids.read_text().split()
+        assert len(numbers) >= 2
+        assert all(gone(int(pid)) for pid in numbers)
+        assert found["summary"]["cases"] >= 1
+    assert "Traceback" not in err
+
+
+def test_what_is_interrupted_before_it_plays_says_so(place: Path) -> None:
+    (place / "silent.py").write_text("import time\nopen('up', 'w').close()\ntime.sleep(60)\n")
+    process = started(place, "--", sys.executable, "silent.py")
+    try:
+        until = time.monotonic() + 30
+        while not (place / "up").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (2, "")
+    assert err == "mockveo: it was interrupted before anything was played\n"
+    assert list((place / "tmp").iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_so(place: Path) -> None:
+    (place / "tmp").mkdir()
+    command = shlex.join([sys.executable, "-m", "mockveo", "check", "--python", "clients:sleepy", "--case", "text/at"])
+    (place / "clients.py").write_text(
+        f"{CLIENTS}\ndef sleepy(case):\n    os.kill(os.getpid(), 1)\n    return Client(case)()\n"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"trap '' HUP; exec {command}"],
+        cwd=place, capture_output=True, text=True, timeout=60, check=False, env=CLEAN | {"PYTHONPATH": str(MUTANTS)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,127 @@
+"""`mockveo verify`, as a user has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_cli import CLEAN
+
+import mockveo
+from mockveo.server.app import ServerThread
+
+QUICK = ("--examples", "0", "--histories", "0")
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mockveo", "verify", *arguments],
+        capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        env={name: value for name, value in CLEAN.items() if not name.startswith("COMETAPI_")} | env,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerThread]:
+    with mockveo.serve(render=False) as running:
+        yield running
+
+
+def test_the_fake_keeps_the_contract(server: ServerThread) -> None:
+    before = len(server.app.worlds)
+    done = run(server.url, "--examples", "3", "--histories", "2", "--quiet")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(r"mockveo [\d.]+: \d+ cases \(\+\d+ generated\) in [\d.]+ s: nothing is broken.*", last), last
+    assert len(server.app.worlds) <= before + 1
+    assert len(server.app.world.journal) == 0
+
+
+def test_a_broken_server_is_told_of_in_all_formats(tmp_path: Path) -> None:
+    kinds = ("json", "junit", "html", "sarif", "github", "har")
+    reports = [part for kind in kinds for part in ("--report", f"{kind}={tmp_path / kind}")]
+    with mockveo.serve(render=False, scenario="stuck-at-99") as broken:
+        done = run(broken.url, *QUICK, "--only", "job/text-only", "--quiet", *reports)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "VIOLATION  job-ends (MUST)" in done.stdout
+        (again,) = {line.split("again")[-1].strip() for line in done.stdout.splitlines() if "mockveo verify" in line}
+        assert run(*again.split()[2:], *QUICK).returncode == 1
+        (curl,) = [line.strip() for line in done.stdout.splitlines() if "curl" in line and "POST" in line][:1] or [""]
+        assert "$COMETAPI_KEY" in done.stdout or curl
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kinds)
+    found = json.loads((tmp_path / "json").read_text())
+    assert {one["rule"] for one in found["findings"]} == {"job-ends"}
+    assert found["exit_status"] == 1
+
+
+def test_the_key_is_shown_nowhere(tmp_path: Path) -> None:
+    key = "sk-nobody-may-see-this"
+    reports = [part for kind in ("json", "html", "har") for part in ("--report", f"{kind}={tmp_path / kind}")]
+    with mockveo.serve(render=False, scenario="stuck-at-99", key=key) as broken:
+        done = run(broken.url, *QUICK, *reports, COMETAPI_KEY=key)
+    assert done.returncode == 1
+    shown = [done.stdout, done.stderr, *(path.read_text() for path in tmp_path.iterdir())]
+    assert not any(key in text for text in shown)
+
+
+def test_known_failures(tmp_path: Path) -> None:
+    known = tmp_path / "known.txt"
+    known.write_text("job-ends job/*  # as we know\n")
+    with mockveo.serve(render=False, scenario="stuck-at-99") as broken:
+        arguments = (*QUICK, "--only", "job/text-only", "--known", str(known))
+        assert run(broken.url, *arguments).returncode == 0
+    known.write_text("id-unique job/text-only\n")
+    with mockveo.serve(render=False) as right:
+        assert run(right.url, *arguments).returncode == 3
+
+
+def test_nothing_is_sent_by_a_rehearsal(server: ServerThread) -> None:
+    for arguments in (("--dry-run",), ("--list",)):
+        before = len(server.app.worlds)
+        done = run(server.url, *QUICK, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert "job/text-only" in done.stdout
+        assert len(server.app.worlds) == before
+    assert "POST" in run("https://api.example.com", *QUICK, "--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "message"),
+    [
+        (("https://api.example.com",), {}, "there is no key for https://api.example.com; wanted one in COMETAPI_KEY"),
+        (("https://api.example.com",), {"COMETAPI_KEY": "sk-x"}, "up to 5 jobs are made at .*; wanted --yes"),
+        (("https://api.example.com", "--max-jobs", "2"), {"COMETAPI_KEY": "sk-x"}, "up to 2 jobs"),
+        (("http://127.0.0.1:9",), {}, "there is no server at http://127.0.0.1:9"),
+        (("http://127.0.0.1:9", "--only", "job/txt"), {}, "no check is named 'job/txt'; did you mean 'job/text-only'?"),
+        (("http://127.0.0.1:9", "--profile", "docs"), {}, "docs-2026-03"),
+        (("ftp://127.0.0.1:9",), {}, "ftp"),
+        (("http://127.0.0.1:9", "--report", "jason=x"), {}, "did you mean 'json'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_told_in_a_line(arguments: tuple[str, ...], env: dict[str, str], message: str) -> None:
+    done = run(*arguments, *QUICK, "--quiet", **env)
+    assert done.returncode == 2
+    assert re.search(message, done.stderr + done.stdout)
+    assert "Traceback" not in done.stderr
+
+
+def test_somebody_is_asked_before_money_is_spent() -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mockveo", "verify", "https://api.example.com", *QUICK, "--quiet"],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN | {"COMETAPI_KEY": "sk-x"},
+    )  # fmt: skip
+    os.write(ours, b"n\n")
+    out, err = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 1
+    assert "up to 5 jobs are made at https://api.example.com, and each may cost money. Go on? [y/N]" in err
+    assert out == ""

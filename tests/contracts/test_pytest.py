@@ -1,0 +1,190 @@
+"""`mockveo_contracts.pytest` as its user has it: in a pytest of its own."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from paths import CLIENTS, MUTANTS
+
+pytest_plugins = ["pytester"]
+
+CLIENT = """
+from zoo_client import Client
+from mockveo_contracts.pytest import client_contract
+
+class Cutting(Client):
+    def prompt(self):
+        return self.given.prompt.partition("\\n")[0]
+
+class Hurried(Client):
+    def interval(self):
+        return 0.01
+
+def client(kind, **features):
+    def call(case):
+        return kind(case)()
+    call.features = {**Client.features, **features}
+    return call
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(f"import sys\nsys.path.insert(0, {str(MUTANTS)!r})")
+    pytester.makeini("[pytest]\naddopts = -p no:schemathesis -p no:cacheprovider")
+    return pytester
+
+
+def test_each_case_is_a_test(project: pytest.Pytester) -> None:
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Client), cases=['image/*', 'text/at'])")
+    result = project.runpytest_subprocess("-v")
+    result.stdout.fnmatch_lines(
+        [
+            "*::test_client?image/one? PASSED*",
+            "*::test_client?image/two-ordered? PASSED*",
+            "*::test_client?text/at? PASSED*",
+        ]
+    )
+    assert result.parseoutcomes().keys() == {"passed"}
+
+
+def test_a_failure_says_it_all(project: pytest.Pytester) -> None:
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Cutting), cases=['text/newlines'])")
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    for part in (
+        "test_client[text/newlines]",
+        "VIOLATION  prompt-exact (MUST)",
+        "The prompt arrives as it was given",
+        "the prompt came as 'A kite.', wanted",
+        "mockveo replay text/newlines",
+    ):
+        assert part in text
+    assert "Traceback" not in text
+    assert "def contract" not in text
+
+
+def test_generated_cases_are_one_test(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        f"{CLIENT}\ntest_client = client_contract(client(Cutting), generated=120, corpus='corpus')\n"
+        "test_other = client_contract(client(Client), generated=3)"
+    )
+    result = project.runpytest_subprocess("-k", "generated", "-v")
+    result.stdout.fnmatch_lines(["*::test_client?generated? FAILED*", "*::test_other?generated? PASSED*"])
+    (path,) = (project.path / "corpus").iterdir()
+    result.stdout.fnmatch_lines([f"*mockveo replay corpus/{path.name}*"])
+    again = project.runpytest_subprocess("-k", "client and generated/", "-v")
+    again.stdout.fnmatch_lines(["*::test_client?generated/* FAILED*"])
+
+
+def test_a_warning_is_one_and_fails_when_strict(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        f"{CLIENT}\ntest_client = client_contract(client(Hurried), cases=['job/long'])\n"
+        "test_strict = client_contract(client(Hurried), cases=['job/long'], strict=True)"
+    )
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*ContractWarning: WARNING  poll-interval (SHOULD)*"])
+
+
+def test_what_a_client_cannot_is_skipped_with_its_reason(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        f"{CLIENT}\ntest_client = client_contract(client(Client, images=1), cases=['image/two-ordered'])"
+    )
+    result = project.runpytest_subprocess("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*the client does not declare images=2*"])
+
+
+def test_a_known_failure_is_expected_and_a_stale_one_fails(project: pytest.Pytester) -> None:
+    (project.path / "known.txt").write_text("prompt-exact text/newlines  # ticket 7\nprompt-exact text/at\n")
+    call = "client_contract(client(Cutting), cases=['text/newlines', 'text/at'], known='known.txt')"
+    project.makepyfile(f"{CLIENT}\ntest_client = {call}")
+    result = project.runpytest_subprocess("-rx")
+    result.assert_outcomes(xfailed=1, failed=1)
+    result.stdout.fnmatch_lines(["*known.txt:2: prompt-exact text/at is stale*", "*prompt-exact: ticket 7*"])
+
+
+def test_a_program_is_a_client_too_and_is_ended_with_pytest(project: pytest.Pytester) -> None:
+    program = CLIENTS / "programs" / "client.py"
+    command = [sys.executable, str(program), "session"]
+    project.makepyfile(
+        f"from mockveo_contracts.pytest import client_contract\n"
+        f"test_client = client_contract({command!r}, cases=['text/at', 'image/two-ordered'])"
+    )
+    result = project.runpytest_subprocess("-v")
+    result.assert_outcomes(passed=2)
+
+
+def test_a_program_that_is_not_there_fails_with_a_reason(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "from mockveo_contracts.pytest import client_contract\n"
+        "test_client = client_contract(['no-such-program'], cases=['text/at'])"
+    )
+    result = project.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["*no-such-program*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_mistake_is_told_when_it_is_collected(project: pytest.Pytester) -> None:
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Client), cases=['image/on'])")
+    result = project.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["*no case is named 'image/on'; did you mean 'image/one'*"])
+
+
+SERVED = """
+import pytest
+import mockveo
+from mockveo_contracts.pytest import server_contract
+from mockveo_contracts.verify import Plan
+
+@pytest.fixture(scope="module")
+def gateway():
+    with mockveo.serve(clock="manual", render=False, **SETTINGS) as server:
+        yield server.url
+"""
+
+
+def test_each_check_of_a_server_is_a_test(project: pytest.Pytester) -> None:
+    served = SERVED.replace("SETTINGS", "{}")
+    project.makepyfile(f"{served}\ntest_server = server_contract(fixture='gateway')")
+    result = project.runpytest_subprocess("-v", "-rs")
+    result.stdout.fnmatch_lines(["*::test_server?job/text-only? PASSED*", "*::test_server?auth/no-key? PASSED*"])
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) <= {"passed", "skipped"}
+    assert outcomes["passed"] >= 10
+
+
+def test_a_broken_server_is_told_of(project: pytest.Pytester) -> None:
+    served = SERVED.replace("SETTINGS", "{'scenario': 'stuck-at-99'}")
+    (project.path / "known.txt").write_text("job-ends job/text-only  # ticket 8\n")
+    project.makepyfile(
+        f"{served}\nfrom mockveo_contracts.reports.known_failures import read\n"
+        "from mockveo_contracts.servers.server_rules import find\n"
+        "from pathlib import Path\nknown = tuple(read(Path('known.txt'), find))\n"
+        "test_server = server_contract(fixture='gateway', plan=Plan(probes=('job/*',), known=known))"
+    )
+    result = project.runpytest_subprocess("-rx")
+    text = result.stdout.str()
+    assert "job-ends" in text
+    assert "mockveo verify" in text
+    assert "curl" in text
+    assert "Traceback" not in text
+    result.stdout.fnmatch_lines(["*job-ends: ticket 8*"])
+    outcomes = result.parseoutcomes()
+    assert outcomes["xfailed"] == 1
+    assert outcomes["failed"] >= 1
+
+
+def test_a_server_that_is_not_there_fails_with_a_reason(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "from mockveo_contracts.pytest import server_contract\n"
+        "from mockveo_contracts.verify import Plan\n"
+        "test_server = server_contract('http://127.0.0.1:9', plan=Plan(probes=('job/text-only',)))"
+    )
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*there is no server at http://127.0.0.1:9*"])
+    assert "Traceback" not in result.stdout.str()

@@ -1,0 +1,99 @@
+"""Rooms import each other only as the table of arrows says, and no files import each other in a circle."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+import sys
+
+import pytest
+from paths import ROOT
+
+HOUSE = runpy.run_path(str(ROOT / "scripts" / "arrows.py"))
+MODULES = HOUSE["modules"]()
+
+#: Third parties -> the modules that may import them.
+THIRD_PARTIES = {
+    "mockveo": {
+        "click": {"cli.main", "cli.control"},
+        "yaml": {"yamlfiles"},
+        "jsonschema_rs": {"spec.spec", "spec.openapi", "schemas"},
+        "jsonpath": {"spec.overlays"},
+        "multipart": {"http.forms"},
+        "orjson": {
+            *("yamlfiles", "simulator.scenarios", "http.forms", "traffic.journal", "http.responses", "server.faults"),
+            *("server.endpoints", "server.handlers", "server.control", "cli.serve", "traffic.importing", "schemas"),
+        },
+        "starlette": {
+            "http.responses",
+            "server.context",
+            "server.faults",
+            "server.endpoints",
+            "server.control",
+            "server.app",
+        },
+        "uvicorn": {"server.connection", "server.app"},
+        "anyio": {"server.handlers"},
+        "pytest": {"pytest_plugin"},
+        "av": {"content.rendering"},
+        "PIL": {"content.rendering", "content.uploads"},
+        "numpy": {"content.rendering"},
+    },
+    "mockveo_contracts": {
+        "click": {"cli"},
+        "hypothesis": {"cases.generation", "servers.stateful"},
+        "jsonschema_rs": {"reports.model", "servers.rules.responses"},
+        "pytest": {"pytest"},
+        "requests": {"servers.fuzzing"},
+        "schemathesis": {"servers.fuzzing"},
+    },
+}
+
+
+def test_rooms_import_what_the_table_says() -> None:
+    assert HOUSE["drawn"](HOUSE["graph"]()) == HOUSE["ARROWS"]
+
+
+def test_rooms_do_not_import_each_other() -> None:
+    assert HOUSE["circles"](HOUSE["ARROWS"]) == []
+
+
+def test_files_do_not_import_each_other() -> None:
+    assert HOUSE["circles"](HOUSE["graph"]()) == []
+
+
+def third_parties(source: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            found.add((node.module or "").split(".")[0])
+    return found - {"mockveo", "mockveo_contracts", "__future__", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("package", THIRD_PARTIES)
+def test_third_parties_are_imported_by_few_modules(package: str) -> None:
+    found: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        if name.split(".")[0] == package:
+            for party in third_parties(path.read_text()):
+                found.setdefault(party, set()).add(name.removeprefix(f"{package}."))
+    assert found == THIRD_PARTIES[package]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_and_functions_are_short(name: str) -> None:
+    source = MODULES[name].read_text()
+    assert source.count("\n") <= 400
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 55, node.name
+
+
+def test_folders_hold_few_modules() -> None:
+    folders: dict[str, int] = {}
+    for path in MODULES.values():
+        folders[str(path.parent)] = folders.get(str(path.parent), 0) + (path.name != "__init__.py")
+    assert max(folders.values()) <= 14, folders

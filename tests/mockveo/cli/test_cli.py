@@ -1,0 +1,338 @@
+"""The command as a user has it: a process, its output, its files and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import mockveo
+from mockveo.settings import Settings, flag
+
+KEY = {"Authorization": "Bearer sk-secret-key"}
+FORM = {"prompt": (None, "a kite")}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MOCKVEO_")}
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mockveo", *arguments],
+        capture_output=True, text=True, timeout=60, env=CLEAN | env, check=False,
+    )  # fmt: skip
+
+
+class Running:
+    """A server in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: dict[str, str], directory: Path) -> None:
+        self.process = process
+        self.ready = ready
+        self.url = ready["url"]
+        self.directory = directory
+
+    def stop(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err
+
+
+@contextmanager
+def running(directory: Path, *arguments: str, **env: str) -> Iterator[Running]:
+    ready = directory / "ready.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mockveo", *arguments, "--port", "0", "--ready-file", str(ready)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN | env,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 30
+        while not ready.exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield Running(process, json.loads(ready.read_text()), directory)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+@pytest.mark.parametrize("command", [[], ["serve"]])
+def test_it_says_where_it_listens_and_logs_each_exchange(tmp_path: Path, command: list[str]) -> None:
+    with running(tmp_path, *command, "--seed", "7", "--no-findings") as server:
+        assert httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM).status_code == 200
+        assert httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"}).status_code == 200
+        assert httpx.get(f"{server.url}/v1/videos/x").status_code == 401
+        status, out, err = server.stop()
+    assert (status, err) == (0, "")
+    first, base, key, *lines = out.splitlines()
+    assert first.startswith(f"mockveo {mockveo.__version__} on {server.url}  (profile docs-2026-03, scenario normal")
+    assert "speed 10, seed 7" in first
+    assert base == f"  export COMETAPI_BASE_URL={server.url}/v1"
+    assert key == "  export COMETAPI_KEY=sk-mockveo"
+    assert [re.sub("task_[0-9A-Za-z]{32}", "ID", line[9:]) for line in lines] == [
+        "POST /v1/videos 200 queued 0 % ID",
+        "POST /v1/videos 200 queued 0 % ID",
+        "! sent as application/x-www-form-urlencoded; the page says multipart/form-data",
+        "GET /v1/videos/x 401 invalid_token",
+        "! there is no Authorization header",
+    ]
+    assert "sk-secret-key" not in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly_with_an_open_connection(tmp_path: Path, number: int) -> None:
+    with running(tmp_path) as server, httpx.Client() as client:
+        client.get(f"{server.url}/api/models")
+        status, _, err = server.stop(number)
+    assert (status, err) == (0, "")
+    assert not (tmp_path / "ready.json").exists()
+
+
+def test_the_ready_file_says_where(tmp_path: Path) -> None:
+    with running(tmp_path, "--quiet") as server:
+        assert set(server.ready) == {"url", "base_url", "port", "pid"}
+        assert server.ready["base_url"] == f"{server.url}/v1"
+        assert server.ready["pid"] == server.process.pid
+        assert httpx.get(f"{server.url}/api/models").status_code == 200
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["ready.json"]
+        assert server.stop() == (0, "", "")
+
+
+def test_a_log_of_json(tmp_path: Path) -> None:
+    with running(tmp_path, "--log", "json", "--no-findings") as server:
+        httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"})
+        httpx.get(f"{server.url}/nowhere")
+        status, out, _ = server.stop()
+    assert status == 0
+    create, unknown = (json.loads(line) for line in out.splitlines())
+    assert create["operation"] == "createVideo"
+    assert create["response"]["status"] == 200
+    assert create["job_status"] == "queued"
+    assert create["key"].startswith("key ")
+    assert create["deviations"][0]["code"] == "content-type"
+    assert (unknown["response"]["status"], unknown["error"], unknown["key"]) == (404, "unknown_path", None)
+    assert "sk-secret-key" not in out
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_what_a_client_gets_wrong_is_told_once(tmp_path: Path, log: str) -> None:
+    with running(tmp_path, "--log", log, "--scenario", "accepted-then-dropped") as server:
+        for _ in range(2):
+            with suppress(httpx.ReadError):
+                httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM)
+        for _ in range(3):
+            httpx.get(f"{server.url}/v1/videos/x?api_key=sk-secret-key", headers=KEY)
+            time.sleep(0.15)
+        _, out, err = server.stop()
+    assert err == ""
+    assert "sk-secret-key" not in out
+    lines = out.splitlines()
+    if log == "json":
+        told = [one["finding"] for one in map(json.loads, lines) if "finding" in one]
+        findings = [(one["verdict"], one["rule"], one["message"]) for one in told]
+    else:
+        found = [re.fullmatch(r" +\? (\w+) of ([a-z-]+): (.*)", line) for line in lines]
+        findings = [(one[1], one[2], one[3]) for one in found if one]
+    retry = "2 creates for one call, after an answer that was lost: 1 is paid for nothing"
+    assert findings.count(("warning", "no-blind-retry", retry)) == 1
+    assert [one[:2] for one in findings].count(("violation", "auth-in-url")) == 1
+
+
+def test_every_flag_is_a_variable_too(tmp_path: Path) -> None:
+    with running(
+        tmp_path, MOCKVEO_SEED="9", MOCKVEO_SPEED="3", MOCKVEO_KEY="sk-secret-key", MOCKVEO_STRICT="1"
+    ) as server:
+        assert httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"}).status_code == 400
+        assert httpx.get(f"{server.url}/v1/models", headers={"Authorization": "Bearer other"}).status_code == 401
+        _, out, _ = server.stop()
+    assert "speed 3, seed 9" in out
+    assert "sk-secret-key" not in out
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
+def test_a_bad_value_in_any_variable_is_refused_or_means_what_it_says(setting: Any) -> None:
+    """Each variable is read: a value that cannot be used ends the start, with the variable or the flag named."""
+    bad = {"host": "192.0.2.1", "profile": "x", "spec": "nowhere.yaml", "overlay": "nowhere.yaml", "scenario": "x"}
+    value = bad.get(setting.name, "not a number")
+    if setting.name in ("key", "allow_host"):
+        return  # any text will do; test_every_flag_is_a_variable_too has the key
+    result = (
+        run("--port", "0", **{f"MOCKVEO_{setting.name.upper()}": value})
+        if setting.name != "port"
+        else run(MOCKVEO_PORT=value)
+    )
+    assert result.returncode == 2
+    assert value in result.stderr or value.split()[0] in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_each_setting_has_a_flag_and_a_variable_in_the_help() -> None:
+    text = re.sub(r"\s+", " ", run("serve", "--help").stdout)
+    for setting in fields(Settings):
+        assert f"{flag(setting.name)}" in text
+        assert f"env var: MOCKVEO_{setting.name.upper()}" in text
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("--port", str(port))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"mockveo: port {port} of 127.0.0.1 is taken, perhaps by another mockveo; choose one with"
+        f" --port {port + 1}, or --port 0 for a free one\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--speed", "-1"], "mockveo: --speed is -1.0, wanted 0 or more, e.g. --speed 10\n"),
+        (["--speed", "0"], "mockveo: --speed is 0, wanted more than that; what stops time is --clock manual\n"),
+        (
+            ["--clock", "sundial"],
+            "mockveo: --clock is 'sundial', wanted one of wall, manual, poll, e.g. --clock manual\n",
+        ),
+        (
+            ["--scenario", "nromal"],
+            "mockveo: the scenario 'nromal' does not exist; did you mean 'normal'? wanted one of normal,",
+        ),
+        (["--profile", "x"], "mockveo: the profile 'x' does not exist; wanted one of docs-2026-03,"),
+        (["--spec", "nowhere.yaml"], "mockveo: nowhere.yaml: cannot be read: No such file or directory\n"),
+        (["--port", "x"], "'x' is not a valid integer"),
+        (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'"),
+        (["sevre"], "No such command 'sevre'"),
+    ],
+)
+def test_a_mistake_is_explained_and_ends_with_2(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_overlay_that_does_nothing_is_a_warning(tmp_path: Path) -> None:
+    overlay = tmp_path / "o.yaml"
+    overlay.write_text("overlay: 1.0.0\nactions: [{target: $.nope, update: {}}]")
+    with running(tmp_path, "--overlay", str(overlay)) as server:
+        _, _, err = server.stop()
+    assert err == "mockveo: warning: o.yaml: action 1: `target` '$.nope' selects nothing\n"
+
+
+def test_another_host_than_loopback_is_a_warning(tmp_path: Path) -> None:
+    with running(tmp_path, "--host", "0.0.0.0") as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        _, _, err = server.stop()
+    assert err.startswith("mockveo: warning: --host 0.0.0.0 opens the server to the network")
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"mockveo {mockveo.__version__}\n"
+    text = run("--help").stdout
+    assert re.search(r"serve +Start the mock server\.\n", text)
+    assert "..." not in text.partition("Commands:")[2]
+
+
+def test_help_and_version_load_no_server() -> None:
+    code = (
+        "import sys; sys.argv = ['mockveo', '{}']\nfrom mockveo.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {{'starlette', 'uvicorn', 'asyncio', 'yaml', 'jsonschema_rs', 'orjson'}} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for argument in ("--help", "--version"):
+        subprocess.run([sys.executable, "-c", code.format(argument)], check=True, capture_output=True, env=CLEAN)
+    subprocess.run(
+        [sys.executable, "-c", "import sys, mockveo; assert 'starlette' not in sys.modules"], check=True, env=CLEAN
+    )
+
+
+def test_what_comes_too_fast_for_the_log_is_counted(tmp_path: Path) -> None:
+    with running(tmp_path, "--max-exchanges", "5") as server:
+        with httpx.Client() as client:
+            for _ in range(200):
+                client.get(f"{server.url}/api/models")
+        _, out, err = server.stop()
+    logged = sum("GET /api/models" in line for line in out.splitlines())
+    left_out = sum(int(count) for count in re.findall(r"mockveo: (\d+) exchanges came too fast", err))
+    assert logged + left_out == 200
+
+
+@pytest.mark.parametrize("name", ["missing/ready.json", "."])
+def test_a_ready_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    result = run("--port", "0", "--ready-file", str(tmp_path / name))
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"mockveo: --ready-file '{tmp_path / name}' cannot be written: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_ready_file_of_an_earlier_run_does_not_outlive_a_failed_start(tmp_path: Path) -> None:
+    (tmp_path / "ready.json").write_text("stale")
+    assert run("--host", "192.0.2.1", "--ready-file", str(tmp_path / "ready.json")).returncode == 2
+    assert not (tmp_path / "ready.json").exists()
+
+
+def test_a_reader_who_does_not_read_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as server:  # nobody reads its standard output
+        with httpx.Client(timeout=10) as client:
+            for _ in range(300):
+                for path in ("/api/models?", "/v1/" + "x" * 2000):
+                    client.get(f"{server.url}{path}")
+        server.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 15
+        while server.process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert server.process.returncode == 0
+
+
+def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        for _ in range(5):
+            assert httpx.get(f"{server.url}/api/models").status_code == 200
+            time.sleep(0.15)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(15) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == ""
+
+
+def test_an_output_that_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, PYTHONIOENCODING="ascii") as server:
+        assert httpx.get(f"{server.url}/%E6%97%A5").status_code == 404
+        time.sleep(0.3)
+        assert httpx.get(f"{server.url}/%E6%97%A5").status_code == 404
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(15) == 0
+
+
+def test_ctrl_c_does_not_wait_for_clips_nobody_waits_for(tmp_path: Path) -> None:
+    with running(tmp_path, "--scenario", "instant", "--render") as server:
+        jobs = [httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM).json()["id"] for _ in range(8)]
+        for job in jobs:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(f"{server.url}/v1/videos/{job}/content", headers=KEY, timeout=0.05)
+        begun = time.monotonic()
+        status, _, err = server.stop()
+    assert (status, err) == (0, "")
+    assert time.monotonic() - begun < 8

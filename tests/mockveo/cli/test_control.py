@@ -1,0 +1,174 @@
+"""The commands that turn a running server, as a user has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mockveo.control_client import Remote, RemoteError
+from mockveo.errors import SettingsError
+from mockveo.server.app import ServerThread
+from mockveo.simulator.scenarios import SCHEMA, built_in
+
+KEY = {"Authorization": "Bearer sk-secret"}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MOCKVEO_")}
+
+
+def run(*arguments: str, status: int = 0, **env: str) -> str:
+    """What a command prints; on standard error where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mockveo", *arguments],
+        capture_output=True, text=True, timeout=60, env=CLEAN | env, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert not (done.stdout if status else done.stderr)
+    return done.stderr if status else done.stdout
+
+
+def create(server: ServerThread, world: str, prompt: str = "a kite") -> httpx.Response:
+    server_url = f"{server.url}/@{world}" if world else server.url
+    return httpx.post(f"{server_url}/v1/videos", headers=KEY, files={"prompt": (None, prompt)})
+
+
+def test_time_is_advanced_and_jobs_are_listed(server: ServerThread) -> None:
+    here = {"MOCKVEO_URL": server.url, "MOCKVEO_WORLD": "cli-jobs"}
+    assert run("jobs", **here) == ""
+    job = create(server, "cli-jobs", "a\nkite " * 20).json()["id"]
+    assert run("advance", "5m", **here) == "5m further; the world is 300 s old, by the manual clock\n"
+    (line,) = run("jobs", **here).splitlines()
+    assert line == f"{job}  completed   100 %  normal               a kite a kite a kite a kite a kite a ..."
+    assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
+
+
+def test_a_job_fails_by_its_id_or_as_the_youngest(server: ServerThread) -> None:
+    here = ("--url", server.base_url, "--world", "cli-fail")
+    first, second = (create(server, "cli-fail").json()["id"] for _ in range(2))
+    assert run("fail", *here, "--code", "moderated", "--message", "No.") == f"{second} has failed, at 0 %\n"
+    assert run("fail", first, "--no-reason", *here) == f"{first} has failed, at 0 %\n"
+    polled = [
+        httpx.get(f"{server.url}/@cli-fail/v1/videos/{job}", headers=KEY).json().get("error") for job in (first, second)
+    ]
+    assert polled == [None, {"code": "moderated", "message": "No."}]
+    assert run("fail", *here, status=2) == "mockveo: there is no job that goes on; `mockveo jobs` lists all\n"
+    assert "has come to its end already" in run("fail", first, *here, status=1)
+    assert "has no job 'nope'" in run("fail", "nope", *here, status=1)
+
+
+def test_another_scenario_is_used_by_name_or_file_for_all_or_once(server: ServerThread, tmp_path: Path) -> None:
+    here = ("--url", server.url, "--world", "cli-use")
+    (tmp_path / "teapot.yaml").write_text("faults: [{operation: create, status: 418}]")
+    assert run("use", "no-credit", "--next", *here) == "the next create has the scenario no-credit\n"
+    assert [create(server, "cli-use", prompt).status_code for prompt in "ab"] == [403, 200]
+    assert run("use", str(tmp_path / "teapot.yaml"), *here) == "the scenario is teapot\n"
+    assert create(server, "cli-use").status_code == 418
+    assert run("use", "instant", *here).startswith("the scenario is instant: Jobs have completed")
+    assert "did you mean 'fails'?" in run("use", "fial", *here, status=1)
+    assert "gone.yaml: cannot be read" in run("use", "./gone.yaml", *here, status=2)
+    assert run("reset", *here) == "the world is as new\n"
+    assert create(server, "cli-use").json()["status"] == "queued"
+
+
+def test_exchanges_are_printed_and_followed(server: ServerThread) -> None:
+    here = ("--url", server.url, "--world", "cli-logs")
+    create(server, "cli-logs")
+    (line,) = run("logs", *here).splitlines()
+    assert "POST /@cli-logs/v1/videos 200 queued 0 % task_" in line
+    assert json.loads(run("logs", "--json", *here))["line"] == line
+    assert json.loads(run("har", *here))["log"]["version"] == "1.2"
+    following = subprocess.Popen(
+        [sys.executable, "-u", "-m", "mockveo", "logs", "-f", *here],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN,
+    )  # fmt: skip
+    assert following.stdout is not None
+    assert following.stdout.readline() == f"{line}\n"
+    httpx.get(f"{server.url}/@cli-logs/nope")
+    assert "GET /@cli-logs/nope 404 unknown_path" in following.stdout.readline()
+    assert "there is POST /v1/videos" in following.stdout.readline()
+    run("reset", *here)
+    assert following.stdout.readline() == "--- the world is as new ---\n"
+    following.send_signal(signal.SIGINT)
+    _, errors = following.communicate(timeout=20)
+    assert (following.returncode, errors) == (0, "")
+
+
+def test_worlds_are_listed_and_begun_anew_with_another_seed(server: ServerThread) -> None:
+    here = ("--url", server.url, "--world", "cli-worlds")
+    first = create(server, "cli-worlds").json()["id"]
+    (line,) = [line for line in run("worlds", "--url", server.url).splitlines() if "/@cli-worlds " in line]
+    assert line.split() == ["/@cli-worlds", "1", "jobs", "1", "exchanges", "normal"]
+    run("reset", *here)
+    assert create(server, "cli-worlds").json()["id"] == first
+    run("reset", "--seed", "9", *here)
+    assert create(server, "cli-worlds").json()["id"] != first
+
+
+def test_scenario_files_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("{ending: never, faults: [{delay: 1}]}")
+    (tmp_path / "bad.yaml").write_text("{ending: no, faults: [{staus: 1}]}")
+    good = str(tmp_path / "good.yaml")
+    assert run("scenarios", "check", good) == f"{good}: 1 faults, ends in never\n"
+    told = run("scenarios", "check", str(tmp_path / "bad.yaml"), status=2)
+    assert "ending is" in told
+    assert "faults[0].staus is no key; did you mean 'status'?" in told
+
+
+def test_scenarios_are_listed_and_shown() -> None:
+    listed = run("scenarios").splitlines()
+    assert [line.split()[0] for line in listed] == [one.name for one in built_in()]
+    assert run("scenarios", "show", "fails").startswith("summary: Jobs fail after a while")
+    assert json.loads(run("scenarios", "schema")) == json.loads(SCHEMA.read_text())
+    assert "did you mean 'fails'?" in run("scenarios", "show", "fial", status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("jobs", "--url", "http://127.0.0.1:1"), 1, "there is no mockveo at http://127.0.0.1:1 ("),
+        (("jobs", "--url", "https://127.0.0.1"), 2, "--url is 'https://127.0.0.1', wanted the root of a mockveo, e.g."),
+        (("jobs", "--url", "http://127.0.0.1:x"), 2, "--url is 'http://127.0.0.1:x', wanted the root of a mockveo"),
+        (("jobs", "--url", "http://[::1"), 2, "--url is 'http://[::1', wanted the root of a mockveo"),
+        (("advance", "soon"), 2, "'soon' is no duration; wanted seconds"),
+        (("advance", "-1"), 2, "'-1' is no duration; wanted seconds"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(arguments: tuple[str, ...], status: int, message: str) -> None:
+    assert message in run(*arguments, status=status)
+
+
+def test_a_base_url_leads_to_its_world(server: ServerThread) -> None:
+    assert Remote(f"{server.url}/@based/v1").ask("GET", "/ready")["world"] == "based"
+    assert Remote(f"{server.url}/@based").ask("GET", "/ready")["world"] == "based"
+    assert Remote(server.url.removeprefix("http://")).ask("GET", "/ready")["world"] == ""
+    assert Remote(server.base_url, "other").ask("GET", "/ready")["world"] == "other"
+
+
+def test_a_server_of_another_kind_is_told_from_ours() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with pytest.raises(RemoteError, match="is no mockveo: it answers b'<html>'"):
+            Remote(f"http://127.0.0.1:{other.server_port}").ask("GET", "/jobs")
+        other.shutdown()
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "https://api.cometapi.com/v1"])
+def test_what_is_no_url_of_ours_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="wanted the root of a mockveo"):
+        Remote(url)

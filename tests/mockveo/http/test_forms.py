@@ -1,0 +1,226 @@
+"""What a real client sends is read whatever the chunks it comes in; half a form never is."""
+
+from __future__ import annotations
+
+import hashlib
+import tracemalloc
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paths import DATA
+
+from mockveo.http.forms import MAX_PARTS, FormError, Part, media_type_fits, reader
+
+REQUESTS = sorted((DATA / "requests").glob("*.http"))
+
+
+def read(content_type: str, body: bytes, cuts: list[int] | None = None, *, keep_files: bool = True) -> list[Part]:
+    form = reader(content_type, keep_files=keep_files)
+    edges = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts or [])})
+    for start, end in pairwise(edges):
+        form.feed(body[start:end])
+    return form.finish()
+
+
+def multipart(*parts: str, boundary: str = "b", end: str = "--b--\r\n") -> tuple[str, bytes]:
+    body = "".join(f"--{boundary}\r\n{part}\r\n" for part in parts) + end
+    return f"multipart/form-data; boundary={boundary}", body.encode()
+
+
+PROMPT = 'Content-Disposition: form-data; name="prompt"\r\n\r\na kite'
+
+
+def refused(content_type: str, body: bytes) -> str:
+    with pytest.raises(FormError) as caught:
+        read(content_type, body)
+    return caught.value.message
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+# How a backslash or a percent sign in a name is quoted differs from client to client.
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\%"), min_size=1, max_size=12)
+
+
+@given(
+    fields=st.dictionaries(names, texts, max_size=4),
+    files=st.lists(st.tuples(names, names, st.binary(max_size=300)), min_size=1, max_size=3),
+    cuts=st.lists(st.integers(0, 5000), max_size=12),
+)
+def test_what_httpx_writes_is_read_whatever_the_chunks(
+    fields: dict[str, str], files: list[tuple[str, str, bytes]], cuts: list[int]
+) -> None:
+    request = httpx.Request(
+        "POST", "http://x", data=fields, files=[(name, (filename, data, "image/png")) for name, filename, data in files]
+    )
+    parts = read(request.headers["content-type"], request.read(), cuts)
+    assert {part.name: part.value for part in parts if not part.is_file} == fields
+    kept = [part for part in parts if part.is_file]
+    assert [(part.name, part.data, part.size) for part in kept] == [(name, data, len(data)) for name, _, data in files]
+    for part in kept:
+        assert part.data is not None
+        assert part.sha256 == hashlib.sha256(part.data).hexdigest()
+        assert part.content_type == "image/png"
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
+def test_a_recorded_request_reads_the_same_byte_by_byte(path: Path) -> None:
+    head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    content_type = next(value for name, value in headers.items() if name.lower() == b"content-type").decode()
+    if b"boundary" not in content_type.encode() and "multipart" in content_type:
+        assert refused(content_type, body) == "no multipart boundary param in Content-Type"
+        return
+    parts = read(content_type, body)
+    assert parts
+    assert read(content_type, body, list(range(len(body)))) == parts
+
+
+@given(cut=st.integers(0, 10_000))
+def test_a_form_cut_anywhere_is_refused(cut: int) -> None:
+    kind, body = multipart(PROMPT, 'Content-Disposition: form-data; name="f"; filename="a.png"\r\n\r\nPNG')
+    whole = len(body) - 2  # the line break after the closing boundary is not needed
+    part = body[: cut % whole]
+    assert "boundary" in refused(kind, part) or "malformed" in refused(kind, part)
+
+
+def test_the_end_is_said_to_be_missing_where_it_is() -> None:
+    kind, body = multipart(PROMPT, end="")
+    assert refused(kind, body) == "the form ends in the part 'prompt' before its closing boundary --b--"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ('Content-Disposition: form-data; filename="a"\r\n\r\nx', "a part has no name"),
+        ('Content-Disposition: form-data; name=""\r\n\r\nx', "a part has no name"),
+        ("Content-Type: text/plain\r\n\r\nx", "the form is malformed: Missing Content-Disposition segment header"),
+        ("no header at all\r\n\r\nx", "the form is malformed: Malformed segment header"),
+    ],
+)
+def test_a_part_that_is_none_is_refused(part: str, message: str) -> None:
+    assert refused(*multipart(part)) == message
+
+
+def test_another_boundary_than_the_header_names_is_refused() -> None:
+    _, body = multipart(PROMPT)
+    message = refused("multipart/form-data; boundary=other", body)
+    assert message == "the body does not begin with the boundary --other that Content-Type names"
+
+
+def test_a_preamble_is_refused_however_it_is_cut() -> None:
+    kind, body = multipart(PROMPT)
+    for cuts in ([], [1], [5], list(range(20))):
+        with pytest.raises(FormError, match="does not begin with the boundary"):
+            read(kind, b"hello\r\n" + body, cuts)
+
+
+def test_an_epilogue_is_ignored_however_it_is_cut() -> None:
+    kind, body = multipart(PROMPT)
+    for cuts in ([], [len(body)], list(range(len(body) + 9))):
+        assert len(read(kind, body + b"epilogue\r\n", cuts)) == 1
+
+
+def test_an_empty_form_has_no_parts() -> None:
+    assert read("multipart/form-data; boundary=b", b"--b--\r\n") == []
+
+
+def test_a_million_parts_are_refused_early_and_in_flat_memory() -> None:
+    form = reader("multipart/form-data; boundary=b")
+    many = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n' * 1000
+    tracemalloc.start()
+    with pytest.raises(FormError, match=f"more than {MAX_PARTS} parts"):
+        for _ in range(1000):
+            form.feed(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+def test_a_file_nobody_will_look_at_is_not_kept() -> None:
+    form = reader("multipart/form-data; boundary=b", keep_files=False)
+    form.feed(b'--b\r\nContent-Disposition: form-data; name="input_reference"; filename="a.png"\r\n\r\n')
+    tracemalloc.start()
+    for _ in range(160):
+        form.feed(b"\x89PNG" * 16384)
+    form.feed(b"\r\n--b--\r\n")
+    (part,) = form.finish()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (part.size, part.data) == (160 * 65536, None)
+    assert part.sha256 == hashlib.sha256(b"\x89PNG" * 16384 * 160).hexdigest()
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("charset", ["undefined", "utf-8", "x-none", '"', "UTF-7"])
+def test_a_charset_is_never_believed(charset: str) -> None:
+    kind, body = multipart(
+        f'Content-Disposition: form-data; name="prompt"\r\nContent-Type: text/plain; charset={charset}\r\n\r\ncafé'
+    )
+    assert [part.value for part in read(f"{kind}; charset={charset}", body)] == ["café"]
+    assert read(f"application/x-www-form-urlencoded; charset={charset}", b"prompt=caf%C3%A9")[0].value == "café"
+
+
+def test_bytes_that_are_not_utf_8_are_noted_and_read() -> None:
+    (part,) = read(
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\ncaf\xe9\r\n--b--\r\n',
+    )
+    assert (part.value, part.notes) == ("caf\ufffd", ("is not UTF-8",))
+
+
+def test_a_file_name_star_makes_a_file() -> None:
+    (part,) = read(
+        *multipart(
+            "Content-Disposition: form-data; name=\"input_reference\"; filename*=UTF-8''%E5%86%99.png\r\n\r\nPNG"
+        )
+    )
+    assert (part.filename, part.size) == ("写.png", 3)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "message"),
+    [
+        ("application/json", b"{", "the body is not application/json: "),
+        ("application/json", b"[1]", "it is an array, wanted an object"),
+        ("application/json", b"null", "it is null, wanted an object"),
+        ("application/json", b'{"prompt": "\\ud800"}', "the body is not application/json: "),
+        ("application/json", b"[" * 100_000, "the body is not application/json: "),
+        ("application/x-www-form-urlencoded", b"prompt=%FF", "the body is not application/x-www-form-urlencoded: "),
+        ("application/x-www-form-urlencoded", "prompt=é".encode(), "the body is not application/x-www-form-urlencoded"),
+        ("application/x-www-form-urlencoded", b"a=1&" * 2000, "the body is not application/x-www-form-urlencoded: "),
+    ],
+)
+def test_what_is_not_what_it_says_is_refused(content_type: str, body: bytes, message: str) -> None:
+    assert message in refused(content_type, body)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "multipart/mixed; boundary=b", "image/png"])
+def test_a_type_that_is_no_form_is_refused_and_the_right_one_named(content_type: str) -> None:
+    with pytest.raises(FormError, match="send the fields as multipart/form-data"):
+        reader(content_type)
+
+
+@given(st.text(max_size=60), st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=5))
+def test_nothing_but_a_form_error_ever_comes_of_garbage(options: str, body: bytes, cuts: list[int]) -> None:
+    for kind in ("multipart/form-data; boundary=b", "multipart/form-data", "application/json", ""):
+        try:
+            read(f"{kind};{options}", b"--b\r\n" + body, cuts)
+        except FormError as error:
+            assert error.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "patterns", "fits"),
+    [
+        ("image/png", ("image/*",), True),
+        ("text/plain", ("image/*", "application/octet-stream"), False),
+        ("application/octet-stream", ("image/*", "application/octet-stream"), True),
+        ("text/plain", ("*/*",), True),
+    ],
+)
+def test_media_type_patterns(kind: str, patterns: tuple[str, ...], *, fits: bool) -> None:
+    assert media_type_fits(kind, patterns) is fits

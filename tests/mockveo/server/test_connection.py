@@ -1,0 +1,467 @@
+"""What goes wrong below HTTP, with bytes on a socket: always a clear answer, flat memory and a server that goes on."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import re
+import socket
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+import mockveo
+from mockveo.server import connection as protocol
+from mockveo.server.app import ServerThread
+
+MIB = 2**20
+BOUNDARY = "multipart/form-data; boundary=b"
+FIELD = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na kite\r\n'
+
+
+class Raw:
+    """An answer as it came over the socket."""
+
+    def __init__(self, data: bytes) -> None:
+        head, _, self.body = data.partition(b"\r\n\r\n")
+        self.status = int(head.split(b" ")[1]) if head else 0
+        self.head = head.decode("latin-1").lower()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def connect(server: ServerThread) -> socket.socket:
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def receive(connection: socket.socket) -> Raw:
+    """Everything until the server closes, or the whole of an answer with Content-Length."""
+    data = b""
+    while True:
+        chunk = connection.recv(65536)
+        data += chunk
+        found = re.search(rb"content-length: (\d+)\r\n", data)
+        if not chunk or (found and len(data.partition(b"\r\n\r\n")[2]) >= int(found[1])):
+            return Raw(data)
+
+
+def exchange(server: ServerThread, *data: bytes, half_close: bool = False) -> Raw:
+    with connect(server) as connection:
+        for chunk in data:
+            connection.sendall(chunk)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        return receive(connection)
+
+
+def head(content_type: str = BOUNDARY, length: int | None = None, *more: str) -> bytes:
+    lines = ["POST /v1/videos HTTP/1.1", "Host: 127.0.0.1", "Authorization: Bearer sk", f"Content-Type: {content_type}"]
+    lines += [f"Content-Length: {length}"] if length is not None else ["Transfer-Encoding: chunked"]
+    return "\r\n".join([*lines, *more, "", ""]).encode()
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
+def resident() -> int:
+    """Bytes this process - client and server - has in memory, without garbage and the allocator's reserves."""
+    gc.collect()
+    with suppress(AttributeError):  # glibc's
+        ctypes.CDLL(None).malloc_trim(0)
+    return int(re.findall(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
+
+
+@pytest.fixture(autouse=True)
+def goes_on(server: ServerThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After whatever a test does the server answers as ever, and has left no temporary file behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    answer = exchange(server, head(length=len(FIELD) + 5), FIELD + b"--b--")
+    assert answer.status == 200
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_whole_form_in_single_bytes(server: ServerThread) -> None:
+    data = FIELD + b"--b--\r\n"
+    with connect(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in head(length=len(data)) + data:
+            connection.sendall(bytes([byte]))
+        assert receive(connection).status == 200
+
+
+def test_a_chunked_form(server: ServerThread) -> None:
+    assert exchange(server, head() + chunked(FIELD, b"--b--\r\n")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "message"),
+    [
+        (BOUNDARY, FIELD[:-4], "the form ends in the part 'prompt' before its closing boundary --b--"),
+        ("multipart/form-data", FIELD + b"--b--", "no multipart boundary param in Content-Type"),
+        ("multipart/form-data; boundary=", FIELD + b"--b--", "no multipart boundary param in Content-Type"),
+        ("multipart/form-data; boundary=x", FIELD + b"--b--", "does not begin with the boundary --x"),
+        (BOUNDARY, b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", "a part has no name"),
+        (BOUNDARY, b"", "does not begin with the boundary --b"),
+        (BOUNDARY, b"hello", "does not begin with the boundary --b"),
+    ],
+)
+@pytest.mark.parametrize("transfer", ["whole", "chunked"])
+def test_half_a_form_is_refused(
+    server: ServerThread, content_type: str, body: bytes, message: str, transfer: str
+) -> None:
+    data = (
+        head(content_type, len(body)) + body
+        if transfer == "whole"
+        else head(content_type) + (chunked(body) if body else b"0\r\n\r\n")
+    )
+    answer = exchange(server, data)
+    assert answer.status == 400
+    assert answer.json["code"] == "invalid_multipart_form"
+    assert message in answer.json["message"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "utf-8", "\xff"])
+def test_a_wild_charset_is_no_reason_to_fail(server: ServerThread, charset: str) -> None:
+    body = FIELD.replace(b'"prompt"\r\n', f'"prompt"\r\nContent-Type: text/plain; charset={charset}\r\n'.encode())
+    assert exchange(server, head(f"{BOUNDARY}; charset={charset}", len(body) + 5) + body + b"--b--").status == 200
+
+
+def test_a_body_shorter_than_promised_is_told_so(server: ServerThread) -> None:
+    answer = exchange(server, head(length=1000) + FIELD, half_close=True)
+    assert answer.status == 400
+    assert answer.json == {
+        "code": "invalid_multipart_form",
+        "message": f"the body ended after {len(FIELD)} of the 1000 bytes that Content-Length promises",
+    }
+    assert "connection: close" in answer.head
+
+
+def test_a_chunked_body_without_its_end_is_told_so(server: ServerThread) -> None:
+    answer = exchange(server, head() + b"5\r\n--b\r\n\r\n", half_close=True)
+    assert answer.status == 400
+    assert answer.json["message"] == "the body ended after 5 bytes, without its last chunk"
+
+
+@pytest.mark.parametrize("sent", [b"", FIELD], ids=["nothing", "some"])
+def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT", 1.0)
+    answer = exchange(server, head(length=1000) + sent)
+    assert answer.status == 400
+    assert answer.json["message"] == f"the body ended after {len(sent)} of the 1000 bytes that Content-Length promises"
+    assert "connection: close" in answer.head
+
+
+def test_a_connection_that_stalls_after_an_early_answer_is_closed(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT", 1.0)
+    with connect(server) as connection:
+        connection.sendall(head(length=10**9) + FIELD)
+        assert receive(connection).status == 413
+        assert connection.recv(1) == b""
+
+
+def test_a_slow_body_is_waited_for(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT", 2.0)
+    data = FIELD + b"--b--\r\n"
+    with connect(server) as connection:
+        connection.sendall(head(length=len(data)))
+        for start in range(0, len(data), 16):
+            connection.sendall(data[start : start + 16])
+            time.sleep(0.8)
+        assert receive(connection).status == 200
+
+
+def test_a_client_that_closes_its_side_after_a_whole_request_is_answered(server: ServerThread) -> None:
+    request = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk\r\n\r\n"
+    assert exchange(server, request, half_close=True).status == 200
+
+
+def test_a_client_that_goes_away_is_journalled_and_nothing_else(server: ServerThread) -> None:
+    count = server.app.world.journal.count
+    with connect(server) as connection:
+        connection.sendall(head(length=1000) + FIELD)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    with anyio.from_thread.start_blocking_portal() as portal:
+        for _ in range(100):
+            if server.app.world.journal.count > count:
+                break
+            portal.call(anyio.sleep, 0.02)
+    gone = server.app.world.journal.since(count)[0]
+    assert (gone.status, gone.body_size) == (0, len(FIELD))
+
+
+def test_a_body_that_promises_too_much_is_refused_unread(server: ServerThread) -> None:
+    answer = exchange(server, head(BOUNDARY, 10**9, "Expect: 100-continue"))
+    assert answer.status == 413
+    assert answer.body == (
+        b'{"code":"fail_to_fetch_task","message":"r.ParseMultipartForm failed: multipart: message too large",'
+        b'"data":null}'
+    )
+
+
+@pytest.mark.parametrize("transfer", ["content-length", "chunked"])
+def test_a_gigabyte_is_refused_in_flat_memory(server: ServerThread, transfer: str) -> None:
+    block = b"x" * MIB
+    start = FIELD.replace(b'name="prompt"', b'name="input_reference"; filename="big"')[:-2]
+    with connect(server) as connection:
+        before = resident()
+        connection.sendall(head(length=2**30 + len(start)) if transfer == "content-length" else head())
+        piece = b"%x\r\n%s\r\n" % (MIB, block) if transfer == "chunked" else block
+        connection.sendall(b"%x\r\n%s\r\n" % (len(start), start) if transfer == "chunked" else start)
+        peak, stop = [before], threading.Event()
+
+        def send() -> None:
+            try:
+                for _ in range(1024):
+                    connection.sendall(piece)
+                    peak[0] = max(peak[0], resident())
+                    if stop.is_set():
+                        return
+            except OSError:
+                pass
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        answer = receive(connection)
+        stop.set()
+        sender.join()
+    assert answer.status == 413
+    assert peak[0] - before < 48 * MIB
+
+
+@pytest.mark.parametrize("key", ["bad", "good"])
+def test_an_early_answer_reaches_a_client_that_wants_the_connection_closed(key: str) -> None:
+    with mockveo.serve(key="good", max_body=5 * MIB, render=False) as server:
+        request = urllib.request.Request(
+            f"{server.base_url}/videos", data=b"prompt=" + b"a" * 8 * MIB, headers={"Authorization": f"Bearer {key}"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=20)  # sends Connection: close, and reads only when it has sent all
+        assert caught.value.code == (413 if key == "good" else 401)
+        assert json.loads(caught.value.read())
+        caught.value.close()
+
+
+def test_a_client_that_wants_the_connection_closed_has_it_closed(server: ServerThread) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        data = b""
+        while chunk := connection.recv(65536):
+            data += chunk
+    assert Raw(data).status == 200
+    assert "connection: close" in Raw(data).head
+
+
+@pytest.mark.parametrize("size", [70_000, 5 * MIB])
+def test_a_head_that_is_too_large_is_refused(server: ServerThread, size: int) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nX: ")
+        try:
+            for _ in range(0, size, 10_000):
+                connection.sendall(b"x" * 10_000)
+            answer = receive(connection)
+        except ConnectionError:
+            return
+    assert answer.status == 431
+    assert answer.json["error"]["code"] == "head_too_large"
+
+
+def test_many_small_heads_on_one_connection_are_no_large_one(server: ServerThread) -> None:
+    request = b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nX: %s\r\n\r\n" % (b"x" * 1000)
+    with connect(server) as connection:
+        for _ in range(100):
+            connection.sendall(request)
+            assert receive(connection).status == 200
+
+
+def test_what_a_server_remembers_of_wild_requests_is_bounded() -> None:
+    sizes = []
+    with (
+        mockveo.serve(max_image_bytes=MIB, render=False) as server,
+        httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk"}) as client,
+    ):
+        for number in range(10, 40):
+            wild = str(number) * MIB
+            client.post("/v1/videos", data={"prompt": "p", "size": wild})
+            client.post("/v1/videos", json={"prompt": "p", wild: 1})
+            client.post("/v1/videos", json={"prompt": wild})
+            sizes.append(resident())
+    # The first half fills the journal.
+    assert sizes[-1] - sizes[14] < 12 * MIB
+
+
+def test_a_note_about_a_wild_name_is_short(server: ServerThread, client: httpx.Client) -> None:
+    fields = {"prompt": "p", **{f"{number}" * 5000: "1" for number in range(100, 200)}}
+    job = client.post("/v1/videos", json=fields).json()["id"]
+    noted = {exchange.job_id: exchange for exchange in server.app.world.journal}[job]
+    assert len(noted.deviations) == 21
+    assert sum(len(note.message) for note in noted.deviations) < 5000
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"prompt": ' + b"[" * 300 + b"]" * 300 + b"}", "nested too deeply"),
+        (b'{"prompt": 5}', 'prompt: 5 is not of type "string"'),
+        (b'{"prompt": "p", "model": 5}', 'model: 5 is not of type "string"'),
+        (b"{" + b",".join(b'"%d":1' % number for number in range(2000)) + b"}", "more than 1000 members"),
+    ],
+)
+def test_odd_json_is_refused_with_the_reason(client: httpx.Client, body: bytes, message: str) -> None:
+    answer = client.post("/v1/videos", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_request"
+    assert message in answer.json()["message"]
+
+
+def test_null_counts_as_left_out(client: httpx.Client) -> None:
+    assert client.post("/v1/videos", json={"prompt": "p", "model": None, "size": None}).status_code == 200
+    assert client.post("/v1/videos", json={"prompt": None}).json()["message"] == "prompt is required"
+
+
+def test_a_file_name_star_that_cannot_be_decoded_is_refused(server: ServerThread) -> None:
+    body = b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename*=undefined''%ff\r\n\r\nx\r\n--b--"
+    answer = exchange(server, head(length=len(body)) + body)
+    assert (answer.status, answer.json["code"]) == (400, "invalid_multipart_form")
+
+
+def test_a_million_parts_are_refused() -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n'
+    body = part * 10**6
+    with mockveo.serve(max_body=2**30, render=False) as big:
+        answer = exchange(big, head(length=len(body)) + body)
+    assert answer.status == 400
+    assert answer.json["message"] == "the form has more than 1000 parts"
+
+
+def test_the_limit_is_a_setting() -> None:
+    body = FIELD + b"--b--"
+    with mockveo.serve(max_body=len(body), render=False) as server:
+        assert exchange(server, head(length=len(body)) + body).status == 200
+        assert exchange(server, head(length=len(body) + 1) + body + b"\n").status == 413
+        assert exchange(server, head() + chunked(body, b"\r")).status == 413
+
+
+def test_an_image_of_ten_megabytes_is_taken(server: ServerThread) -> None:
+    answer = httpx.post(
+        f"{server.base_url}/videos",
+        headers={"Authorization": "Bearer sk"},
+        data={"prompt": "p"},
+        files={"input_reference": ("big.png", os.urandom(10 * MIB), "image/png")},
+    )
+    assert answer.status_code == 200
+
+
+def test_what_is_not_http_is_refused(server: ServerThread) -> None:
+    assert exchange(server, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").status == 400
+
+
+# Beside the operations
+
+
+def test_another_name_than_ours_in_host_is_refused(server: ServerThread) -> None:
+    request = b"GET /v1/models HTTP/1.1\r\nHost: evil.com\r\nAuthorization: Bearer sk\r\n\r\n"
+    answer = exchange(server, request)
+    assert answer.status == 421
+    assert answer.json["error"]["type"] == "mockveo_error"
+    assert "--allow-host evil.com" in answer.json["error"]["message"]
+
+
+def test_a_name_that_is_allowed_is_served() -> None:
+    with mockveo.serve(allow_host="mock.test", render=False) as server:
+        assert httpx.get(f"{server.url}/api/models", headers={"Host": "mock.test:99"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/videos/x", "/v1/videos/x/", "/x", "/v1/videos/x/content", "/openapi.yaml"])
+def test_no_answer_repeats_the_host_header(server: ServerThread, path: str) -> None:
+    answer = httpx.get(f"{server.url}{path}", headers={"Authorization": "Bearer sk", "Host": "9.9.9.9:77"})
+    assert "9.9.9.9" not in answer.text + str(answer.headers)
+    assert not answer.is_redirect
+
+
+def test_options_without_an_origin(client: httpx.Client) -> None:
+    answer = client.options("/v1/videos/x")
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, "GET, HEAD, OPTIONS", b"")
+    assert client.options("/v1/videos").headers["allow"] == "OPTIONS, POST"
+    assert client.options("/nowhere").status_code == 404
+
+
+def test_head_is_get_without_a_body(client: httpx.Client) -> None:
+    got, head = client.get("/v1/models"), client.head("/v1/models")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert client.head("/v1/videos").status_code == 404
+
+
+def test_a_browser_page_of_this_machine_may_call(client: httpx.Client) -> None:
+    origin = {"Origin": "http://localhost:3000"}
+    preflight = client.options(
+        "/v1/videos",
+        headers={
+            **origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+            "Access-Control-Request-Private-Network": "true",
+        },
+    )
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "authorization" in preflight.headers["access-control-allow-headers"]
+    assert preflight.headers["access-control-allow-private-network"] == "true"
+    for answer in (client.get("/v1/models", headers=origin), client.get("/v1/videos/none", headers=origin)):
+        assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+
+
+def test_a_preflight_is_no_way_around_the_host_header(client: httpx.Client) -> None:
+    asked = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST", "Host": "evil.com"}
+    assert client.options("/v1/videos", headers=asked).status_code == 421
+
+
+def test_a_page_of_the_web_may_not(client: httpx.Client) -> None:
+    origin = {"Origin": "https://evil.com", "Access-Control-Request-Method": "POST"}
+    assert client.options("/v1/videos", headers=origin).status_code == 400
+    assert "access-control-allow-origin" not in client.get("/v1/models", headers=origin).headers
+
+
+def test_a_bug_of_ours_is_a_500_that_says_so(
+    server: ServerThread, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(server.app.world, "find", broken)
+    answer = client.get("/v1/videos/x")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["type"] == "mockveo_error"
+    assert "boom" not in answer.text
+    assert "boom" in caplog.text
+
+
+def test_self_check_stops_an_answer_that_breaks_the_document(
+    server: ServerThread, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.post("/v1/videos", files={"prompt": (None, "p")}).json()["id"]
+    whole = server.app.world.values
+    monkeypatch.setattr(server.app.world, "values", lambda *a: {**whole(*a), "progress": "50%"})
+    answer = client.get(f"/v1/videos/{job}")
+    assert answer.status_code == 500
+    assert '"50%" is not of type "integer" at /progress' in answer.json()["error"]["message"]
+    monkeypatch.undo()

@@ -1,0 +1,475 @@
+"""The control API through the front door: what it does, what it refuses, and that its document is true."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import mockveo
+from mockveo import yamlfiles
+from mockveo.errors import SpecError
+from mockveo.server import control
+from mockveo.server.app import ServerThread
+from mockveo.spec.openapi import Document, escape
+
+KEY = {"Authorization": "Bearer sk-secret"}
+DOCUMENT = Document(
+    yamlfiles.parse(Path(control.__file__).with_name("control.yaml").read_bytes(), "control", SpecError)
+)
+OPERATIONS = {
+    operation["operationId"]: (method, path)
+    for path, item in DOCUMENT.at("/paths").items()
+    for method, operation in item.items()
+    if method != "parameters"
+}
+
+
+class World:
+    """The control API of a world, each answer held against its document."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+        self.seen: set[str] = set()
+
+    def __call__(self, operation: str, body: Any = None, /, **values: str) -> Any:
+        method, path = OPERATIONS[operation]
+        self.seen.add(operation)
+        url = path.format_map({name: quote(value, safe="") for name, value in values.items()})
+        query = {name: value for name, value in values.items() if f"{{{name}}}" not in path}
+        answer = self.http.request(method, f"/_mockveo{url}", json=body, params=query)
+        return self.held(answer, f"/paths/{escape(path)}/{method}/responses")
+
+    def held(self, answer: httpx.Response, responses: str = "") -> Any:
+        found = answer.json()
+        pointer = f"{responses}/200" if answer.status_code == 200 else "/components/responses/Error"
+        DOCUMENT.validator(f"{pointer}/content/application~1json/schema").validate(found)
+        return found
+
+    def create(self, prompt: str = "p", **headers: str) -> httpx.Response:
+        return self.http.post("/v1/videos", files={"prompt": (None, prompt)}, headers={**KEY, **headers})
+
+    def poll(self, job: str) -> Any:
+        return self.http.get(f"/v1/videos/{job}", headers=KEY).json()
+
+
+@pytest.fixture
+def world(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[World]:
+    name = "".join(char for char in request.node.name if char.isalnum())[:90]
+    with httpx.Client(base_url=f"{server.url}/@{name}", timeout=10) as http:
+        server.app.worlds.reset(name)
+        yield World(http)
+
+
+def test_every_operation_does_what_its_document_says(world: World) -> None:
+    assert world("getHealth") == {"status": "ok", "version": mockveo.__version__}
+    assert world("getReady")["base_url"].endswith("/v1")
+    assert {"name": "", "scenario": "normal"}.items() <= world("listWorlds")["worlds"][0].items()
+    assert world("getDocument")["info"]["title"] == "mockveo's control API"
+    assert {one["name"] for one in world("listScenarios")["scenarios"]} > {"normal", "fails"}
+    assert world("findScenario", name="fails")["scenario"]["ending"] == "failure"
+    assert world("getScenario")["name"] == "normal"
+    assert world("setScenario", {"scenario": "slow"})["name"] == "slow"
+    assert world("defineScenario", {"ending": "never"}, name="mine")["scenario"] == {"ending": "never", "name": "mine"}
+    assert [one["name"] for one in world("queueScenario", {"scenario": "mine"})["scenarios"]] == ["mine"]
+    assert len(world("getQueue")["scenarios"]) == 1
+    assert world("clearQueue") == {"scenarios": []}
+    assert world("getClock")["mode"] == "manual"
+    assert world("advanceClock", {"seconds": 2.5})["now"] == 2.5
+    assert world("changeClock", {"mode": "poll", "step": 3})["step"] == 3
+    job = world.create().json()["id"]
+    assert [one["id"] for one in world("listJobs")["jobs"]] == [job]
+    assert [one["status"] for one in world("getJob", id=job)["timeline"]] == ["queued", "in_progress", "completed"]
+    assert world("endJob", {"ending": "success"}, id=job)["status"] == "completed"
+    assert world("listExchanges")["count"] == 1
+    assert world("getExchange", number="1")["job"] == job
+    assert world("exportJournal")["log"]["version"] == "1.2"
+    assert world("listFindings") == {"findings": []}
+    assert world("clearJournal") == {"count": 0}
+    assert world("resetWorld")["ready"] is True
+    assert world("listJobs")["count"] == 0
+    assert world.seen == set(OPERATIONS) - {"followExchanges"}
+
+
+def test_a_queued_scenario_is_the_next_creates_and_then_used_up(world: World) -> None:
+    world("queueScenario", {"scenario": "retry-after"})
+    assert [world.create("a").status_code for _ in range(4)] == [429, 429, 200, 200]
+    assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "retry-after"]
+
+
+def test_what_a_create_took_from_the_queue_another_one_does_not_get(world: World) -> None:
+    world("queueScenario", {"scenario": "retry-after"})
+    assert [world.create(prompt).status_code for prompt in "abaa"] == [429, 200, 429, 200]
+
+
+def test_a_scenario_that_was_defined_can_be_chosen_by_header_and_prompt(world: World) -> None:
+    world("defineScenario", {"faults": [{"operation": "create", "status": 418}]}, name="teapot")
+    assert world.create("x [mockveo:teapot]").status_code == 418
+    assert world.create("x", **{"X-Mockveo-Scenario": "teapot"}).status_code == 418
+    assert world.create("x").status_code == 200
+
+
+@pytest.mark.parametrize("way", ["header", "prompt"])
+def test_a_name_that_does_not_exist_is_an_error_and_makes_no_job(world: World, way: str) -> None:
+    answer = (
+        world.create("x", **{"X-Mockveo-Scenario": "fial"}) if way == "header" else world.create("x [mockveo:fial]")
+    )
+    assert answer.status_code == 400
+    assert "the scenario 'fial' does not exist; did you mean 'fails'?" in world.held(answer)["error"]["message"]
+    assert world("listJobs")["count"] == 0
+
+
+def test_a_job_that_is_ended_by_force_has_failed_for_its_client(world: World) -> None:
+    job = world.create().json()["id"]
+    world("advanceClock", {"seconds": 40})
+    before = world.poll(job)
+    world("endJob", {"ending": "failure", "error": {"code": "moderated", "message": "No."}}, id=job)
+    after = world.poll(job)
+    assert (before["status"], after["status"]) == ("in_progress", "failed")
+    assert after["error"] == {"code": "moderated", "message": "No."}
+    assert after["progress"] == before["progress"]
+    assert "job_ended" in world.http.post(f"/_mockveo/jobs/{job}/end", json={"ending": "success"}).text
+
+
+def test_a_failure_without_a_reason(world: World) -> None:
+    first, second = (world.create().json()["id"] for _ in range(2))
+    world("endJob", {"ending": "failure", "error": None}, id=first)
+    world("endJob", {"ending": "failure"}, id=second)
+    assert "error" not in world.poll(first)
+    assert world.poll(second)["error"]["code"] == "generation_failed"
+
+
+def test_jobs_and_exchanges_are_filtered_and_counted(world: World) -> None:
+    jobs = [world.create().json()["id"] for _ in range(3)]
+    world("endJob", {"ending": "failure"}, id=jobs[0])
+    world.poll(jobs[1])
+    world.poll("nope")
+    assert [one["id"] for one in world("listJobs", ended="false")["jobs"]] == [jobs[2], jobs[1]]
+    assert [one["id"] for one in world("listJobs", status="failed")["jobs"]] == [jobs[0]]
+    assert world("listJobs", limit="1")["count"] == 3
+    assert world("listExchanges", operation="create")["count"] == 3
+    assert world("listExchanges", operation="retrieve", status="400")["count"] == 1
+    assert world("listExchanges", job=jobs[1])["count"] == 2
+    assert [one["number"] for one in world("listExchanges", since="3")["exchanges"]] == [4, 5]
+    assert [one["number"] for one in world("listExchanges", limit="2")["exchanges"]] == [4, 5]
+    assert world("listExchanges", limit="0") == {"count": 5, "exchanges": []}
+    world("setScenario", {"scenario": "no-credit"})
+    world.create()
+    assert [one["faults"] for one in world("listExchanges", faulty="true")["exchanges"]] == [["error"]]
+
+
+def test_an_exchange_is_told_in_full_but_for_the_key(world: World) -> None:
+    image = {"input_reference": ("ä.png", b"12345", "image/png")}
+    world.http.post("/v1/videos", data={"prompt": "ä kite"}, files=image, headers={**KEY, "Cookie": "c=1"})
+    one = world("getExchange", number="1")
+    assert one["request"]["fields"] == [{"name": "prompt", "value": "ä kite"}]
+    (file,) = one["request"]["files"]
+    assert (file["filename"], file["content_type"], file["bytes"]) == ("ä.png", "image/png", 5)
+    assert len(one["request"]["body_sha256"]) == 64
+    assert one["response"]["body"]["id"] == one["job"]
+    assert ["content-type", "application/json"] in one["response"]["headers"]
+    assert "sk-secret" not in json.dumps([one, world("exportJournal")])
+    assert "c=1" not in json.dumps(one)
+
+
+def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: World) -> None:
+    world("setScenario", {"scenario": {"faults": [{"operation": "create", "delay": 0.4}]}})
+    with pytest.raises(httpx.ReadTimeout):
+        world.http.post("/v1/videos", files={"prompt": (None, "p")}, headers=KEY, timeout=0.1)
+    deadline = time.monotonic() + 5
+    while world("listExchanges")["count"] < 1:
+        assert time.monotonic() < deadline
+    world.create()
+    gone, stayed = world("listExchanges")["exchanges"]
+    assert (gone["client_left"], gone["response"]) == (True, None)
+    assert gone["duration_ms"] < 400
+    assert "POST /@" in gone["line"]
+    assert " gone queued" in gone["line"]
+    assert (stayed["client_left"], stayed["response"]["status"]) == (False, 200)
+    assert stayed["duration_ms"] >= 400
+    assert world("listJobs")["count"] == 2
+
+
+def test_what_is_sent_before_a_client_leaves_is_told(world: World) -> None:
+    world("setScenario", {"scenario": {"phases": [], "faults": [{"operation": "content", "bandwidth": 20000}]}})
+    job = world.create().json()["id"]
+    with world.http.stream("GET", f"/v1/videos/{job}/content", headers=KEY) as answer:
+        for _ in answer.iter_raw():
+            break
+    deadline = time.monotonic() + 5
+    while not (one := world("getExchange", number="2"))["client_left"]:
+        assert time.monotonic() < deadline
+    assert 0 < one["response"]["body_bytes"] < 100_000
+
+
+def test_a_redirect_tells_whether_the_key_came_along(world: World) -> None:
+    fault = {"operation": "models", "redirect": {"status": 307, "origin": "other"}}
+    world("setScenario", {"scenario": {"faults": [fault]}})
+    asked = world.http.get("/v1/models", headers=KEY)
+    for headers in ({}, KEY):
+        httpx.get(asked.headers["location"], headers=headers)
+    first, without, along = world("listExchanges")["exchanges"]
+    assert [one["elsewhere"] for one in (first, without, along)] == [False, True, True]
+    assert [one["key_sent"] for one in (first, without, along)] == [True, False, True]
+    assert "(other origin) " in along["line"]
+
+
+def test_a_world_may_have_settings_of_its_own(world: World, server: ServerThread) -> None:
+    ready = world(
+        "resetWorld", {"profile": "gateway", "key": ["sk-1"], "clock": "poll", "scenario": {"ending": "never"}}
+    )
+    assert ready["profile"] == "gateway"
+    assert world.create().status_code == 401
+    answer = world.http.post(
+        "/v1/videos", headers={"Authorization": "Bearer sk-1"}, json={"prompt": "p", "model": "veo3"}
+    )
+    assert answer.json()["model"] == "veo3"
+    assert httpx.get(f"{server.url}/_mockveo/ready").json()["profile"] == "docs-2026-03"
+
+
+MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
+    ("setScenario", {"scenario": "fial"}, {}, 400, "did you mean 'fails'?"),
+    ("setScenario", {"scenario": {"faults": [{"stauts": 1}]}}, {}, 400, "did you mean 'status'?"),
+    (
+        "setScenario",
+        {"scenario": {"faults": [{"error": "nope"}]}},
+        {},
+        400,
+        "faults[0].error is 'nope', which the document has not; wanted one of",
+    ),
+    ("setScenario", {"scenario": {"faults": [{"error": "overload"}]}}, {}, 400, "did you mean 'overloaded'?"),
+    (
+        "setScenario",
+        {"scenario": {"faults": [{"error": "rate_limit_exceeded"}]}},
+        {},
+        400,
+        "did you mean 'rate_limited'?",
+    ),
+    ("setScenario", {"scenario": 3}, {}, 400, "scenario: 3 is not of types"),
+    ("setScenario", {}, {}, 400, '"scenario" is a required property; wanted e.g. {"scenario":"fails"}'),
+    ("queueScenario", {"scenario": "../secret.yaml"}, {}, 400, "the scenario '../secret.yaml' does not exist"),
+    ("resetWorld", {"scenario": "/etc/passwd"}, {}, 400, "the scenario '/etc/passwd' does not exist"),
+    ("resetWorld", {"sed": 1}, {}, 400, "'sed' is no setting of a world; wanted one of profile,"),
+    ("resetWorld", {"speed": "fast"}, {}, 400, "speed is 'fast', wanted float"),
+    ("resetWorld", {"port": 1}, {}, 400, "'port' is no setting of a world"),
+    ("advanceClock", {"seconds": -1}, {}, 400, "seconds: -1 is less than the minimum of 0"),
+    ("advanceClock", {"seconds": 1e300}, {}, 400, "is greater than the maximum"),
+    ("changeClock", {"mode": "sundial"}, {}, 400, "mode: "),
+    ("changeClock", {}, {}, 400, "wanted e.g."),
+    ("defineScenario", {}, {"name": "fails"}, 409, "'fails' is a built-in scenario"),
+    ("defineScenario", {}, {"name": "a b"}, 400, 'name is "a b"; wanted a text: a name of letters'),
+    ("findScenario", None, {"name": "fial"}, 404, "did you mean 'fails'?"),
+    ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
+    ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
+    ("getExchange", None, {"number": "7"}, 404, "has no exchange 7"),
+    ("listJobs", None, {"state": "x"}, 400, "'state' is no parameter; wanted one of status, ended, limit"),
+    ("listJobs", None, {"limit": "many"}, 400, "limit: "),
+    ("listJobs", None, {"status": "done"}, 400, "no job can be 'done'; wanted completed or failed or in_progress or"),
+    ("listExchanges", None, {"operation": "creat"}, 400, "operation: "),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake[0]}: {mistake[4]}")
+def test_a_mistake_is_explained_and_changes_nothing(
+    world: World, mistake: tuple[str, Any, dict[str, str], int, str]
+) -> None:
+    operation, body, values, status, message = mistake
+    before = [world(name) for name in ("getScenario", "getQueue", "getClock", "getReady")]
+    method, path = OPERATIONS[operation]
+    url = path.format_map({name: quote(value, safe="") for name, value in values.items()})
+    query = {name: value for name, value in values.items() if f"{{{name}}}" not in path}
+    answer = world.http.request(method, f"/_mockveo{url}", json=body, params=query)
+    assert answer.status_code == status
+    assert message in world.held(answer)["error"]["message"]
+    assert [world(name) for name in ("getScenario", "getQueue", "getClock", "getReady")] == before
+
+
+def test_other_paths_methods_and_media_types_are_refused(world: World) -> None:
+    http = world.http
+    assert http.get("/_mockveo/nope").status_code == 404
+    assert http.get("/_mockveo").status_code == 404
+    assert http.delete("/_mockveo/health").status_code == 405
+    assert http.put("/_mockveo/scenario", data={"scenario": "fails"}).status_code == 415
+    assert http.post("/_mockveo/reset", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert http.put("/_mockveo/scenario", content="{", headers={"Content-Type": "application/json"}).status_code == 400
+    assert http.put("/_mockveo/scenario", content=b"x" * (2**18 + 1)).status_code == 413
+    assert world("listExchanges")["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost.evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Host": "localhost:1"}, 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_pages_of_other_sites_are_refused(world: World, method: str, headers: dict[str, str], status: int) -> None:
+    body = {"scenario": "fails"} if method == "PUT" else None
+    answer = world.http.request(method, "/_mockveo/scenario", json=body, headers=headers)
+    assert answer.status_code == status
+    changed = status == 200 and method == "PUT"
+    assert world("getScenario")["name"] == ("fails" if changed else "normal")
+
+
+@pytest.mark.parametrize(
+    ("client", "status"),
+    [("192.0.2.7", 403), ("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("fe80::1%eth0", 403)],
+)
+def test_other_machines_are_refused(client: str, status: int) -> None:
+    from mockveo.server.app import build
+    from mockveo.settings import of
+
+    app = build(of(render=False))
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(app=app, client=(client, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8360") as http:
+            return (await http.get("/_mockveo/health")).status_code
+
+    assert asyncio.run(ask()) == status
+
+
+def test_events_tell_exchanges_as_they_happen_and_a_reset(world: World) -> None:
+    with world.http.stream("GET", "/_mockveo/events") as stream:
+        assert stream.headers["content-type"] == "text/event-stream"
+        lines = stream.iter_lines()
+        assert next(lines) == ": mockveo"
+        threading.Timer(0.05, world.create).start()
+        told = [next(lines) for _ in range(5)]
+        assert told[1:3] == ["event: exchange", "id: 1"]
+        assert json.loads(told[3].removeprefix("data: "))["operation"] == "createVideo"
+        world("resetWorld")
+        world.create()
+        told = [next(lines) for _ in range(6)]
+        assert told[0] == "event: reset"
+        assert told[4] == "id: 1"
+
+
+def test_events_go_on_where_a_client_has_stopped(world: World) -> None:
+    for prompt in "abc":
+        world.create(prompt)
+    for asked in ({"params": {"since": "1"}}, {"headers": {"Last-Event-ID": "1"}}):
+        with world.http.stream("GET", "/_mockveo/events", **asked) as stream:
+            ids = (line for line in stream.iter_lines() if line.startswith("id: "))
+            assert [next(ids), next(ids)] == ["id: 2", "id: 3"]
+
+
+def test_a_server_with_a_listener_stops_at_once() -> None:
+    with httpx.Client() as http:
+        with mockveo.serve(render=False) as server:
+            stream = http.stream("GET", f"{server.url}/_mockveo/events")
+            stream.__enter__()
+        stream.__exit__(None, None, None)
+        with pytest.raises(httpx.ConnectError):
+            http.get(f"{server.url}/_mockveo/health")
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.sampled_from(["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
+    path=st.sampled_from([path for path in DOCUMENT.at("/paths") if path != "/events"])
+    | st.text("abc/.%{}", max_size=12),
+    body=st.none()
+    | st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5)
+    | st.dictionaries(
+        st.sampled_from(["scenario", "seconds", "mode", "ending", "error"]), st.integers() | st.text(max_size=5)
+    ),
+    query=st.dictionaries(st.sampled_from(["limit", "since", "status", "x"]), st.text("0123x", max_size=4), max_size=2),
+)
+def test_whatever_is_sent_is_answered_in_one_of_two_shapes(
+    world: World, method: str, path: str, body: Any, query: dict[str, str]
+) -> None:
+    assume(".." not in path.split("/"))  # which httpx resolves
+    answer = world.http.request(method, f"/_mockveo/{quote(path.strip('/'))}", json=body, params=query)
+    assert answer.status_code < 500
+    if answer.status_code >= 400 and method != "HEAD":
+        world.held(answer)
+
+
+def test_what_is_queued_is_for_one_create_though_a_fault_strikes_it(world: World) -> None:
+    slow = {"ending": "failure", "faults": [{"operation": "create", "delay": 0.01}]}
+    world("queueScenario", {"scenario": slow})
+    assert [world.create().status_code for _ in range(3)] == [200, 200, 200]
+    assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "normal", "unnamed"]
+
+
+def test_clearing_the_queue_clears_what_creates_have_begun(world: World) -> None:
+    world("queueScenario", {"scenario": "no-credit"})
+    assert world.create().status_code == 403
+    world("clearQueue")
+    assert world.create().status_code == 200
+
+
+@pytest.mark.parametrize("tag", ["[MOCKVEO:fails]", "[ mockveo : fails ]", "[mockveo:fails] and [mockveo:fails]"])
+def test_a_tag_may_be_written_otherwise(world: World, tag: str) -> None:
+    assert world.create(f"a {tag} b").status_code == 200
+    assert world("listJobs")["jobs"][0]["scenario"] == "fails"
+
+
+@pytest.mark.parametrize("tag", ["[mockveo:fails", "[mockveo fails]", "[mockveo:fails][mockveo:nope]", "[mockveo:]"])
+def test_a_tag_that_is_none_is_never_silently_normal(world: World, tag: str) -> None:
+    assert world.create(f"a {tag} b").status_code == 400
+    assert world("listJobs")["count"] == 0
+
+
+@pytest.mark.parametrize("text", ["mockveo:fails", "[mock] [mockveos:x]", "a [b] c"])
+def test_what_is_no_tag_is_a_prompt(world: World, text: str) -> None:
+    assert world.create(text).status_code == 200
+
+
+def test_a_listener_that_knows_more_than_there_is_is_told_of_the_reset(world: World) -> None:
+    world.create()
+    with world.http.stream("GET", "/_mockveo/events", headers={"Last-Event-ID": "7"}) as stream:
+        lines = [line for line, _ in zip(stream.iter_lines(), range(5), strict=False)]
+    assert lines[2] == "event: reset"
+
+
+def test_a_head_of_the_events_ends(world: World) -> None:
+    assert world.http.head("/_mockveo/events").status_code == 200
+    assert world("getHealth")["status"] == "ok"
+
+
+def test_bodies_that_are_too_long_or_too_short_are_refused_in_the_one_shape(world: World, server: ServerThread) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(40):
+            yield b" " * 2**14
+
+    answer = world.http.put("/_mockveo/scenario", content=chunks(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, world.held(answer)["error"]["code"]) == (413, "body_too_large")
+    host, port = server.url.removeprefix("http://").split(":")
+    head = "PUT /_mockveo/scenario HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n{{}}".encode())
+        connection.shutdown(socket.SHUT_WR)
+        data = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert data.startswith(b"HTTP/1.1 400 ")
+    assert b"body_ended" in data
+
+
+def test_a_scenario_that_cannot_be_told_again_is_not_taken(world: World) -> None:
+    deep: Any = 1
+    for _ in range(252):
+        deep = [deep]
+    answer = world.http.put("/_mockveo/scenario", json={"scenario": {"style": {"extra": {"x": deep}}}})
+    assert answer.status_code == 400
+    assert world("getScenario")["name"] == "normal"
+    assert world.create().status_code == 200

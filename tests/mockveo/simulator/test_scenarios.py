@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockveo import yamlfiles
+from mockveo._paths import built_in_scenarios
+from mockveo.errors import ScenarioError
+from mockveo.simulator.scenarios import SCHEMA, Fault, Range, Style, built_in, find, named, read, scenario
+
+FAULT = orjson.loads(SCHEMA.read_bytes())["$defs"]["fault"]["properties"]
+
+
+def test_each_built_in_one_is_found_by_its_name_and_has_a_sentence_and_its_source() -> None:
+    for name, path in built_in_scenarios().items():
+        one = named(name)
+        assert one.name == name
+        assert one.summary.endswith(".")
+        assert "\n" not in one.summary
+        assert one.data["source"].endswith(".")
+        assert find(str(path)) == one
+
+
+def test_the_ones_that_were_promised_are_there() -> None:
+    promised = (
+        "normal instant slow stuck-queued stuck-at-99 fails fails-without-detail moderated rate-limited retry-after"
+        " overloaded no-credit bad-key model-not-found accepted-then-dropped flaky-polls html-errors not-yet-visible"
+        " unknown-status upper-case echo-model flip-model gateway-envelope early-completed-at no-video-url expired-url"
+        " content-not-ready truncated-video"
+    )
+    assert set(promised.split()) <= {one.name for one in built_in()}
+    assert next(iter(built_in())).name == "normal"
+
+
+def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those_that_do() -> None:
+    with pytest.raises(ScenarioError, match=r"'nromal' does not exist; did you mean 'normal'\? wanted one of normal, "):
+        named("nromal")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"stylee": {}}, "scenario unnamed: stylee is no key; did you mean 'style'? wanted one of name, summary,"),
+        ({"ending": "sucess"}, """ending is "sucess"; did you mean 'success'? wanted one of success, failure, never"""),
+        (
+            {"phases": [{"duration": "long"}]},
+            """phases[0].duration is "long"; wanted a number or a list: seconds of the world's clock""",
+        ),
+        ({"phases": [{"duration": [1]}]}, "phases[0].duration is [1]; wanted a number or a list: seconds"),
+        ({"phases": [{"duration": [1, -2]}]}, "phases[0].duration[1] is -2; wanted a number or a list: seconds"),
+        ({"phases": [{}]}, """phases[0] has no 'duration'; wanted e.g. {"duration":[60,180]}"""),
+        (
+            {"phases": [{"duration": 1, "progress": 101}]},
+            "phases[0].progress is 101; wanted a whole number or a list or a mapping: the progress shown",
+        ),
+        ({"error": {"code": "x"}}, "error has no 'message'; wanted e.g."),
+        (
+            {"faults": [{"operation": "creat", "status": 503}]},
+            "faults[0].operation is \"creat\"; did you mean 'create'?",
+        ),
+        ({"faults": [{"status": "abc"}]}, 'faults[0].status is "abc"; wanted a whole number: a status from 200 to 599'),
+        (
+            {"faults": [{"nth": [0, 2], "status": 500}]},
+            "faults[0].nth[0] is 0; wanted a whole number or a list: which of them",
+        ),
+        (
+            {"faults": [{"drip": {"bytes": 1}}]},
+            """faults[0].drip has no 'every'; wanted e.g. {"bytes":1,"every":0.5}""",
+        ),
+        ({"faults": [{"redirect": {"status": 300}}]}, "faults[0].redirect.status is 300; did you mean '30"),
+        ({"faults": [{"status": 500, "headers": {"a b": "c"}}]}, "faults[0].headers is"),
+        ({"faults": [{"status": 500, "headers": {"a": "c\r\nd"}}]}, "faults[0].headers.a is"),
+        ({"faults": [{"operation": "create"}]}, "faults[0]: it does nothing; wanted e.g. status: 503"),
+        ({"faults": [{"html": True, "empty": True}]}, "faults[0]: html and empty stand side by side"),
+        ({"faults": [{"reset": True, "close": True}]}, "faults[0]: reset and close stand side by side"),
+        ({"faults": [{"message": "x"}]}, "envelope, code and message say how a `status` is told"),
+        ({"faults": [{"delay": 1, "applied": False}]}, "faults[0].applied is false, so there is no job to answer with"),
+        ({"phases": [{"duration": [180, 60]}]}, "phases[0].duration is [180,60]; wanted the smaller first: [60,180]"),
+        ({"faults": [{"nth": [2, 1], "status": 500}]}, "faults[0].nth is [2,1]; wanted the smaller first: [1,2]"),
+        ({"error": {"code": "c", "message": "m"}}, "jobs do not fail; wanted ending: failure beside it"),
+        ({"faults": [{"reset": True, "status": 503}]}, "with reset nothing is answered, so status is lost"),
+        ({"faults": [{"status": 503, "redirect": {"status": 307}}]}, "redirect and status stand side by side"),
+        (
+            {"faults": [{"operation": "retrieve", "reset": True, "applied": True}]},
+            "faults[0].applied is of creates, and the operation is retrieve; wanted operation: create",
+        ),
+        ({"ending": "no", "stile": {}}, "did you mean 'style'?"),
+        ({"ending": "no", "stile": {}}, 'ending is "no"; wanted one of success'),
+        ({"faults": [{"status": 500, "headers": {"Content-Length": "5"}}]}, "faults[0].headers"),
+        ({"faults": [{"json": 2**70}]}, "is not what JSON can say"),
+        ({"style": {"extra": {"x": "\ud800"}}}, "is not what JSON can say"),
+        ({"faults": [{"status": 429, "retry_after": {"date": 1e12}}]}, "faults[0].retry_after.date is 1000000000000"),
+        ({"style": {"ordr": 1}}, "style.ordr is no key; did you mean 'order'?"),
+        ([1], "scenario unnamed is [1]; wanted a mapping, e.g. {ending: failure}"),
+    ],
+)
+def test_a_mistake_names_the_key_the_value_what_was_wanted_and_the_nearest_word(data: Any, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        scenario(data)
+    assert message in str(caught.value)
+
+
+def test_a_file_is_named_in_its_error(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("faults: [{status: 99}]")
+    with pytest.raises(ScenarioError, match=r"^scenario bad: faults\[0\].status is 99"):
+        read(path)
+    path.write_text("faults: [")
+    with pytest.raises(ScenarioError, match=r"^bad.yaml: not YAML"):
+        find(str(path))
+    with pytest.raises(ScenarioError, match=r"gone.yaml: cannot be read: No such file"):
+        find(str(tmp_path / "gone.yaml"))
+
+
+def test_nesting_without_an_end_is_refused() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ScenarioError, match="is not what JSON can say"):
+        scenario({"style": {"extra": {"x": deep}}})
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    (fault,) = scenario({"faults": [{"truncate": 10.0, "drip": {"bytes": 1.0, "every": 0}, "nth": [1.0, 2.0]}]}).faults
+    assert repr((fault.truncate, fault.drip)) == "(10, (1, 0))"
+    assert 2 in (fault.nth or ())
+    assert scenario({"phases": [{"duration": 1, "progress": 1.0}]}).phases[0].steps == (1,)
+
+
+def test_a_key_that_is_there_twice_and_nesting_are_refused_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("ending: failure\nending: success\n")
+    with pytest.raises(ScenarioError, match=r"^twice.yaml: .*'ending' is there twice"):
+        read(path)
+    path.write_text("a: " + "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ScenarioError, match=r"^twice.yaml: .*nested"):
+        read(path)
+    path.write_text("base: &base {status: 503}\nfaults: [{<<: *base, status: 502}]")
+    with pytest.raises(ScenarioError, match="base is no key"):
+        read(path)
+
+
+def test_the_schema_and_the_types_have_the_same_keys() -> None:
+    assert set(Style.__dataclass_fields__) == set(orjson.loads(SCHEMA.read_bytes())["$defs"]["style"]["properties"])
+    assert set(Fault.__dataclass_fields__) - {"as_date", "elsewhere"} == set(FAULT)
+
+
+@pytest.mark.parametrize("key", sorted(set(FAULT) - {"operation", "nth", "every", "attempt", "probability"}))
+def test_every_example_of_the_schema_is_one(key: str) -> None:
+    for example in FAULT[key]["examples"]:
+        data = {key: example}
+        if key in ("code", "message", "envelope", "applied"):
+            data["status"] = 503
+        (fault,) = scenario({"faults": [data]}).faults
+        assert key in [*fault.names, "applied"]
+
+
+def test_whether_a_create_is_applied_follows_from_what_is_sent() -> None:
+    def applied(**data: Any) -> bool:
+        return scenario({"faults": [data]}).faults[0].applied
+
+    assert not applied(status=503)
+    assert not applied(error="rate_limited", delay=1)
+    assert not applied(redirect={"status": 307})
+    assert not applied(reset=True)
+    assert applied(truncate=10, reset=True)
+    assert applied(delay=1)
+    assert applied(malformed=True)
+    assert applied(status=202)
+    assert applied(status=503, applied=True)
+
+
+def test_what_it_was_made_of_makes_it_again() -> None:
+    for one in built_in():
+        data = yamlfiles.parse(yamlfiles.dump(one.data).encode(), "again", ScenarioError)
+        assert scenario(data, one.name) == one
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 50))
+def test_a_range_has_both_its_ends(first: int, more: int, number: int) -> None:
+    assert (number in Range(first, first + more)) == (first <= number <= first + more)
+    assert (number in Range(first, None)) == (number >= first)

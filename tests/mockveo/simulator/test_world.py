@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockveo import settings
+from mockveo.simulator.scenarios import named
+from mockveo.simulator.world import SHARED, World
+from mockveo.spec.spec import load
+
+SPEC = load()
+
+
+def world(seed: int = 1, **values: object) -> World:
+    return World(SPEC, settings.of(clock="manual", **values), named("normal"), seed=seed)
+
+
+def add(one: World, **values: str) -> str:
+    return one.add("sk", "veo_3_1", {"prompt": "p", "size": "16x9", **values}, ()).id
+
+
+@given(st.integers(0, 2**32))
+def test_the_same_seed_gives_the_same_ids(seed: int) -> None:
+    first, second = world(seed), world(seed)
+    assert [add(first), first.request_id(), add(first)] == [add(second), second.request_id(), add(second)]
+
+
+def test_ids_are_unique_and_of_the_observed_form() -> None:
+    one = world()
+    ids = {add(one) for _ in range(2000)}
+    assert len(ids) == 2000
+    assert all(re.fullmatch(r"task_[0-9A-Za-z]{32}", name) for name in ids)
+    assert set("".join(ids).replace("task_", "")) == set(
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    )
+
+
+def test_what_many_jobs_share_is_kept_once() -> None:
+    one = world()
+    first, second = (one.store.get(add(one, size="".join(["9x", "16"]))) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.echo is second.echo
+    assert one.owner(b"Bearer sk-a") is one.owner(b"Bearer sk-a")
+
+
+def test_what_is_shared_is_bounded() -> None:
+    one = world()
+    for number in range(SHARED + 100):
+        one.owner(b"Bearer sk-%d" % number)
+        add(one, size=str(number))
+    assert len(one._owners) <= SHARED
+    assert len(one._echoes) <= SHARED
+    assert one.owner(b"Bearer sk-new") == "sk-new"
+
+
+def test_credit_is_each_keys_own() -> None:
+    one = world(credit=1)
+    assert [one.spend("a"), one.spend("a"), one.spend("b"), one.spend("b")] == [True, False, True, False]

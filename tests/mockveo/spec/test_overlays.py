@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import mockveo
+from mockveo.errors import SpecError
+from mockveo.spec.overlays import OverlayWarning, apply
+
+KEY = {"Authorization": "Bearer sk-test"}
+
+
+def overlay(*actions: dict[str, Any]) -> dict[str, Any]:
+    return {"overlay": "1.0.0", "info": {"title": "t", "version": "1"}, "actions": list(actions)}
+
+
+@pytest.mark.parametrize(
+    ("action", "result"),
+    [
+        ({"target": "$.a", "update": {"y": 2}}, {"a": {"x": 1, "y": 2}, "l": [1, 2]}),
+        ({"target": "$.a", "update": {"x": {"deep": 1}}}, {"a": {"x": {"deep": 1}}, "l": [1, 2]}),
+        ({"target": "$.a.x", "update": 5}, {"a": {"x": 5}, "l": [1, 2]}),
+        ({"target": "$.l", "update": [3]}, {"a": {"x": 1}, "l": [1, 2, 3]}),
+        ({"target": "$.l", "update": 3}, {"a": {"x": 1}, "l": [1, 2, 3]}),
+        ({"target": "$", "update": {"b": 1}}, {"a": {"x": 1}, "l": [1, 2], "b": 1}),
+        ({"target": "$.a", "remove": True}, {"l": [1, 2]}),
+        ({"target": "$.l[*]", "remove": True}, {"a": {"x": 1}, "l": []}),
+        ({"target": "$.l[?@ == 1]", "remove": True}, {"a": {"x": 1}, "l": [2]}),
+    ],
+)
+def test_actions(action: dict[str, Any], result: dict[str, Any]) -> None:
+    document = {"a": {"x": 1}, "l": [1, 2]}
+    assert apply(document, overlay(action), "o.yaml") == result
+    assert document == {"a": {"x": 1}, "l": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"actions": []}, "not an OpenAPI Overlay, which begins with `overlay: 1.0.0`"),
+        ("text", "not an OpenAPI Overlay"),
+        ({"overlay": "1.0.0"}, "`actions` is None, wanted a list of actions. One that works:"),
+        (overlay({"update": 1}), "action 1: `target` is missing or not text"),
+        (overlay({"target": "$.a", "updates": {}}), "action 1: has the keys ['target', 'updates'], wanted"),
+        (overlay({"target": "$.a[", "update": {}}), "action 1: `target` '$.a[' is not a JSONPath"),
+        (overlay({"target": "$", "remove": True}), "action 1: `target` $ selects the whole document"),
+        (overlay({"target": "$", "update": 1}), "action 1: `target` $ selects the whole document"),
+    ],
+)
+def test_what_is_no_overlay_is_refused_with_one_that_works(document: Any, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        apply({"a": 1}, document, "o.yaml")
+    assert f"o.yaml: {message}" in str(caught.value)
+
+
+def test_a_target_that_selects_nothing_is_a_warning() -> None:
+    with pytest.warns(OverlayWarning, match=r"o\.yaml: action 1: `target` '\$\.nope' selects nothing"):
+        apply({"a": 1}, overlay({"target": "$.nope", "update": 1}), "o.yaml")
+
+
+def test_the_autumn_pages_change_validation_and_answers() -> None:
+    with (
+        mockveo.serve(profile="docs-2026-10", clock="manual", self_check=True, render=False) as server,
+        httpx.Client(base_url=server.url, headers=KEY) as client,
+    ):
+
+        def create(**fields: str) -> httpx.Response:
+            return client.post("/v1/videos", files={name: (None, value) for name, value in fields.items()})
+
+        created = create(prompt="p", model="veo3.1", size="720x1280", seconds="8")
+        assert set(created.json()) == {"id", "task_id", "object", "model", "status", "progress", "created_at"}
+        assert created.json()["model"] == "veo3.1"
+        assert "model name is required" in create(prompt="p").json()["error"]["message"]
+        assert create(prompt="p", model="veo3.1", size="16x9").json()["code"] == "invalid_size"
+        assert create(prompt="p", model="veo3.1", seconds="5").json()["code"] == "invalid_seconds"
+        assert create(prompt="p", model="veo3-fast").status_code == 503
+        server.app.world.clock.advance(300)
+        done = client.get(f"/v1/videos/{created.json()['id']}").json()
+        assert "size" not in done
+        assert done["created_at"] + 65 <= done["completed_at"] <= done["created_at"] + 195
+
+
+def test_the_gateway_echoes_the_model_and_takes_json() -> None:
+    with mockveo.serve(profile="gateway", clock="manual", self_check=True, render=False, strict=True) as server:
+        created = httpx.post(
+            f"{server.base_url}/videos", headers=KEY, json={"prompt": "p", "model": "veo3-fast", "seconds": "8"}
+        )
+    assert created.status_code == 200
+    assert created.json()["model"] == "veo3-fast"
+    assert created.json()["seconds"] == "8"
+
+
+def test_overlay_files_are_applied_after_the_profile_in_order(tmp_path: Path) -> None:
+    for number, default in enumerate(["veo3", "veo3.1"]):
+        (tmp_path / f"{number}.yaml").write_text(
+            "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions:\n"
+            "  - target: $.components.schemas.CreateVideoForm.properties.model\n"
+            f"    update: {{default: {default}, x-aliases: {{{default}: mine-{number}}}}}\n"
+        )
+    with mockveo.serve(overlay=[str(tmp_path / "0.yaml"), str(tmp_path / "1.yaml")], render=False) as server:
+        created = httpx.post(f"{server.base_url}/videos", headers=KEY, files={"prompt": (None, "p")})
+    assert created.json()["model"] == "mine-1"

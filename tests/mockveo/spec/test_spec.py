@@ -1,0 +1,359 @@
+"""The document drives: what is edited in a copy of it, the running server follows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openapi_spec_validator
+import pytest
+import yaml
+
+import mockveo
+from mockveo._paths import data_file, profiles
+from mockveo.errors import SpecError
+from mockveo.spec.spec import load
+
+KEY = {"Authorization": "Bearer sk-test"}
+DOCUMENT = yaml.safe_load(data_file("openapi.yaml").read_bytes())
+FORM = "components.schemas.CreateVideoForm"
+
+
+class Edited:
+    """A copy of the document to be changed and played."""
+
+    def __init__(self, directory: Path) -> None:
+        self.tree: dict[str, Any] = copy.deepcopy(DOCUMENT)
+        self.path = directory / "openapi.yaml"
+
+    def at(self, path: str) -> Any:
+        node = self.tree
+        for key in path.split("."):
+            node = node[key]
+        return node
+
+    def write(self) -> str:
+        self.path.write_text(yaml.safe_dump(self.tree, sort_keys=False))
+        return str(self.path)
+
+    @contextmanager
+    def played(self) -> Iterator[httpx.Client]:
+        """A client of a running server that plays the edited document, with time standing still."""
+        with (
+            mockveo.serve(spec=self.write(), clock="manual", self_check=True, render=False) as server,
+            httpx.Client(base_url=server.url, headers=KEY) as client,
+        ):
+            self.clock = server.app.world.clock
+            yield client
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Edited:
+    return Edited(tmp_path)
+
+
+def form(*images: str, **fields: str) -> dict[str, Any]:
+    """Arguments for a create with a multipart body."""
+    parts: list[tuple[str, Any]] = [(name, (None, value)) for name, value in fields.items()]
+    return {"files": parts + [("input_reference", (name, b"\x89PNG", "image/png")) for name in images]}
+
+
+@pytest.mark.parametrize("profile", sorted(profiles()))
+def test_each_profile_is_a_valid_document(profile: str) -> None:
+    openapi_spec_validator.validate(yaml.safe_load(load(profile=profile).text))
+
+
+@pytest.mark.parametrize("profile", sorted(profiles()))
+def test_each_statement_that_names_its_source_names_one_there_is(profile: str) -> None:
+    def sources(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if "x-source" in node:
+                yield node["x-source"]
+            for value in node.values():
+                yield from sources(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from sources(value)
+
+    found = list(sources(yaml.safe_load(load(profile=profile).text)))
+    assert len(found) > 40
+    assert set(found) <= {"documented", "observed", "gateway", "assumed"}
+
+
+def test_a_property_leaves_the_answer_when_it_leaves_the_schema(edited: Edited) -> None:
+    schema = edited.at("components.schemas.CreatedVideo")
+    del schema["properties"]["seconds"]
+    schema["required"].remove("seconds")
+    del edited.tree["paths"]["/v1/videos"]["post"]["responses"]["200"]["content"]["application/json"]["examples"]
+    with edited.played() as client:
+        answer = client.post("/v1/videos", **form(prompt="a kite"))
+    assert list(answer.json()) == ["created_at", "id", "model", "object", "progress", "size", "status"]
+
+
+def test_a_property_joins_the_answer_when_it_joins_the_schema(edited: Edited) -> None:
+    edited.at("components.schemas.Video")["properties"]["prompt"] = {"type": "string"}
+    edited.at(FORM)["properties"]["seed"] = {"type": "integer"}
+    edited.at("components.schemas.CreatedVideo")["properties"]["seed"] = {"type": "integer"}
+    with edited.played() as client:
+        created = client.post("/v1/videos", **form(prompt="a kite", seed="7")).json()
+        assert created["seed"] == 7
+        assert client.get(f"/v1/videos/{created['id']}").json()["prompt"] == "a kite"
+        assert client.post("/v1/videos", **form(prompt="a kite", seed="seven")).status_code == 400
+
+
+def test_an_enum_is_enforced_and_the_error_says_what_was_wanted(edited: Edited) -> None:
+    edited.at(f"{FORM}.properties.size")["enum"] = ["16x9", "9x16"]
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form(prompt="a kite", size="9x16")).json()["size"] == "9x16"
+        refused = client.post("/v1/videos", **form(prompt="a kite", size="1x1"))
+    assert refused.status_code == 400
+    assert refused.json()["code"] == "invalid_size"
+    assert "16x9" in refused.json()["message"]
+
+
+def test_three_images_are_taken_where_the_document_allows_them(edited: Edited) -> None:
+    edited.at(f"{FORM}.properties.input_reference")["maxItems"] = 3
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form("a", "b", "c", prompt="p")).status_code == 200
+        assert client.post("/v1/videos", **form("a", "b", "c", "d", prompt="p")).status_code == 400
+
+
+def test_the_length_of_a_file_is_limited_where_the_document_limits_it(edited: Edited) -> None:
+    edited.at(f"{FORM}.properties.input_reference.items")["maxLength"] = 3
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form("a", prompt="p")).status_code == 400
+
+
+def test_a_renamed_alias_is_the_only_one_that_is_known(edited: Edited) -> None:
+    edited.at(f"{FORM}.properties.model")["x-aliases"] = {"veo9": "veo_9_0"}
+    edited.at(f"{FORM}.properties.model")["default"] = "veo9"
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form(prompt="p")).json()["model"] == "veo_9_0"
+        refused = client.post("/v1/videos", **form(prompt="p", model="veo3-fast"))
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["veo9"]
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "model_not_found"
+
+
+def test_without_aliases_every_model_is_echoed(edited: Edited) -> None:
+    del edited.at(f"{FORM}.properties.model")["x-aliases"]
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form(prompt="p", model="anything")).json()["model"] == "anything"
+
+
+def test_a_required_model_is_required(edited: Edited) -> None:
+    edited.at(FORM)["required"].append("model")
+    del edited.at(f"{FORM}.properties.model")["default"]
+    with edited.played() as client:
+        refused = client.post("/v1/videos", **form(prompt="p"))
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"].startswith("model name is required (request id: 2026")
+
+
+def test_a_renamed_status_is_what_jobs_have(edited: Edited) -> None:
+    status = edited.at("components.schemas.Status")
+    status["enum"] = ["waiting", "rendering", "encoding", "done", "broken"]
+    status["x-transitions"] = {
+        "waiting": ["rendering"], "rendering": ["encoding", "broken"], "encoding": ["done"], "done": [], "broken": [],
+    }  # fmt: skip
+    for responses in ("post", "get"):
+        path = "/v1/videos" if responses == "post" else "/v1/videos/{video_id}"
+        del edited.tree["paths"][path][responses]["responses"]["200"]["content"]["application/json"]["examples"]
+    with edited.played() as client:
+        created = client.post("/v1/videos", **form(prompt="p")).json()
+        seen = [created["status"]]
+        for _ in range(200):
+            edited.clock.advance(1)
+            seen.append(client.get(f"/v1/videos/{created['id']}").json()["status"])
+    assert list(dict.fromkeys(seen)) == ["waiting", "rendering", "encoding", "done"]
+
+
+def test_a_moved_path_and_a_changed_error_are_served(edited: Edited) -> None:
+    paths = edited.tree["paths"]
+    paths["/v2/clips"] = paths.pop("/v1/videos")
+    errors = paths["/v1/videos/{video_id}"]["get"]["responses"]
+    errors["404"] = errors.pop("400")
+    errors["404"]["content"]["application/json"]["examples"]["task_not_exist"]["value"]["message"] = "no such task"
+    with edited.played() as client:
+        assert client.post("/v2/clips", **form(prompt="p")).status_code == 200
+        assert (
+            client.post("/v1/videos", **form(prompt="p")).json()["error"]["message"] == "Invalid URL (POST /v1/videos)"
+        )
+        unknown = client.get("/v1/videos/nope")
+    assert (unknown.status_code, unknown.json()["message"]) == (404, "no such task")
+
+
+def test_a_concrete_path_goes_before_a_template_that_fits_it(edited: Edited) -> None:
+    paths = edited.tree["paths"]
+    paths["/v1/videos/models"] = paths.pop("/v1/models")
+    with edited.played() as client:
+        assert client.get("/v1/videos/models").json()["object"] == "list"
+        assert client.get("/v1/videos/x").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["array", "null"], "maxItems": 1, "items": {"type": "string", "contentMediaType": "image/png"}},
+        {"type": "array", "maxItems": 1, "items": {"type": "string", "format": "binary"}},
+    ],
+)
+def test_files_are_known_by_either_way_of_describing_them(edited: Edited, schema: dict[str, Any]) -> None:
+    edited.at(f"{FORM}.properties")["input_reference"] = schema
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form("a", prompt="p")).status_code == 200
+        refused = client.post("/v1/videos", **form("a", "b", prompt="p"))
+    assert refused.json()["message"] == "2 files were sent as input_reference, wanted at most 1"
+
+
+def test_an_operation_without_security_needs_no_key(edited: Edited) -> None:
+    edited.tree["paths"]["/v1/models"]["get"]["security"] = []
+    with edited.played() as client:
+        assert client.get("/v1/models", headers={"Authorization": ""}).status_code == 200
+
+
+def test_the_document_is_served_as_it_is(server: mockveo.server.ServerThread) -> None:
+    served = httpx.get(f"{server.url}/openapi.yaml")
+    assert served.content == data_file("openapi.yaml").read_bytes()
+    assert served.headers["content-type"] == "application/yaml"
+    assert httpx.get(f"{server.url}/openapi.json").json() == DOCUMENT
+
+
+def test_an_overlay_is_in_the_document_that_is_served() -> None:
+    with mockveo.serve(profile="docs-2026-10", render=False) as server:
+        served = yaml.safe_load(httpx.get(f"{server.url}/openapi.yaml").content)
+    assert served["components"]["schemas"]["CreateVideoForm"]["required"] == ["prompt", "model"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("openapi", "3.0.3", "`openapi` is '3.0.3', wanted an OpenAPI 3.1 document"),
+        ("paths./v1/models.get.operationId", "listThings", "'listThings', which mockveo cannot play; wanted one of"),
+        ("paths./v1/models.get.parameters", [{"name": "x", "in": "header"}], "(`in: header`) would not be enforced"),
+        ("components.schemas.Status.x-transitions", {"gone": []}, "names 'gone', which is not one of the statuses"),
+        ("components.schemas.Status.x-transitions", {}, "`x-transitions` is missing, wanted e.g."),
+        ("components.schemas.Status.x-transitions", {"queued": ["queued"]}, "never come to an end"),
+        ("components.schemas.CreateVideoForm.properties.size", {"type": "strng"}, "not valid JSON Schema 2020-12"),
+        ("components.schemas.Video", {"oneOf": []}, "`oneOf` in a success answer is not supported"),
+        ("components.schemas.Video", {"$ref": "other.yaml#/x"}, "points outside the document"),
+        ("components.schemas.Video", {"$ref": "#/components/schemas/Video"}, "leads back to itself"),
+        ("components.schemas.Video", {"$ref": "#/components/schemas/Nope"}, "/components/schemas/Nope is missing"),
+        ("components.schemas.TaskError.required", ["code", "message", "more"], "does not fit its schema"),
+        ("paths./v1/videos.post.responses", {"default": {}}, "'default' is not a status"),
+    ],
+)
+def test_a_document_that_cannot_drive_is_refused_with_the_reason(
+    edited: Edited, path: str, value: Any, message: str
+) -> None:
+    *parents, last = path.replace("/v1/videos", "PATH").replace("/v1/models", "MODELS").split(".")
+    node = edited.tree
+    for key in parents:
+        node = node[{"PATH": "/v1/videos", "MODELS": "/v1/models"}.get(key, key)]
+    node[last] = value
+    with pytest.raises(SpecError) as caught:
+        load(edited.write())
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("openapi.yaml: ")
+
+
+def _set(path: str, value: Any) -> Any:
+    """Sets what lies at a path of keys, joined by `>`."""
+
+    def change(tree: dict[str, Any]) -> None:
+        *parents, last = path.split(">")
+        node: Any = tree
+        for key in parents:
+            node = node[int(key) if isinstance(node, list) else key]
+        node[last] = value
+
+    return change
+
+
+CREATE = "paths>/v1/videos>post"
+CONTENT = "paths>/v1/videos/{video_id}/content>get"
+FIELDS = "components>schemas>CreateVideoForm>properties"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("paths", []), '/paths: [] is not of type "object"'),
+        (_set("paths>/v1/models", None), '/paths/~1v1~1models: null is not of type "object"'),
+        (_set("paths>v1/models", {}), "/paths:"),
+        (_set("paths>/v1/{video-id}", {}), "/paths:"),
+        (_set("paths>/v1/videos/{video_id}>parameters", ["x"]), 'parameters/0: "x" is not of type "object"'),
+        (_set("paths>/v1/videos/{video_id}>parameters", [{"in": "path"}]), '"name" is a required property'),
+        (_set(f"{CREATE}>parameters", [{"name": "x", "in": "query"}]), "x (`in: query`) would not be enforced"),
+        (_set(f"{CREATE}>requestBody>content", {}), "{} has less than 1 property"),
+        (_set(f"{CREATE}>requestBody>content>multipart/form-data>encoding", {"a": None}), "null is not of type"),
+        (_set(f"{CREATE}>responses>403>content>application/json>examples", [1]), '[1] is not of type "object"'),
+        (_set(f"{FIELDS}>size", True), 'true is not of type "object"'),
+        (_set(f"{FIELDS}>model>x-aliases", ["a"]), '["a"] is not of type "object"'),
+        (_set(f"{FIELDS}>prompt>type", ["string", "null"]), "needs a `prompt` of type string"),
+        (_set("components>schemas>CreateVideoForm>required", []), "needs a `prompt` of type string"),
+        (_set("components>schemas>Status>x-transitions>queued", None), 'null is not of type "array"'),
+        (_set("components>responses>UnknownPath", {"description": "x"}), "UnknownPath has no example"),
+        (_set("components>responses>UnknownPath>x-status", "nf"), '"nf" is not of type "integer"'),
+        (_set(f"{CONTENT}>parameters>0>schema>enum", ["video", "gif"]), "the variants of retrieveVideoContent"),
+        (_set(f"{CONTENT}>parameters>0>schema>type", "strng"), "not valid JSON Schema 2020-12"),
+        (_set(f"{CONTENT}>parameters>0>required", True), "variant (`in: query`) would not be enforced"),
+        (_set("paths>/v2", {"get": DOCUMENT["paths"]["/v1/models"]["get"]}), "listModels stands at two places"),
+        (_set("paths>/v2", {"get": {"operationId": "retrieveVideo"}}), '"responses" is a required property'),
+        (_set("info>x", 2**70), "not YAML that JSON could say"),
+    ],
+)  # fmt: skip
+def test_a_slip_in_a_document_is_told_by_its_place(edited: Edited, change: Any, message: str) -> None:
+    change(edited.tree)
+    with pytest.raises(SpecError) as caught:
+        mockveo.app(spec=edited.write(), render=False)
+    assert message in str(caught.value)
+
+
+def test_numbers_as_keys_and_dates_are_read_as_yaml_users_mean_them(edited: Edited) -> None:
+    for item in edited.tree["paths"].values():
+        for operation in item.values():
+            if isinstance(operation, dict):
+                operation["responses"] = {int(status): one for status, one in operation["responses"].items()}
+    edited.write()
+    edited.path.write_text(edited.path.read_text().replace("version: 2026.3.0", "version: 2026-03-12"))
+    with mockveo.serve(spec=edited.path, render=False) as server:
+        assert httpx.get(f"{server.url}/openapi.json").json()["info"]["version"] == "2026-03-12"
+        assert httpx.get(f"{server.base_url}/models").status_code == 401
+
+
+def test_what_stands_beside_a_reference_counts(edited: Edited) -> None:
+    edited.at("components.schemas")["Size"] = {"type": "string", "enum": ["16x9", "1x1"]}
+    edited.at(f"{FORM}.properties")["size"] = {"$ref": "#/components/schemas/Size", "default": "1x1"}
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form(prompt="p")).json()["size"] == "1x1"
+        assert client.post("/v1/videos", **form(prompt="p", size="2x2")).status_code == 400
+
+
+def test_a_document_without_a_needed_error_is_refused(edited: Edited) -> None:
+    del edited.tree["paths"]["/v1/videos"]["post"]["responses"]["503"]
+    with pytest.raises(SpecError, match="createVideo has no error example named 'model_not_found'"):
+        mockveo.app(spec=edited.write())
+
+
+def test_a_file_that_cannot_be_read_or_parsed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"nowhere\.yaml: cannot be read: No such file"):
+        load(tmp_path / "nowhere.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1\nb: 2")
+    with pytest.raises(SpecError, match=r"broken\.yaml: not YAML that JSON could say: .*line 2"):
+        load(broken)
+    broken.write_text("- a list")
+    with pytest.raises(SpecError, match="`openapi` is 'list'"):
+        load(broken)
+
+
+def test_a_profile_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(
+        SpecError, match="'docs-2025' does not exist; wanted one of docs-2026-03, docs-2026-10, gateway"
+    ):
+        load(profile="docs-2025")

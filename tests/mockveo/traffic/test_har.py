@@ -1,0 +1,102 @@
+"""The export is HAR 1.2: held against a schema written from the specification's tables."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import jsonschema_rs
+
+import mockveo
+from mockveo.server.app import ServerThread
+from mockveo.simulator.scenarios import named, scenario
+from mockveo.traffic.har import har
+
+PAIR = {
+    "type": "object",
+    "required": ["name", "value"],
+    "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
+}
+PAIRS = {"type": "array", "items": PAIR}
+NUMBER = {"type": "number"}
+
+
+def thing(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An object of HAR: nothing may be in it that the specification does not name, but what begins with `_`."""
+    known = {**required, **(optional or {})}
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": known,
+        "patternProperties": {"^_": {}},
+        "additionalProperties": False,
+    }
+
+
+TEXT = {"type": "string"}
+PARAM = thing({"name": TEXT}, {"value": TEXT, "fileName": TEXT, "contentType": TEXT})
+COMMON = {"httpVersion": TEXT, "cookies": PAIRS, "headers": PAIRS, "headersSize": NUMBER, "bodySize": NUMBER}
+REQUEST = thing(
+    {"method": TEXT, "url": {"type": "string", "format": "uri"}, "queryString": PAIRS, **COMMON},
+    {"postData": thing({"mimeType": TEXT, "params": {"type": "array", "items": PARAM}, "text": TEXT})},
+)
+CONTENT = thing({"size": NUMBER, "mimeType": TEXT}, {"text": TEXT, "encoding": {"const": "base64"}})
+RESPONSE = thing({"status": {"type": "integer"}, "statusText": TEXT, "redirectURL": TEXT, "content": CONTENT, **COMMON})
+ENTRY = thing(
+    {
+        "startedDateTime": {"type": "string", "format": "date-time"},
+        "time": {"type": "number", "minimum": 0},
+        "request": REQUEST,
+        "response": RESPONSE,
+        "cache": {"const": {}},
+        "timings": thing({"send": NUMBER, "wait": NUMBER, "receive": NUMBER}),
+    }
+)
+LOG = thing(
+    {
+        "version": {"const": "1.2"},
+        "creator": thing({"name": TEXT, "version": TEXT}),
+        "pages": {"const": []},
+        "entries": {"type": "array", "items": ENTRY},
+    }
+)
+HAR = jsonschema_rs.Draft202012Validator(thing({"log": LOG}), validate_formats=True)
+
+
+def test_every_kind_of_exchange_is_exported(server: ServerThread) -> None:
+    world = server.app.worlds.reset("har", {}, named("instant"))
+    key = {"Authorization": "Bearer sk-secret"}
+    with httpx.Client(base_url=f"{server.url}/@har", headers=key) as http:
+        image = {"input_reference": ("é.png", b"12345", "image/png")}
+        job = http.post("/v1/videos?token=t", data={"prompt": "ü"}, files=image).json()["id"]
+        http.post("/v1/videos", json={"prompt": {"a": 1}})
+        http.post("/v1/videos", content=b"\xff\xfe", headers={"Content-Type": "text/plain"})
+        http.get(f"/v1/videos/{job}/content")
+        http.get("/nope")
+        for fault in ({"reset": True}, {"status": 524}, {"redirect": {"status": 308, "origin": "other"}}):
+            world.use(scenario({"faults": [{"operation": "models", **fault}]}))
+            try:
+                http.get("/v1/models", follow_redirects=True)
+            except httpx.ReadError:
+                assert fault == {"reset": True}
+        found = http.get("/_mockveo/journal.har").json()
+    HAR.validate(found)
+    entries = found["log"]["entries"]
+    assert [entry["response"]["status"] for entry in entries] == [200, 400, 400, 200, 404, 0, 524, 308, 200]
+    assert entries[0]["request"]["postData"]["params"] == [
+        {"name": "prompt", "value": "ü"},
+        {"name": "input_reference", "fileName": "é.png", "contentType": "image/png"},
+    ]
+    assert entries[0]["request"]["url"] == f"{server.url}/@har/v1/videos?token=..."
+    assert json.loads(entries[0]["response"]["content"]["text"])["id"] == job
+    assert "text" not in entries[3]["response"]["content"]
+    assert entries[8]["request"]["url"].startswith(f"{server.app.origins.other}/@har/v1/models?")
+    assert entries[7]["response"]["redirectURL"].startswith(f"{server.app.origins.other}/@har/v1/models?ticket=")
+    assert "sk-secret" not in json.dumps(found)
+
+
+def test_of_nothing_it_is_an_empty_log() -> None:
+    empty = har([], "http://a", "http://b")
+    HAR.validate(empty)
+    assert empty["log"]["creator"] == {"name": "mockveo", "version": mockveo.__version__}

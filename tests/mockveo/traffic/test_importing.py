@@ -1,0 +1,131 @@
+"""Saved traffic is judged as it was when it happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mockveo.errors import TraceError
+from mockveo.rules.engine import as_finding, judge_traffic
+from mockveo.server.app import ServerThread
+from mockveo.simulator.scenarios import named
+from mockveo.traffic.importing import read
+from mockveo.traffic.journal import as_json
+
+KEY = {"Authorization": "Bearer sk-secret"}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MOCKVEO_")}
+
+
+def findings(trace: list[dict[str, Any]]) -> list[tuple[str, list[int]]]:
+    return sorted((one["rule"], one["exchanges"]) for verdict in judge_traffic(trace) for one in as_finding(verdict))
+
+
+@pytest.fixture
+def bad_day(server: ServerThread) -> list[dict[str, Any]]:
+    """What a client with many bad habits has left behind."""
+    world = server.app.worlds.reset("bad-day", {}, named("accepted-then-dropped"))
+    with httpx.Client(base_url=f"{server.url}/@bad-day", headers=KEY) as http:
+        for _ in range(2):
+            with suppress(httpx.ReadError):
+                answer = http.post("/v1/videos", files={"prompt": (None, "p"), "image": ("a.png", b"1", "image/png")})
+        job = answer.json()["id"]
+        http.get(f"/v1/videos/{job}/content")
+        http.get("/v1/nope")
+        http.get(f"/v1/videos/{job}?api_key=sk-secret", headers={"Authorization": "sk-secret"})
+        http.get("/v1/videos/unknown")
+        with suppress(httpx.ReadError):
+            http.post("/v1/videos", json={"prompt": "p"}, headers={"Idempotency-Key": "1"})
+        return [as_json(one) for one in world.journal]
+
+
+WRONG = [
+    ("auth-bearer", [5]), ("auth-in-url", [5]), ("content-after-completed", [3]), ("idempotency-key", [7]),
+    ("known-operation", [4]), ("multipart-wellformed", [7]), ("no-blind-retry", [1, 2]), ("poll-own-id", [6]),
+    ("unknown-parts", [1]), ("unknown-parts", [2]),
+]  # fmt: skip
+
+
+def test_our_journal_our_log_and_our_har_are_judged_alike(
+    server: ServerThread, bad_day: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    trace = bad_day
+    assert findings(trace) == WRONG
+    root = f"{server.url}/@bad-day/_mockveo"
+    (tmp_path / "journal.json").write_bytes(httpx.get(f"{root}/journal").content)
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, [*trace, {"finding": {}}])))
+    (tmp_path / "day.har").write_bytes(httpx.get(f"{root}/journal.har").content)
+    (tmp_path / "one.json").write_text(json.dumps(trace[3]))
+    for name in ("journal.json", "log.jsonl", "day.har"):
+        assert findings(read(tmp_path / name)) == WRONG, name
+    assert findings(read(tmp_path / "one.json")) == [("known-operation", [4])]
+    assert "sk-secret" not in (tmp_path / "day.har").read_text()
+
+
+@pytest.mark.usefixtures("bad_day")
+def test_a_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread, tmp_path: Path) -> None:
+    har = httpx.get(f"{server.url}/@bad-day/_mockveo/journal.har").json()
+    for entry in har["log"]["entries"]:
+        del entry["_mockveo"]
+        for header in entry["request"]["headers"]:
+            if header["name"] == "authorization":
+                header["value"] = header["value"].replace("(key ", "sk-").rstrip(")")
+    elsewhere = json.loads(json.dumps(har["log"]["entries"][0]))
+    elsewhere["request"]["url"] = "https://fonts.example/a.woff"
+    har["log"]["entries"].append(elsewhere)
+    (tmp_path / "other.har").write_text(json.dumps(har))
+    found = [rule for rule, _ in findings(read(tmp_path / "other.har"))]
+    assert {"auth-bearer", "auth-in-url", "known-operation", "content-after-completed", "no-blind-retry"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no exchanges; wanted what `mockveo har`"),
+        ("[1", "neither JSON nor JSON lines"),
+        ("{}", "holds no exchanges; wanted what `mockveo har`"),
+        ("[]x", "neither JSON nor JSON lines"),
+        ("[1]", "holds no exchanges"),
+        ('{"exchanges": [{"request": {}}]}', "holds no exchanges"),
+        ('{"log": {}}', "no HAR 1.2 (KeyError: 'entries')"),
+        ('{"log": {"entries": [{"request": {"method": "GET", "url": "/v1/x"}}]}}', "no HAR 1.2"),
+    ],
+)
+def test_a_file_that_holds_none_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(TraceError) as caught:
+        read(tmp_path / "bad.json")
+    assert str(caught.value).startswith("bad.json: ")
+    assert message in str(caught.value)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mockveo", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=CLEAN, check=False)
+
+
+def test_the_commands_say_what_is_wrong_and_by_what_right(bad_day: list[dict[str, Any]], tmp_path: Path) -> None:
+    trace = bad_day
+    (tmp_path / "bad.json").write_text(json.dumps(trace))
+    (tmp_path / "good.json").write_text(json.dumps(trace[:1]))
+    bad = run("judge", str(tmp_path / "bad.json"))
+    assert (bad.returncode, bad.stderr) == (1, "")
+    assert bad.stdout.endswith("7 exchanges, 10 findings, by the rules that requests alone decide\n")
+    assert "warning of no-blind-retry: 2 creates for one call, after an answer that was lost: 1 is paid" in bad.stdout
+    assert "  source: RFC 9110 section 9.2.2" in bad.stdout
+    good = run("judge", str(tmp_path / "good.json"), "--json")
+    assert (good.returncode, json.loads(good.stdout)["exchanges"]) == (0, 1)
+    assert run("judge", str(tmp_path / "gone.json")).returncode == 2
+    listed = run("rules").stdout
+    assert "no-blind-retry              SHOULD A create whose answer was lost is not sent again" in listed
+    explained = run("explain", "retry-after").stdout
+    assert explained.startswith("retry-after (SHOULD)\n")
+    assert "RFC 9110 section 10.2.3" in explained
+    assert "did you mean 'backoff'?" in run("explain", "backof").stderr

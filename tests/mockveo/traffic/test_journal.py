@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mockveo
+from mockveo.http.forms import Part
+from mockveo.traffic.har import har
+from mockveo.traffic.journal import KEPT_BYTES, Deviation, ExchangeRecord, Journal, as_json, as_line, fingerprint
+
+
+def exchange(method: str = "GET", path: str = "/v1/videos/x") -> ExchangeRecord:
+    one = ExchangeRecord(method, path, b"", [])
+    one.status = 200
+    return one
+
+
+@given(st.integers(1, 20), st.lists(st.booleans(), max_size=60))
+def test_a_journal_is_a_ring_that_knows_what_is_new(limit: int, steps: list[bool]) -> None:
+    journal, added, seen = Journal(limit), [], 0
+    for look in steps:
+        if look:
+            new = journal.since(seen)
+            assert new == added[seen:][-limit:]
+            seen = journal.count
+        else:
+            added.append(exchange())
+            journal.add(added[-1])
+        assert list(journal) == added[-limit:]
+        assert len(journal) == min(len(added), limit)
+    assert [one.number for one in added] == list(range(1, len(added) + 1))
+
+
+def test_a_journal_is_bounded_in_bytes_too() -> None:
+    journal = Journal(1000)
+    for _ in range(10):
+        one = exchange("POST")
+        one.kept = KEPT_BYTES // 4
+        journal.add(one)
+    assert len(journal) == 4
+
+
+@pytest.mark.parametrize("size", [0, 10, 100, 70_000])
+@pytest.mark.parametrize("kind", ["data", "files"])
+def test_the_hash_of_a_body_is_that_of_what_was_sent(size: int, kind: str) -> None:
+    with mockveo.serve(render=False) as server, httpx.Client() as client:
+        given = {"prompt": "p" * size} if kind == "data" else {"prompt": (None, "p"), "input_reference": b"x" * size}
+        request = client.build_request("POST", f"{server.base_url}/videos", **{kind: given})
+        body = request.read()
+        request.headers["Authorization"] = "Bearer sk"
+        client.send(request)
+        (one,) = server.app.world.journal
+    assert one.body_size == len(body)
+    assert one.body_sha256 == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.parametrize("render", [False, True])
+def test_of_a_file_only_size_and_hash_are_kept(*, render: bool) -> None:
+    with mockveo.serve(render=render) as server:
+        httpx.post(
+            f"{server.base_url}/videos",
+            headers={"Authorization": "Bearer sk"},
+            data={"prompt": "p"},
+            files={"input_reference": b"x" * 10_000},
+        )
+        (one,) = server.app.world.journal
+    assert [(part.data, part.size) for part in one.parts if part.is_file] == [(None, 10_000)]
+    assert 100 < one.kept < 2000
+
+
+def test_headers_count() -> None:
+    assert ExchangeRecord("GET", "/", b"", [(b"x", b"y" * 1000)]).kept > 1000
+
+
+def test_a_line_says_what_happened() -> None:
+    one = exchange("POST", "/v1/videos")
+    one.operation, one.job_id, one.state, one.progress = "createVideo", "task_1", "queued", 0
+    one.parts = [Part("input_reference", None, "a.png"), Part("input_reference", None, "b.png")]
+    one.deviations = [Deviation("content-type", "sent as application/json; the page says multipart/form-data")]
+    first, second = as_line(one).split("\n")
+    assert first[9:] == "POST /v1/videos 200 queued 0 % task_1, 2 images"
+    assert second.strip() == "! sent as application/json; the page says multipart/form-data"
+
+
+def test_a_line_of_an_error_names_it_and_of_a_client_that_left_says_so() -> None:
+    one = exchange()
+    one.status, one.error = 400, "task_not_exist"
+    assert as_line(one)[9:] == "GET /v1/videos/x 400 task_not_exist"
+    one.status, one.error = 0, ""
+    assert as_line(one)[9:] == "GET /v1/videos/x gone"
+
+
+def test_a_line_cannot_act_on_a_terminal() -> None:
+    assert "\x1b" not in as_line(exchange(path="/v1/\x1b[31m\r\nred"))
+    assert "\n" not in as_line(exchange(path="/v1/\x1b[31m\r\nred"))
+
+
+@pytest.mark.parametrize("key", ["sk-secret-0123456789", "<token>"])
+def test_a_key_is_never_shown(key: str) -> None:
+    with mockveo.serve(render=False) as server:
+        httpx.get(f"{server.base_url}/models", headers={"Authorization": f"Bearer {key}"})
+        httpx.get(
+            f"{server.base_url}/models?a=1&api_key={key}&token={key}&b=2", headers={"X-Api-Key": key, "Cookie": key}
+        )
+        for one in server.app.world.journal:
+            shown = json.dumps([as_json(one), one.shown_headers, as_line(one)])
+            assert key not in shown
+            assert fingerprint(key) in shown or one.status == 401
+        assert as_json(list(server.app.world.journal)[1])["request"]["query"] == "a=1&api_key=...&token=...&b=2"
+
+
+@given(st.lists(st.tuples(st.binary(), st.binary()).map(lambda pair: tuple(part.replace(b"\n", b"") for part in pair))))
+def test_headers_are_kept_as_they_came(headers: list[tuple[bytes, bytes]]) -> None:
+    one = ExchangeRecord("GET", "/", b"", headers)
+    assert [(name.encode("latin-1"), value.encode("latin-1")) for name, value in one.headers] == headers
+
+
+def test_a_fingerprint_is_of_the_key_alone() -> None:
+    assert fingerprint("Bearer sk-a") == fingerprint("sk-a") != fingerprint("sk-b")
+
+
+def test_the_log_says_what_the_service_would_not() -> None:
+    with mockveo.serve(credit=1, key=["sk-a", "sk-b"], max_body=1000, render=False) as server:
+        with httpx.Client(base_url=server.base_url, headers={"Authorization": "Bearer sk-a"}) as client:
+            job = client.post("/videos", files={"prompt": (None, "p")}).json()["id"]
+            for request in (
+                client.build_request("GET", f"/videos/{job}", headers={"Authorization": "Bearer sk-b"}),
+                client.build_request("GET", "/videos/nope"),
+                client.build_request("POST", "/videos", files={"prompt": (None, "p")}),
+                client.build_request("POST", "/videos", files={"prompt": (None, "p"), "model": (None, "veo9")}),
+                client.build_request("POST", "/videos", files={"prompt": (None, "p" * 2000)}),
+                client.build_request("GET", "/models", headers={"Authorization": "Bearer sk-c"}),
+                client.build_request("GET", "/models", headers={"Authorization": "sk-a"}),
+                client.build_request("POST", f"{server.url}/videos"),
+            ):
+                client.send(request)
+        hints = [as_line(one).partition("! ")[2] for one in server.app.world.journal][1:]
+    assert hints[:4] == [
+        "there is such a job, but it is another key's",
+        "there is no such job",
+        "--credit is 1",
+        "the models are veo3-fast, veo3, veo3-pro, veo3.1-fast, veo3.1, veo3.1-pro",
+    ]
+    assert hints[4].startswith("--max-body is 1000, the body has 2")
+    assert hints[5:7] == ["the key is none of --key", "it does not say Bearer KEY"]
+    assert hints[7].startswith("there is POST /v1/videos, GET /v1/videos/{video_id}, ")
+
+
+def test_no_credential_is_shown_whatever_it_is_called() -> None:
+    names = ("authorization", "x-goog-api-key", "x-auth-token", "apikey", "openai-api-key", "cookie", "x-cometapi-key")
+    query = "%6bey=s3cret&credentials=s3cret&password=s3cret&ticket=s3cret&access_key_id=s3cret&a=b"
+    with mockveo.serve(render=False) as server:
+        httpx.get(f"{server.url}/v1/models?{query}", headers=dict.fromkeys(names, "s3cret"))
+        (one,) = server.app.world.journal
+        shown = json.dumps([as_json(one), har([one], server.url, server.url)])
+    assert "s3cret" not in shown
+    assert "a=b" in shown
+
+
+def test_nesting_that_could_not_be_told_is_refused() -> None:
+    with mockveo.serve(render=False) as server:
+        text = '{"prompt": "x", "foo": ' + "[" * 300 + "]" * 300 + "}"
+        headers = {"Authorization": "Bearer sk", "Content-Type": "application/json"}
+        answer = httpx.post(f"{server.base_url}/videos", content=text, headers=headers)
+        assert answer.status_code == 400
+        assert "nested too deeply" in answer.text
+        assert httpx.get(f"{server.url}/_mockveo/journal").status_code == 200
