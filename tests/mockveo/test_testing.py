@@ -274,7 +274,7 @@ def test_a_form_of_json(world: Mockveo) -> None:
 
 def test_requests_in_a_few_words(world: Mockveo) -> None:
     world.scenario(phases=PHASES)
-    world.next("accepted-then-dropped")
+    world.next("accepted-then-dropped", phases=PHASES)
     with pytest.raises(httpx.ReadError):
         create(world)
     made = create(world).json()["id"]
@@ -468,7 +468,7 @@ def test_requests_tell_our_own_time_and_the_other_origin(world: Mockveo) -> None
 def test_what_a_client_got_wrong_can_be_asserted(world: Mockveo) -> None:
     create(world)
     assert world.findings == []
-    world.next("accepted-then-dropped")
+    world.next("accepted-then-dropped", phases=PHASES)
     with pytest.raises(httpx.ReadError):
         create(world, "another")
     create(world, "another")
