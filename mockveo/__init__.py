@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mockveo._version import __version__
+
 if TYPE_CHECKING:
     from mockveo.server.app import Application, ServerThread
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "app", "serve"]
 
 

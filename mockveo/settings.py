@@ -7,12 +7,13 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final
 
 from mockveo.errors import SettingsError
-from mockveo.simulator.clock import MODES
 
 MIB = 2**20
+#: How the time of a world passes; mockveo/simulator/clock.py explains each.
+CLOCK_MODES: Final = ("wall", "manual", "poll")
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -71,8 +72,10 @@ class Settings:
             raise SettingsError("--key is empty, wanted a key such as --key sk-test")
 
     def _check_time(self) -> None:
-        if self.clock not in MODES:
-            raise SettingsError(f"--clock is {self.clock!r}, wanted one of {', '.join(MODES)}, e.g. --clock manual")
+        if self.clock not in CLOCK_MODES:
+            raise SettingsError(
+                f"--clock is {self.clock!r}, wanted one of {', '.join(CLOCK_MODES)}, e.g. --clock manual"
+            )
         if not 1e-6 <= self.speed <= 1e9 and self.speed:
             raise SettingsError(f"--speed is {self.speed:g}, wanted 1e-6 to 1e9, e.g. --speed 10")
         if self.speed == 0:

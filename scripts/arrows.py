@@ -16,13 +16,14 @@ PACKAGES = {"mockveo": ROOT / "mockveo", "mockveo_contracts": ROOT / "contracts"
 
 #: Room -> the rooms that it imports. `mockveo_contracts` is written `contracts`.
 ARROWS: dict[str, set[str]] = {
-    "mockveo": {"mockveo.server", "mockveo.settings"},
+    "mockveo": {"mockveo._version", "mockveo.server", "mockveo.settings"},
     "mockveo.__main__": {"mockveo.cli"},
     "mockveo._paths": set(),
+    "mockveo._version": set(),
     "mockveo.cli": {
         "contracts.cli",
-        "mockveo",
         "mockveo._paths",
+        "mockveo._version",
         "mockveo.control_client",
         "mockveo.durations",
         "mockveo.errors",
@@ -42,8 +43,8 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.rules": {"mockveo.errors", "mockveo.http", "mockveo.simulator", "mockveo.traffic", "mockveo.yamlfiles"},
     "mockveo.schemas": {"mockveo.errors"},
     "mockveo.server": {
-        "mockveo",
         "mockveo._paths",
+        "mockveo._version",
         "mockveo.content",
         "mockveo.errors",
         "mockveo.http",
@@ -54,7 +55,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.traffic",
         "mockveo.yamlfiles",
     },
-    "mockveo.settings": {"mockveo.errors", "mockveo.simulator"},
+    "mockveo.settings": {"mockveo.errors"},
     "mockveo.simulator": {
         "mockveo._paths",
         "mockveo.errors",
@@ -73,7 +74,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.simulator",
         "mockveo.traffic",
     },
-    "mockveo.traffic": {"mockveo", "mockveo.errors", "mockveo.http", "mockveo.spec", "mockveo.yamlfiles"},
+    "mockveo.traffic": {"mockveo._version", "mockveo.errors", "mockveo.http", "mockveo.spec", "mockveo.yamlfiles"},
     "mockveo.yamlfiles": {"mockveo.errors"},
     "contracts": {"contracts.case"},
     "contracts.case": {"mockveo.errors"},
@@ -115,7 +116,7 @@ ARROWS: dict[str, set[str]] = {
     "contracts.pytest": {"contracts.clients", "contracts.reports", "contracts.servers", "mockveo.errors"},
     "contracts.reports": {
         "contracts.cases",
-        "mockveo",
+        "mockveo._version",
         "mockveo.errors",
         "mockveo.rules",
         "mockveo.traffic",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from mockveo_contracts.cli import CHECKS
 
-from mockveo import __version__
+from mockveo._version import __version__
 from mockveo.cli.control import COMMANDS, explained
 from mockveo.settings import Settings, flag
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from mockveo import __version__
+from mockveo._version import __version__
 from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
 from mockveo.server.app import SAMPLE_KEY, Application, Server

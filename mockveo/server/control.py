@@ -17,8 +17,9 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.types import Receive
 
-from mockveo import __version__, yamlfiles
+from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
+from mockveo._version import __version__
 from mockveo.errors import MockveoError, SpecError
 from mockveo.http import forms
 from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts

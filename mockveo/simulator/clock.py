@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-MODES: Final = ("wall", "manual", "poll")
 #: Where the date of a clock that does not run begins: the `created_at` of the page's example, 2026-03-12 06:33:49 UTC.
 STILL_DATE: Final = 1773297229.0
 #: Where dates stop: 9999-12-31, the last day that HTTP can name.
@@ -50,7 +49,7 @@ class Clock:
 
     @property
     def mode(self) -> str:
-        """One of MODES."""
+        """One of `settings.CLOCK_MODES`."""
         return self._mode
 
     @mode.setter

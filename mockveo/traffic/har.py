@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mockveo import __version__
+from mockveo._version import __version__
 from mockveo.traffic.journal import ExchangeRecord, as_json
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-import mockveo
 from mockveo import yamlfiles
+from mockveo._version import __version__
 from mockveo.errors import MockveoError
 from mockveo.rules.engine import Rule, Verdict
 from mockveo_contracts.reports.known_failures import Entry
@@ -120,7 +120,7 @@ class Report:
     def data(self) -> dict[str, Any]:
         """The report as an object of JSON."""
         return {
-            "mockveo": mockveo.__version__,
+            "mockveo": __version__,
             **self.subject,
             "seed": self.seed,
             "profile": self.profile,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-import mockveo
+from mockveo._version import __version__
 from mockveo_contracts.reports import terminal, wording
 from mockveo_contracts.reports.wording import printable
 
@@ -32,7 +32,7 @@ def sarif(report: Mapping[str, Any]) -> str:
     }
     driver = {
         "name": "mockveo",
-        "version": report.get("mockveo", mockveo.__version__),
+        "version": report.get("mockveo", __version__),
         "rules": [_rule(name, rule) for name, rule in report["rules"].items()],
     }
     run = {

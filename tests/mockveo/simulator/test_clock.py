@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockveo.simulator.clock import MODES, STILL_DATE, Clock
+from mockveo.settings import CLOCK_MODES
+from mockveo.simulator.clock import STILL_DATE, Clock
 
 
 class Ticks:
@@ -37,7 +38,7 @@ def test_a_clock_that_stands_still_moves_only_when_advanced(mode: str) -> None:
 
 def test_a_poll_is_a_step_of_the_poll_clock_and_of_no_other() -> None:
     moved = {}
-    for mode in MODES:
+    for mode in CLOCK_MODES:
         clock = Clock(mode, step=7, tick=lambda: 0.0)
         clock.poll()
         moved[mode] = clock.now()
@@ -62,7 +63,7 @@ steps = st.lists(
         st.tuples(st.just("tick"), st.floats(0, 1e4)),
         st.tuples(st.just("advance"), st.floats(0, 1e4)),
         st.tuples(st.just("speed"), st.sampled_from([0.5, 1.0, 10.0, 1000.0])),
-        st.tuples(st.just("mode"), st.sampled_from(MODES)),
+        st.tuples(st.just("mode"), st.sampled_from(CLOCK_MODES)),
         st.tuples(st.just("poll"), st.none()),
     )
 )
