@@ -1,4 +1,4 @@
-"""What mockveo is compared with: `python bare.py bare|starlette PORT` serves fixed bytes, or one JSON route."""
+"""The servers that mockveo is compared with: `python bare.py bare|starlette PORT` serves fixed bytes or JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VIDEO = {
 
 
 def bare() -> Any:
-    """An ASGI application that reads the body and answers fixed bytes."""
+    """Return an ASGI application that reads the body and responds with fixed bytes."""
     body = str(VIDEO).replace("'", '"').replace(": ", ":").replace(", ", ",").encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
 
@@ -34,7 +34,7 @@ def bare() -> Any:
 
 
 def starlette() -> Any:
-    """Starlette with a route that answers JSON, and one that parses the form first."""
+    """Return a Starlette application with JSON routes."""
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse

@@ -1,8 +1,8 @@
-"""How long a check takes: `python benchmarks/check.py [--rounds N]`.
+"""The duration of a check: `python benchmarks/check.py [--rounds N]`.
 
-The zoo's correct client plays the catalogue and 200 generated cases in this process, and the catalogue as a program
-that is given all cases, one at a time and four at a time. Each round prints wall-clock seconds and CPU seconds of this
-process. Wanted, on two cores: 5 s, 10 s and 60 s.
+The zoo's correct client runs the catalogue and 200 generated cases in this process; a program in one session runs the
+catalogue, one case at a time and four at a time. Each round prints wall-clock seconds and CPU seconds of this process.
+The aim on two cores: 5 s, 10 s and 60 s.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from mockveo_contracts.clients.check import CheckPlan, check, drive
 from mockveo_contracts.reports.model import Report
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
+PROGRAM = TESTS / "clients" / "programs" / "client.py"
 
 
 def main() -> int:
-    """Prints the table; 1 where a correct client is found to be none."""
-    parser = argparse.ArgumentParser(description="How long a check takes.")
+    """Print the table; 1 if a correct client has findings."""
+    parser = argparse.ArgumentParser(description="The duration of a check.")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     rounds: int = parser.parse_args().rounds
-    sys.path.insert(0, str(TESTS))
+    sys.path.insert(0, str(TESTS / "mutants"))
     zoo = import_module("zoo_client")
 
     def correct(case: Case) -> Outcome:
         outcome: Outcome = zoo.Client(case)()
         return outcome
 
-    program = [sys.executable, str(TESTS / "programs" / "client.py"), "session"]
+    program = [sys.executable, str(PROGRAM), "session"]
     runs: dict[str, Callable[[], tuple[float, float, Report]]] = {
         "catalogue, function": lambda: timed(correct, CheckPlan(generated=0), zoo.Client.features),
         "200 generated, function": lambda: timed(correct, CheckPlan(generated=200), zoo.Client.features, ()),
@@ -59,7 +60,7 @@ def timed(
     features: Mapping[str, Any] | None = None,
     played: Iterable[TestCase] | None = None,
 ) -> tuple[float, float, Report]:
-    """Seconds on the wall and of the CPU that a check takes, start and end included, and its report."""
+    """Return the wall-clock and CPU seconds that a check takes, start and end included, and its report."""
     wall, cpu = perf_counter(), process_time()
     with drive(client, features=features) as driver:
         report = check(driver, plan, played)

@@ -1,4 +1,4 @@
-"""What many jobs cost: `python benchmarks/jobs.py [COUNT]` makes them and retrieves some, in process."""
+"""The cost of many jobs: `python benchmarks/jobs.py [COUNT]` creates them and retrieves some, in process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ KEY = [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer sk-test")]
 
 
 def resident() -> int:
-    """Bytes in memory."""
+    """Return the resident memory in bytes."""
     return int(re.findall(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
 
 
 def fill(app: Any, count: int) -> list[str]:
-    """Makes jobs as a create does, each from values of its own."""
+    """Create jobs as the server does, each from different values."""
     world, ids = app.world, []
     owner = world.owner(b"Bearer sk-test")
     for number in range(count):
@@ -33,7 +33,7 @@ def fill(app: Any, count: int) -> list[str]:
 
 
 async def retrieve(app: Any, paths: list[str]) -> float:
-    """Seconds to retrieve the jobs at these paths."""
+    """Return the seconds that retrieving the jobs at these paths takes."""
 
     async def nothing(_: Any = None) -> Any:
         return None
@@ -46,7 +46,7 @@ async def retrieve(app: Any, paths: list[str]) -> float:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the figures."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     few = mockveo.app(seed=1, max_jobs=count, render=False)
     many = mockveo.app(seed=1, max_jobs=count, render=False)

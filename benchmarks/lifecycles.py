@@ -1,8 +1,8 @@
-"""How long whole lives of jobs take under virtual time: `python benchmarks/lifecycles.py`.
+"""The duration of whole job lifecycles in virtual time: `python benchmarks/lifecycles.py`.
 
-10 000 jobs, each created, polled to its end by the poll clock and its video fetched: in process, ASGI called directly,
-and over a socket, from threads, one world for each hundred jobs. `--jobs N` for another number, `--step S` for the
-seconds that a poll takes a job further.
+10 000 jobs, each created, polled to its end by the poll clock and its video fetched: in process with direct ASGI calls,
+and over a socket from threads, with a world for each hundred jobs. `--jobs N` sets their number, `--step S` the seconds
+by which a poll advances a job.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADERS = {"Authorization": KEY, "Content-Type": "application/x-www-form-urlenco
 
 
 def scope(method: str, path: str) -> dict[str, Any]:
-    """A scope as a server makes it."""
+    """Return an ASGI scope as a server makes it."""
     headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
     return {
         "type": "http", "method": method, "path": path, "query_string": b"", "root_path": "",
@@ -33,7 +33,7 @@ def scope(method: str, path: str) -> dict[str, Any]:
 
 
 async def in_process(jobs: int, step: float) -> int:
-    """Requests that it took."""
+    """Run the lifecycles and return the number of requests."""
     app = mockveo.app(clock="poll", step=step, seed=1, render=False)
     requests = 0
 
@@ -64,7 +64,7 @@ async def in_process(jobs: int, step: float) -> int:
 
 
 def over_a_socket(server: ServerThread, world: int, jobs: int) -> int:
-    """Requests that it took."""
+    """Run the lifecycles and return the number of requests."""
     host = server.url.removeprefix("http://")
     connection, requests = http.client.HTTPConnection(host), 0
 
@@ -85,7 +85,7 @@ def over_a_socket(server: ServerThread, world: int, jobs: int) -> int:
 
 
 def main() -> None:
-    """Prints two lines."""
+    """Print two lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--step", type=float, default=10.0)

@@ -1,8 +1,8 @@
-"""What a request to mockveo costs, beside a server that does nothing: `python benchmarks/serve.py`.
+"""The cost of a request to mockveo, compared with a server that does nothing: `python benchmarks/serve.py`.
 
 Servers run on one core, the load generator on the other, in turns within one run; CPU time is what the operating
-system charged the server's process. Figures of different machines cannot be compared, ratios of one run can.
-Linux only. `--quick` for a look, `--rounds N` for more than three.
+system charged the server's process. Compare the ratios of one run, not the figures of different machines. Linux only.
+`--base DIRECTORY` adds another checkout, such as that of the commit before.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 CONNECTIONS = 8
-#: Requests a server gets before it is the next one's turn: short, as the speed of a machine drifts.
-TURN = 500
+#: Short, since the speed of a machine drifts.
+REQUESTS_PER_TURN = 500
 BOUNDARY = "5dfffed2148d37cebcff109bc2c0c726"
 FIELDS = {"prompt": "A paper kite floats above a field.", "model": "veo3-fast", "size": "16x9"}
 
 
 def request(method: str, path: str, body: bytes = b"") -> bytes:
-    """A request as bytes."""
+    """Return a request as bytes."""
     kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n" if body else ""
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer sk-test\r\n{kind}\r\n"
     return head.encode() + body
 
 
 def form(image: bytes | None = None) -> bytes:
-    """A multipart form, with the fields of the page's example and perhaps an image."""
+    """Return a multipart form with the fields of the documented example and perhaps an image."""
     opening = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
     parts = [f'{opening}"{name}"\r\n\r\n{value}\r\n'.encode() for name, value in FIELDS.items()]
     if image is not None:
@@ -49,8 +50,8 @@ def form(image: bytes | None = None) -> bytes:
 
 
 @dataclass
-class Running:
-    """A server in a process of its own, on the first core."""
+class ServerProcess:
+    """A server process on the first core."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -58,23 +59,23 @@ class Running:
     get: str = "/v1/videos/x"
 
     def cpu(self) -> float:
-        """Seconds its main thread has had a core so far."""
+        """Return the CPU seconds of its main thread so far."""
         return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
 
     def resident(self) -> float:
-        """MB in memory."""
+        """Return its resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
     def load(self, data: bytes, count: int) -> float:
-        """Sends `count` requests over several connections; CPU microseconds of the server for each."""
+        """Send `count` requests over several connections and return the CPU microseconds of each."""
         before = self.cpu()
         hammer(self.port, data, count)
         return (self.cpu() - before) / count * 1e6
 
 
 def hammer(port: int, data: bytes, count: int) -> None:
-    """Sends a request again and again, each connection waiting for its answer before the next."""
+    """Send a request repeatedly; each connection waits for the response before the next."""
     selector = selectors.DefaultSelector()
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
     sent = 0
@@ -89,7 +90,7 @@ def hammer(port: int, data: bytes, count: int) -> None:
         for key, _ in selector.select():
             connection = key.data
             pending[connection] += connection.recv(65536)
-            if not whole(pending[connection]):
+            if not is_complete(pending[connection]):
                 continue
             pending[connection] = b""
             answered += 1
@@ -100,35 +101,37 @@ def hammer(port: int, data: bytes, count: int) -> None:
         connection.close()
 
 
-def whole(answer: bytes) -> bool:
-    """Whether an answer of 200 has come completely."""
-    head, found, body = answer.partition(b"\r\n\r\n")
-    if not found:
+def is_complete(response: bytes) -> bool:
+    """Return whether a response of 200 has arrived completely."""
+    head, blank_line, body = response.partition(b"\r\n\r\n")
+    if not blank_line:
         return False
     if not head.startswith(b"HTTP/1.1 200"):
-        raise SystemExit(f"not a 200: {answer[:300]!r}")
+        raise SystemExit(f"not a 200: {response[:300]!r}")
     return len(body) >= int(re.findall(rb"content-length: (\d+)", head)[0])
 
 
 def once(port: int, data: bytes) -> bytes:
-    """The body of the answer to one request."""
+    """Return the body of the response to a single request."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(data)
-        answer = b""
-        while not whole(answer):
-            answer += connection.recv(65536)
-    return answer.partition(b"\r\n\r\n")[2]
+        response = b""
+        while not is_complete(response):
+            response += connection.recv(65536)
+    return response.partition(b"\r\n\r\n")[2]
 
 
 @contextmanager
-def started(name: str, *command: str) -> Iterator[Running]:
-    """A server that has answered its first request."""
+def started(name: str, *command: str, checkout: Path = ROOT) -> Iterator[ServerProcess]:
+    """Start a server and wait for its first response."""
     port = free_port()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            ["taskset", "-c", "0", sys.executable, *(part.format(port=port) for part in command)], stdout=log
+            ["taskset", "-c", "0", sys.executable, *(part.format(port=port) for part in command)],
+            stdout=log,
+            cwd=checkout,
         )
-        server = Running(name, process, port)
+        server = ServerProcess(name, process, port)
         try:
             wait(server, lambda: once(port, request("POST", "/v1/videos", form())))
             if name.startswith("mockveo"):
@@ -140,14 +143,14 @@ def started(name: str, *command: str) -> Iterator[Running]:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-def wait(server: Running, first: Callable[[], bytes]) -> None:
-    """Returns once the server has answered."""
+def wait(server: ServerProcess, first: Callable[[], bytes]) -> None:
+    """Wait for the first response of a server."""
     while True:
         try:
             first()
@@ -162,35 +165,38 @@ def wait(server: Running, first: Callable[[], bytes]) -> None:
 MOCKVEO = ("-m", "mockveo", "serve", "--port", "{port}", "--seed", "1", "--no-render")
 
 
-def per_request(rounds: int, count: int) -> dict[str, tuple[float, float, float, float]]:
-    """CPU microseconds of a GET and of a POST by server, and both as multiples of the bare server's in the same turn.
+def per_request(rounds: int, count: int, base: Path | None = None) -> dict[str, tuple[float, float, float, float]]:
+    """Return the CPU microseconds of a GET and of a POST by server, and both as multiples of the bare server's.
 
-    The servers take short turns; of each round the sum counts, of the rounds the median.
+    The servers take short turns. The median of the rounds counts.
     """
     bare = str(HERE / "bare.py")
-    with (
-        started("bare uvicorn", bare, "bare", "{port}") as first,
-        started("Starlette route", bare, "starlette", "{port}") as second,
-        started("mockveo", *MOCKVEO) as third,
-        started("mockveo --quiet", *MOCKVEO, "--quiet") as fourth,
-    ):
-        servers = [first, second, third, fourth]
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(started("bare uvicorn", bare, "bare", "{port}")),
+            stack.enter_context(started("Starlette route", bare, "starlette", "{port}")),
+            stack.enter_context(started("mockveo", *MOCKVEO)),
+            stack.enter_context(started("mockveo --quiet", *MOCKVEO, "--quiet")),
+        ]
+        if base:
+            before = started("mockveo --quiet, base", *MOCKVEO, "--quiet", checkout=base)
+            servers.append(stack.enter_context(before))
         post = request("POST", "/v1/videos", form())
         figures: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
         for _ in range(rounds):
             got, posted = dict.fromkeys(figures, 0.0), dict.fromkeys(figures, 0.0)
-            turns = max(count // TURN, 1)
+            turns = max(count // REQUESTS_PER_TURN, 1)
             for _ in range(turns):
                 for server in servers:
-                    got[server.name] += server.load(request("GET", server.get), TURN) / turns
-                    posted[server.name] += server.load(post, TURN) / turns
+                    got[server.name] += server.load(request("GET", server.get), REQUESTS_PER_TURN) / turns
+                    posted[server.name] += server.load(post, REQUESTS_PER_TURN) / turns
             for name, pairs in figures.items():
                 pairs.append((got[name], posted[name]))
     table = {}
     for name, pairs in figures.items():
         ratios = [
-            (one / base_get, other / base_post)
-            for (one, other), (base_get, base_post) in zip(pairs, figures["bare uvicorn"], strict=True)
+            (get / bare_get, post / bare_post)
+            for (get, post), (bare_get, bare_post) in zip(pairs, figures["bare uvicorn"], strict=True)
         ]
         columns = (*zip(*pairs, strict=True), *zip(*ratios, strict=True))
         got_us, posted_us, got_ratio, posted_ratio = map(statistics.median, columns)
@@ -198,14 +204,14 @@ def per_request(rounds: int, count: int) -> dict[str, tuple[float, float, float,
     return table
 
 
-def first_answer(rounds: int, *command: str) -> float:
-    """Milliseconds until a server's first 200, median."""
+def first_answer(rounds: int, *command: str, checkout: Path = ROOT) -> float:
+    """Return the milliseconds until a server's first 200 (median)."""
     times = []
     for _ in range(rounds):
         begun = time.perf_counter()
         port = free_port()
-        process = subprocess.Popen([sys.executable, *(part.format(port=port) for part in command)])
-        server = Running("started", process, port)
+        process = subprocess.Popen([sys.executable, *(part.format(port=port) for part in command)], cwd=checkout)
+        server = ServerProcess("started", process, port)
         wait(server, lambda port=port: once(port, request("GET", "/api/models")))  # type: ignore[misc]
         times.append((time.perf_counter() - begun) * 1000)
         process.terminate()
@@ -213,18 +219,18 @@ def first_answer(rounds: int, *command: str) -> float:
     return statistics.median(times)
 
 
-def command_time(rounds: int, *arguments: str) -> float:
-    """Milliseconds of a command, median."""
+def command_time(rounds: int, *arguments: str, checkout: Path = ROOT) -> float:
+    """Return the milliseconds that a Python command takes (median)."""
     times = []
     for _ in range(rounds):
         begun = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=checkout)
         times.append((time.perf_counter() - begun) * 1000)
     return statistics.median(times)
 
 
 def big_image(rounds: int) -> tuple[float, float]:
-    """Milliseconds and MB that a create with an image of 10 MB costs."""
+    """Return the milliseconds and MB that a create with an image of 10 MB costs."""
     data = request("POST", "/v1/videos", form(os.urandom(10_000_000)))
     with started("mockveo", *MOCKVEO, "--quiet") as server:
         before = server.resident()
@@ -237,7 +243,7 @@ def big_image(rounds: int) -> tuple[float, float]:
 
 
 def memory(count: int) -> tuple[float, float, float]:
-    """MB after the start, after a first fill of the journal, and after `count` requests."""
+    """Return the MB after the start, after a first fill of the journal, and after `count` requests."""
     with started("mockveo", *MOCKVEO, "--quiet") as server:
         start = server.resident()
         server.load(request("GET", server.get), 5000)
@@ -247,26 +253,30 @@ def memory(count: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=3, help="default: 3")
     options.add_argument("--quick", action="store_true", help="a tenth of the load")
+    options.add_argument("--base", type=Path, help="another checkout to compare with")
     chosen = options.parse_args()
     scale = 10 if chosen.quick else 1
     os.sched_setaffinity(0, {1})
 
-    figures = per_request(chosen.rounds, 20_000 // scale)
-    print(f"CPU us per request       GET  x bare    POST  x bare   (POST: a form of {len(form())} bytes)")
+    figures = per_request(chosen.rounds, 20_000 // scale, chosen.base)
+    print(f"CPU us per request         GET  x bare    POST  x bare   (POST: a form of {len(form())} bytes)")
     for name, (got, posted, got_ratio, posted_ratio) in figures.items():
-        print(f"{name:<20}{got:>8.0f}{got_ratio:>8.2f}{posted:>8.0f}{posted_ratio:>8.2f}")
+        print(f"{name:<22}{got:>8.0f}{got_ratio:>8.2f}{posted:>8.0f}{posted_ratio:>8.2f}")
 
     os.sched_setaffinity(0, {0, 1})
     bare = first_answer(7, str(HERE / "bare.py"), "bare", "{port}")
-    ours = first_answer(7, *MOCKVEO, "--quiet")
     nothing = command_time(7, "-c", "pass")
-    shown = command_time(7, "-m", "mockveo", "--help")
-    print(f"\nstart to first 200: {ours:.0f} ms (bare uvicorn {bare:.0f}, python -c pass {nothing:.0f})")
-    print(f"mockveo --help: {shown:.0f} ms")
+    print(f"\nstart to first 200: bare uvicorn {bare:.0f} ms; python -c pass: {nothing:.0f} ms")
+    for checkout in filter(None, (ROOT, chosen.base)):
+        ready = first_answer(7, *MOCKVEO, "--quiet", checkout=checkout)
+        imported = command_time(7, "-c", "import mockveo", checkout=checkout)
+        shown = command_time(7, "-m", "mockveo", "--help", checkout=checkout)
+        name = "mockveo" if checkout == ROOT else "base"
+        print(f"{name}: first 200 {ready:.0f} ms, import mockveo {imported:.0f} ms, --help {shown:.0f} ms")
 
     milliseconds, grown = big_image(5)
     print(f"image of 10 MB: {milliseconds:.1f} ms, +{grown:.1f} MB")

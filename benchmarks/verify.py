@@ -1,7 +1,7 @@
-"""How long a whole verification of the fake takes: `python benchmarks/verify.py`. The aim is 60 s at most.
+"""The duration of a whole verification of mockveo itself: `python benchmarks/verify.py`. The aim is 60 s at most.
 
-The probes, 100 generated requests for each operation, sequences along the links, and histories of jobs.
-`--examples N` and `--histories N` for other numbers, `--profile NAME` for another profile.
+It runs the probes, 100 generated requests for each operation, sequences along the links, and histories of jobs.
+`--examples N` and `--histories N` set other numbers, `--profile NAME` another profile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import mockveo
 
 
 def main() -> int:
-    """Prints a line for each kind of check and one for all; 1 where the fake is not clean."""
+    """Print a line for each kind of check and a total; 1 if there are findings."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--histories", type=int, default=50)

@@ -174,24 +174,24 @@ def room(module: str) -> str:
 
 def drawn(edges: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
     """Return the arrows between rooms that a graph of modules has."""
-    found: dict[str, set[str]] = {}
+    arrows: dict[str, set[str]] = {}
     for module, imported in edges.items():
-        found.setdefault(room(module), set()).update(map(room, imported))
-    return {name: others - {name} for name, others in found.items()}
+        arrows.setdefault(room(module), set()).update(map(room, imported))
+    return {name: others - {name} for name, others in arrows.items()}
 
 
 def circles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
     """Return the groups of nodes that reach each other, each sorted."""
 
-    def reached(start: str) -> set[str]:
-        seen: set[str] = set()
+    def reach(start: str) -> set[str]:
+        reached: set[str] = set()
         waiting = [start]
         while waiting:
-            new = set(edges.get(waiting.pop(), ())) - seen
-            seen |= new
+            new = set(edges.get(waiting.pop(), ())) - reached
+            reached |= new
             waiting += new
-        return seen
+        return reached
 
-    below = {node: reached(node) for node in edges}
+    below = {node: reach(node) for node in edges}
     groups = {tuple(sorted(other for other in below[node] if node in below[other])) for node in edges}
     return sorted(map(list, groups - {()}))

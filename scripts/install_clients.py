@@ -1,8 +1,8 @@
-"""Installs the real clients that tests run: `python scripts/install_clients.py [DIRECTORY]`.
+"""Install the real clients that tests run: `python scripts/install_clients.py [DIRECTORY]`.
 
-They live apart from the project and from each other since their dependencies contradict: a virtual environment for
-each `requirements/client-NAME.txt`, and `node` with what tests/clients/package.json names. What is already there is
-left alone; when its inputs have changed it is made anew.
+Their dependencies conflict with each other, so each `requirements/client-NAME.txt` gets its own virtual environment,
+and the packages of tests/clients/package.json a directory `node`. A complete environment is kept unless its inputs
+have changed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ STAMP = ".installed"
 
 
 def main() -> int:
-    """Installs what is missing; 1 where something could not be installed."""
-    parser = argparse.ArgumentParser(description="Installs the real clients that tests run.")
+    """Install what is missing; 1 if something could not be installed."""
+    parser = argparse.ArgumentParser(description="Install the real clients that tests run.")
     parser.add_argument("directory", nargs="?", type=Path, default=ROOT / ".clients", help="default: .clients")
     directory: Path = parser.parse_args().directory.resolve()
     complete = True
@@ -36,10 +36,10 @@ def main() -> int:
 
 
 def install(target: Path, source: Path, make: Callable[[Path, Path], None], version: str) -> bool:
-    """Makes `target` of `source` unless that has been done; whether it is there in the end."""
-    wanted = hashlib.sha256(version.encode() + source.read_bytes()).hexdigest()
+    """Create `target` from `source` unless it is up to date; return whether it is complete."""
+    expected = hashlib.sha256(version.encode() + source.read_bytes()).hexdigest()
     stamp = target / STAMP
-    if stamp.is_file() and stamp.read_text() == wanted:
+    if stamp.is_file() and stamp.read_text() == expected:
         print(f"{target.name}: already installed")
         return True
     shutil.rmtree(target, ignore_errors=True)
@@ -49,13 +49,13 @@ def install(target: Path, source: Path, make: Callable[[Path, Path], None], vers
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"{target.name}: not installed: {error}", file=sys.stderr)
         return False
-    stamp.write_text(wanted)
+    stamp.write_text(expected)
     print(f"{target.name}: installed")
     return True
 
 
 def install_python(target: Path, pins: Path) -> None:
-    """A virtual environment with exactly the files whose hashes are pinned."""
+    """Create a virtual environment with exactly the pinned files."""
     venv.create(target, with_pip=True, symlinks=os.name != "nt")
     python = target / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
@@ -63,7 +63,7 @@ def install_python(target: Path, pins: Path) -> None:
 
 
 def install_node(target: Path, package: Path) -> None:
-    """A directory with node_modules; nothing that npm installs gets to run."""
+    """Create a directory with node_modules; no install script runs."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is not on the PATH; it comes with Node.js, https://nodejs.org")

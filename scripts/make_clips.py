@@ -1,4 +1,4 @@
-"""Renders the packaged clips, which stand in where PyAV is not installed: mockveo/content/*."""
+"""Render the packaged clips of mockveo/content, which are served if PyAV is not installed."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def clips() -> dict[str, Media]:
 
 
 def main() -> None:
-    """Write the files and tell their sizes."""
+    """Write the files and print their sizes."""
     FOLDER.mkdir(exist_ok=True)
     for name, media in clips().items():
         for suffix, data in zip((".mp4", ".webp", ".jpg"), media, strict=True):

@@ -1,7 +1,7 @@
-"""Writes the pinned, hashed requirement files from their sources: `python scripts/pin.py`.
+"""Write the pinned, hashed requirement files from their sources: `python scripts/pin.py`.
 
-Each `requirements/NAME.in` becomes `requirements/NAME.txt`, for all platforms and Python 3.11 and newer. Hashes, not
-addresses, are what pins a file, so no address of a package index is written.
+Each `requirements/NAME.in` becomes `requirements/NAME.txt`, for all platforms and Python 3.11 and newer. Files are
+pinned by hash, so that they hold no address of a package index.
 """
 
 import subprocess
@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What each file holds beside its own source.
+#: Further inputs of a file, besides its own source.
 WITH = {"runtime": ["pyproject.toml"], "dev": ["pyproject.toml", "--all-extras"]}
 
 
 def main() -> None:
-    """Writes every file."""
+    """Write every file."""
     for source in sorted((ROOT / "requirements").glob("*.in")):
         target = source.with_suffix(".txt")
         options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]

@@ -1,7 +1,7 @@
-"""Tries what a newcomer does: `make serve` in a fresh copy, and the wheel in an empty environment.
+"""Try both ways to install: `make serve` in a fresh copy, and the wheel in an empty environment.
 
-Each server is started, takes the documented curl command, and its job is polled through all three states and fetched.
-With the wheel and none of its extras a client is checked and a server verified, as far as that needs none.
+Each server gets the documented curl command; its job is polled through all three states and its video downloaded.
+The wheel without extras also checks a client and verifies a server.
 """
 
 import json
@@ -20,7 +20,7 @@ KEY = {"Authorization": "Bearer <token>"}
 
 
 def try_server(name: str, command: list[str], directory: Path) -> None:
-    """Starts a server and drives it."""
+    """Start a server and take a job through it."""
     ready = directory / "ready.json"
     env = os.environ | {
         "MOCKVEO_PORT": "0",
@@ -43,7 +43,7 @@ def try_server(name: str, command: list[str], directory: Path) -> None:
 
 
 def drive(url: str, directory: Path) -> None:
-    """The documented create, polls through all states, the video."""
+    """Create a job as documented, poll it through all states and download the video."""
     (directory / "example-file").write_bytes(b"\x89PNG\r\n\x1a\n")
     parts = ["--header", "Authorization: Bearer <token>", "--header", "Content-Type: multipart/form-data"]
     parts += ["--form", "prompt=A paper kite floats above a field.", "--form", "input_reference=@example-file"]
@@ -51,18 +51,18 @@ def drive(url: str, directory: Path) -> None:
     made = json.loads(subprocess.run(command, cwd=directory, check=True, capture_output=True).stdout)
     assert list(made) == ["created_at", "id", "model", "object", "progress", "seconds", "size", "status"], made
     assert (made["model"], made["seconds"], made["size"]) == ("veo_3_1-4K", "", "16x9"), made
-    seen = [made["status"]]
-    while seen[-1] not in ("completed", "failed"):
+    statuses = [made["status"]]
+    while statuses[-1] not in ("completed", "failed"):
         time.sleep(0.02)
         status = json.loads(get(f"{url}/v1/videos/{made['id']}"))["status"]
-        seen += [status] if status != seen[-1] else []
-    assert seen == ["queued", "in_progress", "completed"], seen
+        statuses += [status] if status != statuses[-1] else []
+    assert statuses == ["queued", "in_progress", "completed"], statuses
     assert get(f"{url}/v1/videos/{made['id']}/content")[4:8] == b"ftyp"
 
 
 def try_contracts(mockveo: str, directory: Path) -> None:
-    """Checks a client that is right, and verifies a server, without what the extras bring."""
-    client = [sys.executable, str(ROOT / "tests" / "programs" / "client.py"), "session"]
+    """Check a correct client and verify a server without the extras."""
+    client = [sys.executable, str(ROOT / "tests" / "clients" / "programs" / "client.py"), "session"]
     check = [mockveo, "check", "--quiet", "--generated", "0", "--case", "call/*", "--case", "create/*", "--", *client]
     print(last_line(check, directory))
     ready = directory / "ready.json"
@@ -79,19 +79,19 @@ def try_contracts(mockveo: str, directory: Path) -> None:
 
 
 def last_line(command: list[str], directory: Path) -> str:
-    """The last line that a command prints, which has to end well."""
+    """Run a command and return the last line that it prints."""
     return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
 
 
 def get(url: str) -> bytes:
-    """The body of an answer."""
-    with urllib.request.urlopen(urllib.request.Request(url, headers=KEY)) as answer:
-        body: bytes = answer.read()
+    """Return the body of a response."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=KEY)) as response:
+        body: bytes = response.read()
         return body
 
 
 def main() -> None:
-    """Tries both ways."""
+    """Try both ways."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "copy"
         shutil.copytree(
