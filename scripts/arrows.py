@@ -79,10 +79,7 @@ ARROWS: dict[str, set[str]] = {
     "contracts": {"contracts.case"},
     "contracts.case": {"mockveo.errors"},
     "contracts.cases": {
-        "contracts.clients",
-        "contracts.reports",
         "mockveo.errors",
-        "mockveo.rules",
         "mockveo.schemas",
         "mockveo.simulator",
         "mockveo.spec",

@@ -24,9 +24,10 @@ from mockveo.cli.control import explained, unread
 from mockveo.errors import SettingsError
 
 if TYPE_CHECKING:
-    from mockveo_contracts.clients.check import CheckPlan, Stop
+    from mockveo_contracts.clients.check import CheckPlan
     from mockveo_contracts.clients.client_report import ClientReport
     from mockveo_contracts.clients.driver import Driver
+    from mockveo_contracts.clients.interruption import Stop
     from mockveo_contracts.reports.formats import Target
     from mockveo_contracts.servers.verify import VerifyPlan
 
@@ -72,7 +73,7 @@ def check(program: tuple[str, ...], function: str | None, **options: Any) -> Non
             raise SettingsError(f"both a function, {function}, and a program, {program[0]}; wanted one of them")
         if function is None and not program:
             raise SettingsError("wanted a client: a program after --, e.g. mockveo check -- python my_client.py, or --python MODULE:CALLABLE")  # fmt: skip # noqa: E501
-        from mockveo_contracts.clients.check import Interrupted, Stop
+        from mockveo_contracts.clients.interruption import Interrupted, Stop
         from mockveo_contracts.reports.formats import prepare
 
         targets, stop = prepare(options["reports"]), Stop()

@@ -20,8 +20,8 @@ from mockveo_contracts import Case, Outcome
 from mockveo_contracts.case import features
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import TestCase
-from mockveo_contracts.cases.generation import search
 from mockveo_contracts.clients.functions import Functions
+from mockveo_contracts.clients.search import search
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.model import FINDINGS
 from zoo_client import EQUIVALENT, ZOO, Client, Mutant

@@ -1,17 +1,13 @@
-"""Generated cases: hypothesis draws calls and scenarios; what breaks a rule is made smaller while it does.
+"""Generated cases: strategies of hypothesis that draw a call and the scenario that it meets.
 
-Whatever is drawn is a script like any other, so a failure can be written down, played again and served by hand. Boring
-values come first everywhere, so that what is left of a shrunk one is what matters.
+What is drawn is plain data, as the cases of the catalogue are. Ordinary values come first everywhere, since hypothesis
+prefers them, so that the odd values in a case are few.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeAlias
 
@@ -19,39 +15,23 @@ from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from mockveo.errors import MockveoError
-from mockveo.rules.engine import Verdict
 from mockveo.spec.spec import Spec
-from mockveo_contracts.cases.definitions import GENERATED, canonical, script
-from mockveo_contracts.clients.driver import Driver, DriverError
-from mockveo_contracts.clients.testbed import CaseRun
-from mockveo_contracts.reports.model import FINDINGS, TOLD
+from mockveo_contracts.cases.definitions import fit_deadline
 
 Json: TypeAlias = Any
-Drawn: TypeAlias = st.SearchStrategy[Json]
-
-#: Plays that the shrinking of one rule's failure may cost.
-SHRINKS: Final = 60
-#: Keys without which a case is no smaller: it would say less of when something happens, or last longer.
-_TELLING: Final = frozenset(
-    {"operation", "nth", "deadline_s", "filename", "duration", "code", "message", "text", "times"}
-)
-#: Letters of a text up to which each of them is tried without.
-MOST_LETTERS: Final = 30
-#: Seconds until a client is to give up where nothing ever comes to an end.
-BRIEF_DEADLINE: Final = 1.5
+Strategy: TypeAlias = st.SearchStrategy[Json]
 
 _TEXTS: Final = (
     *("A kite.\nA field below.", "A kite.\r\nA field.", "  A kite.  ", """"A" kite's "line".""", "a;b; filename=c"),
     *("@kite.png", "<kite", "a=b&c=%20+d", "100 % {0} ${x} %s", "C:\\new\\table", "<b>&amp;</b>", '{"a": "b"}'),
     *("🪁 👩\u200d🚀", "凧 Drachen e\u0301", "null", "\ta\t"),
 )
-_FOR_GOOD: Final = ("model_not_found", "insufficient_quota", "task_not_exist")
+_PERMANENT_ERRORS: Final = ("model_not_found", "insufficient_quota", "task_not_exist")
 _NAMES: Final = ("first.png", "last.png", "a.jpg", "Käfer 凧.png", 'a "b"; c.png')
 _REASONS: Final = ({"code": "generation_failed", "message": "It failed (reason 17)."}, None)
 
 
-def calls(spec: Spec, features: Mapping[str, Any]) -> Drawn:
+def calls(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     """What a client with these features can be asked to send."""
     # Several at once, since each is a chance that something is spoilt; what matters is left when it is made smaller.
     snippets = st.lists(st.sampled_from(_TEXTS), min_size=1, max_size=4).map(" ".join)
@@ -71,7 +51,7 @@ def calls(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     return _some(optional)
 
 
-def scenarios(spec: Spec, features: Mapping[str, Any]) -> Drawn:
+def scenarios(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     """Scenarios of jobs that unfold in some way, answers that look some way, and faults."""
     durations = st.sampled_from([10, 2, 40, 100])
     progress = st.sampled_from([0, 50, 99, 100, {"from": 0, "to": 99}])
@@ -98,7 +78,7 @@ def scenarios(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     return st.builds(_with_reason, _some(optional), st.sampled_from(_REASONS))
 
 
-def faults(spec: Spec, features: Mapping[str, Any]) -> Drawn:
+def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     """One fault: on which operation, when, and what it does."""
     operations = st.sampled_from(["create", "retrieve", *(["content"] if features["content"] else [])])
     ever = [{"nth": [1, None]}, {"nth": [2, None]}] if features["deadline"] else []
@@ -117,7 +97,7 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Drawn:
             st.sampled_from(["flat", "nested"]),
             st.sampled_from([400, 403]),
         ),
-        st.sampled_from([{"error": name} for name in spec.error_names if name in _FOR_GOOD]),
+        st.sampled_from([{"error": name} for name in spec.error_names if name in _PERMANENT_ERRORS]),
     )
     broken = st.sampled_from([{"reset": True}, {"close": True}, {"truncate": 30}, {"truncate": 60, "reset": True}])
     odd = st.sampled_from([{"html": True}, {"malformed": True}, {"empty": True}])
@@ -131,15 +111,15 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Drawn:
     return st.builds(_fault, operations, when, what)
 
 
-def cases(spec: Spec, features: Mapping[str, Any]) -> Drawn:
+def cases(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     """Cases that a client with these features can be asked to play, as data."""
     return st.builds(_case, calls(spec, features), scenarios(spec, features))
 
 
-def _some(optional: Mapping[str, tuple[int, Drawn]]) -> Drawn:
+def _some(optional: Mapping[str, tuple[int, Strategy]]) -> Strategy:
     """Mappings with some of these keys, each as often in ten as is said."""
 
-    def chosen(dice: Mapping[str, int]) -> Drawn:
+    def chosen(dice: Mapping[str, int]) -> Strategy:
         kept = {name: one for name, (often, one) in optional.items() if dice[name] >= 10 - often}
         return st.fixed_dictionaries(kept)
 
@@ -163,155 +143,29 @@ def _fault(operation: str, when: dict[str, Json], what: dict[str, Json]) -> dict
 
 
 def _case(call: dict[str, Json], scenario: dict[str, Json]) -> dict[str, Json]:
-    return _in_time({"call": call, "scenario": scenario})
+    return fit_deadline({"call": call, "scenario": scenario})
 
 
-def _in_time(data: dict[str, Json]) -> dict[str, Json]:
-    """A case whose client is to give up soon where nothing ever comes to an end, and as usual where it does."""
-    scenario = data.get("scenario", {})
-    endless = any(isinstance(one["nth"], list) and one["nth"][1] is None for one in scenario.get("faults", ()))
-    call = {name: value for name, value in data.get("call", {}).items() if name != "deadline_s"}
-    if endless or scenario.get("ending") == "never":
-        call["deadline_s"] = BRIEF_DEADLINE
-    return {**({"call": call} if call else {}), **({"scenario": scenario} if scenario else {})}
-
-
-@dataclass
-class Search:
-    """What a search found."""
-
-    #: Generated cases that were played.
-    played: int = 0
-    #: Verdicts, by rule.
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
-    #: For each rule that was broken, the smallest play that breaks it, with that verdict.
-    found: list[tuple[CaseRun, Verdict]] = field(default_factory=list)
-    #: A play that an adapter error spoilt.
-    adapter_error: CaseRun | None = None
-    #: Why it ended before its time, if it did.
-    error: DriverError | None = None
-
-
-def search(
-    driver: Driver,
-    spec: Spec,
-    count: int,
-    seed: int,
-    *,
-    known: AbstractSet[str] = frozenset(),
-    shrinks: int = SHRINKS,
-    progress: Callable[[int, str, int], None] = lambda *_: None,
-) -> Search:
-    """Plays `count` generated cases; of the rules they break, other than those `known`, the smallest cases.
-
-    Where the client cannot be driven any more, what was found until then.
-    """
-    players = _Players(driver, progress)
-    _draw(cases(spec, driver.client.features), lambda data: players.count < count and players.play(data), count, seed)
-    result = Search(players.count, players.counts, adapter_error=players.spoilt)
-    players.quiet = True
-    for rule in players.first:
-        if rule not in known:
-            result.found.append(_smallest(players, rule, shrinks))
-    result.error = players.error
-    return result
-
-
-def _draw(drawn: Drawn, play: Callable[[Json], object], count: int, seed: int) -> None:
-    """Plays what is drawn; the same seed draws the same."""
+def draw(spec: Spec, features: Mapping[str, Any], count: int, seed: int) -> Iterator[dict[str, Json]]:
+    """Yield cases for a client with these features, some of them twice; the same seed draws the same."""
     limits = settings(
-        # Each time the simplest, which is played once, and one other: within a run hypothesis makes most of its
-        # examples of parts of those before, and 200 of them are no more than some fifty cases that differ.
+        # Two examples: the simplest, which is the same each time, and one other. Within one run hypothesis makes most
+        # of its examples from parts of earlier ones, and only about fifty of 200 would differ.
         max_examples=2, phases=[Phase.generate], database=None, deadline=None, verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
+    strategy = cases(spec, features)
     for number in range(count):
-        with suppress(NoSuchExample):
-            # What a failure is is not told: hypothesis would stop at the first, and shrink by thousands of plays.
-            find(drawn, lambda data: bool(play(data)) and False, settings=limits, random=Random(f"{seed} {number}"))
+        yield from _examples(strategy, limits, Random(f"{seed} {number}"))
 
 
-def _smallest(players: _Players, rule: str, shrinks: int) -> tuple[CaseRun, Verdict]:
-    """The smallest play that breaks a rule, as far as so many plays lead."""
-    smallest, limit = players.first[rule], players.count + shrinks
-    while True:
-        for candidate in map(_in_time, smaller(smallest)):
-            if players.count >= limit and not players.has(candidate):
-                continue
-            if rule in players.play(candidate):
-                smallest = candidate
-                break
-        else:
-            return players.told(smallest, rule)
+def _examples(strategy: Strategy, limits: settings, random: Random) -> list[dict[str, Json]]:
+    drawn: list[dict[str, Json]] = []
 
+    def keep(data: dict[str, Json]) -> bool:
+        drawn.append(data)
+        return False  # not the example to find, so that hypothesis goes on
 
-def smaller(data: Json, key: str = "") -> Iterator[Json]:
-    """Data with something left out, or something in it made smaller; the largest steps first."""
-    if isinstance(data, dict):
-        yield from ({one: data[one] for one in data if one != name} for name in data if name not in _TELLING)
-        yield from ({**data, name: value} for name in data for value in smaller(data[name], name))
-    elif isinstance(data, list) and key == "nth":
-        yield data[0]
-    elif isinstance(data, list):
-        yield from ([*data[:place], *data[place + 1 :]] for place in range(len(data)))
-        changed = ((place, value) for place, item in enumerate(data) for value in smaller(item))
-        yield from ([*data[:place], value, *data[place + 1 :]] for place, value in changed)
-    elif isinstance(data, str) and key in ("prompt", "text") and len(data) > 1:
-        half = len(data) // 2
-        yield from (data[:half], data[half:])
-        if len(data) < MOST_LETTERS:
-            yield from (data[:place] + data[place + 1 :] for place in range(len(data)))
-
-
-class _Players:
-    """Plays data, and remembers what came of it."""
-
-    def __init__(self, driver: Driver, progress: Callable[[int, str, int], None]) -> None:
-        self._driver = driver
-        self._progress = progress
-        self._plays: dict[str, tuple[CaseRun, dict[str, Verdict]]] = {}
-        self.quiet = False
-        self.count = 0
-        self.counts: dict[str, Counter[str]] = {}
-        #: What broke a rule first.
-        self.first: dict[str, Json] = {}
-        self.spoilt: CaseRun | None = None
-        self.error: DriverError | None = None
-
-    def has(self, data: Json) -> bool:
-        return canonical(data) in self._plays
-
-    def told(self, data: Json, rule: str) -> tuple[CaseRun, Verdict]:
-        play, broken = self._plays[canonical(data)]
-        return play, broken[rule]
-
-    def play(self, data: Json) -> Mapping[str, Verdict]:
-        """The verdicts of the rules that are broken."""
-        text = canonical(data)
-        if text in self._plays:
-            return self._plays[text][1]
-        if self.error is not None:
-            return {}
-        try:
-            one = script(data, f"{GENERATED}{hashlib.sha256(text.encode()).hexdigest()[:8]}").fitted(self._driver.spec)
-        except MockveoError:
-            return {}
-        try:
-            (play,) = self._driver.play([one])
-        except DriverError as error:
-            # Not raised from here, where hypothesis would try the same again.
-            self.error = error
-            return {}
-        verdicts = play.verdicts()
-        broken = {verdict.rule.id: verdict for verdict in verdicts if verdict.verdict in FINDINGS}
-        self._plays[text] = play, broken
-        self.count += 1
-        if play.adapter_error and self.spoilt is None:
-            self.spoilt = play
-        if not self.quiet:
-            for verdict in verdicts:
-                self.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
-            new = [rule for rule in broken if rule not in self.first]
-            self.first |= dict.fromkeys(new, data)
-            self._progress(self.count, play.script.name, sum(broken[rule].verdict in TOLD for rule in new))
-        return broken
+    with suppress(NoSuchExample):
+        find(strategy, keep, settings=limits, random=random)
+    return drawn

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -17,12 +14,13 @@ from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
 from mockveo_contracts.clients.client_report import ClientReport
 from mockveo_contracts.clients.driver import Driver, DriverError
+from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.known_failures import Entry, check_cases
 from mockveo_contracts.reports.model import TOLD
 
 if TYPE_CHECKING:
-    from mockveo_contracts.cases.generation import Search
+    from mockveo_contracts.clients.search import SearchResult
 
 #: Cases in a row in which a client had to be ended, after which it is given no more: each costs its whole wait.
 MOST_ENDED: Final = 10
@@ -30,58 +28,6 @@ MOST_ENDED: Final = 10
 MOST_ENDED_IN_TIME: Final = 5
 #: Our seconds that an end costs at least, to count: in virtual time a client's deadline may pass at once.
 COSTLY: Final = 1.0
-
-
-class Interrupted(BaseException):
-    """A signal asked for the end of a check."""
-
-    def __str__(self) -> str:
-        return "it was interrupted"
-
-
-class Stop:
-    """Whether a check is to end before its time.
-
-    What is at work on something that is to stay whole asks for `asked`; what waits for a client waits in `soon`.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._soon = False
-
-    @contextmanager
-    def soon(self) -> Iterator[None]:
-        """Within it, Interrupted is raised where the check is to end; only once, so that what cleans up does so."""
-        self._soon = True
-        try:
-            if self.asked:
-                raise Interrupted
-            yield
-        finally:
-            self._soon = False
-
-    @contextmanager
-    def by_signals(self) -> Iterator[None]:
-        """Within it, what asks a process to end asks the check to end. Signals that are ignored stay so."""
-        before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
-            # What `nohup` has set is to last, and of what is not Python's nothing can be set again.
-            before = {one: signal.getsignal(one) for one in numbers if one is not None}
-            before = {one: handler for one, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-        for number in before:
-            signal.signal(number, self._ask)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-        if self._soon:
-            self._soon = False
-            raise Interrupted
 
 
 @dataclass(frozen=True)
@@ -158,10 +104,10 @@ def _possible(report: ClientReport, chosen: Iterable[TestCase], spec: Spec) -> l
     return possible
 
 
-def _search() -> Callable[..., Search]:
+def _search() -> Callable[..., SearchResult]:
     # Here, not above: who plays the catalogue alone needs no hypothesis, and does not wait for it.
     try:
-        from mockveo_contracts.cases.generation import search
+        from mockveo_contracts.clients.search import search
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"generated cases need {error.name}, which is missing: pip install 'mockveo[contracts]', or --generated 0"
@@ -170,18 +116,18 @@ def _search() -> Callable[..., Search]:
 
 
 def _generated(
-    search: Callable[..., Search], driver: _Watched, plan: CheckPlan, report: ClientReport, before: int
+    search: Callable[..., SearchResult], driver: _Watched, plan: CheckPlan, report: ClientReport, before: int
 ) -> None:
     broken = {str(one["rule"]) for one in report.findings}
 
     def told(number: int, name: str, findings: int) -> None:
         plan.progress(before + number, before + plan.generated, name, findings)
 
-    found = search(driver, driver.spec, plan.generated, plan.seed, known=broken, progress=told)
+    found = search(driver, driver.spec, plan.generated, plan.seed, broken_before=broken, progress=told, stop=plan.stop)
     report.generated = found.played
     for rule, counts in found.counts.items():
         report.counts[rule] += counts
-    for play, verdict in found.found:
+    for play, verdict in found.failures:
         about = {"says": f"A generated case that broke {verdict.rule.id}.", "breaks": verdict.rule.id}
         one = definitions.script({**play.script.data, **about})
         if plan.corpus is not None:

@@ -1,0 +1,171 @@
+"""The search for failures: plays generated cases, then looks for the smallest case that breaks each rule.
+
+What is played is plain data, as the cases of the catalogue are, so a failure can be saved, played again and served by
+hand. Three things bound the shrinking of each rule's failure: every step takes a smaller case (`cases.shrinking.size`),
+only so many cases are played, and only for so long. All of it ends as soon as the check is interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import perf_counter
+from typing import Any, Final, TypeAlias
+
+from mockveo.errors import MockveoError
+from mockveo.rules.engine import Verdict
+from mockveo.spec.spec import Spec
+from mockveo_contracts.cases import generation, shrinking
+from mockveo_contracts.cases.definitions import GENERATED, canonical, script
+from mockveo_contracts.clients.driver import Driver, DriverError
+from mockveo_contracts.clients.interruption import Interrupted, Stop
+from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.reports.model import FINDINGS, TOLD
+
+Json: TypeAlias = Any
+#: Called after each generated case with its number, its name, and how many rules it was the first to break.
+Progress: TypeAlias = Callable[[int, str, int], None]
+
+#: Cases that may be played to shrink one rule's failure; arbitrary, a function's take about a second.
+MAX_SHRINK_RUNS: Final = 60
+#: Seconds for the same, which end the shrinking for programs, whose cases take real time; arbitrary.
+MAX_SHRINK_S: Final = 20.0
+
+
+@dataclass
+class SearchResult:
+    """The failures among generated cases."""
+
+    #: Generated cases that were played.
+    played: int = 0
+    #: Verdicts, by rule.
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    #: For each rule that was broken, the smallest run that breaks it, with that verdict.
+    failures: list[tuple[CaseRun, Verdict]] = field(default_factory=list)
+    #: The first run with an adapter error.
+    adapter_error: CaseRun | None = None
+    #: Why the search ended early, if it did.
+    error: DriverError | None = None
+
+
+def search(
+    driver: Driver,
+    spec: Spec,
+    count: int,
+    seed: int,
+    *,
+    broken_before: AbstractSet[str] = frozenset(),
+    max_shrink_runs: int = MAX_SHRINK_RUNS,
+    max_shrink_s: float = MAX_SHRINK_S,
+    progress: Progress = lambda *_: None,
+    stop: Stop | None = None,
+) -> SearchResult:
+    """Play `count` generated cases, and shrink the failures of all rules but those in `broken_before`.
+
+    If the client cannot be driven any more, or the check is interrupted, the result has what was found until then.
+    """
+    player = _Player(driver, stop or Stop())
+    result = SearchResult()
+    #: The first case that broke a rule.
+    first: dict[str, Json] = {}
+    for data in generation.draw(spec, driver.client.features, count, seed):
+        if player.ended or player.count >= count:
+            break
+        played = None if player.has_played(data) else player.play(data)
+        if played is None:
+            continue
+        new = [rule for rule in played.broken if rule not in first]
+        first |= dict.fromkeys(new, data)
+        for verdict in played.verdicts:
+            result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
+        progress(player.count, played.run.script.name, sum(played.broken[rule].verdict in TOLD for rule in new))
+    result.played, result.adapter_error = player.count, player.adapter_error
+    for rule, data in first.items():
+        if rule not in broken_before:
+            smallest = _shrink(player, rule, data, player.count + max_shrink_runs, perf_counter() + max_shrink_s)
+            result.failures.append(player.failure(smallest, rule))
+    result.error = player.error
+    return result
+
+
+def _shrink(player: _Player, rule: str, data: Json, last_run: int, until: float) -> Json:
+    """Return the smallest case that breaks a rule, as far as the limits allow."""
+    smallest, shrunk = data, True
+    while shrunk:
+        shrunk = False
+        for candidate in shrinking.candidates(smallest):
+            if player.ended or perf_counter() > until:
+                return smallest
+            if player.count >= last_run and not player.has_played(candidate):
+                continue
+            played = player.play(candidate)
+            if played is not None and rule in played.broken:
+                smallest, shrunk = candidate, True
+                break
+    return smallest
+
+
+@dataclass(frozen=True)
+class _PlayedCase:
+    run: CaseRun
+    verdicts: list[Verdict]
+
+    @cached_property
+    def broken(self) -> Mapping[str, Verdict]:
+        """The rules that the case breaks, with their verdicts."""
+        return {verdict.rule.id: verdict for verdict in self.verdicts if verdict.verdict in FINDINGS}
+
+
+class _Player:
+    """Plays each case once, and remembers what came of it."""
+
+    def __init__(self, driver: Driver, stop: Stop) -> None:
+        self._driver, self._stop = driver, stop
+        self._played: dict[str, _PlayedCase] = {}
+        self.adapter_error: CaseRun | None = None
+        self.error: DriverError | None = None
+
+    @property
+    def count(self) -> int:
+        """Cases that were played."""
+        return len(self._played)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no case can be played any more."""
+        if self._stop.asked and self.error is None:
+            self.error = DriverError(str(Interrupted()))
+        return self.error is not None
+
+    def has_played(self, data: Json) -> bool:
+        """Whether a case was played."""
+        return canonical(data) in self._played
+
+    def failure(self, data: Json, rule: str) -> tuple[CaseRun, Verdict]:
+        """Return the run of a case that broke a rule, with that verdict."""
+        played = self._played[canonical(data)]
+        return played.run, played.broken[rule]
+
+    def play(self, data: Json) -> _PlayedCase | None:
+        """Play a case, unless it was played before; None if it is not valid or the client is gone."""
+        text = canonical(data)
+        if text in self._played:
+            return self._played[text]
+        name = f"{GENERATED}{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        try:
+            case = script(data, name).fitted(self._driver.spec)
+        except MockveoError:
+            return None
+        try:
+            (run,) = self._driver.play([case])
+        except DriverError as error:
+            self.error = error
+            return None
+        if run.adapter_error and self.adapter_error is None:
+            self.adapter_error = run
+        played = self._played[text] = _PlayedCase(run, run.verdicts())
+        return played
