@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 from mockveo.errors import MockveoError, SettingsError
+from mockveo.spec.errors import ErrorBody
 
 DEFAULT_URL: Final = "http://127.0.0.1:8360"
 #: Seconds to wait for an answer.
@@ -85,10 +86,7 @@ class Remote:
         except (ValueError, RecursionError):
             raise RemoteError(f"what listens at {self._url} is no mockveo: it answers {text[:80]!r}") from None
         if answer.status >= 400:
-            error = found.get("error") if isinstance(found, dict) else None
-            raise RemoteError(
-                str(error["message"]) if isinstance(error, dict) else f"{self._url} answers {answer.status}"
-            )
+            raise RemoteError(ErrorBody.parse(found).message or f"{self._url} answers {answer.status}")
         return found
 
     def _read(self, answer: http.client.HTTPResponse) -> bytes:

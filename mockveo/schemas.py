@@ -16,9 +16,12 @@ import jsonschema_rs
 import orjson
 
 from mockveo.errors import did_you_mean
+from mockveo.text import truncate
 
 #: Mistakes that are told at once.
 MAX_MISTAKES: Final = 10
+#: Characters of a wrong value in a message; arbitrary, so that a message stays a line or two.
+MAX_SHOWN: Final = 80
 
 
 class DataSchema:
@@ -73,8 +76,7 @@ class DataSchema:
 
 def shown(value: Any) -> str:
     """A value as JSON, cut where it is long."""
-    text = orjson.dumps(value).decode()
-    return text if len(text) < 80 else f"{text[:80]}..."
+    return truncate(orjson.dumps(value).decode(), MAX_SHOWN)
 
 
 def _kinds(schema: Mapping[str, Any]) -> str:

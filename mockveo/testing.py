@@ -28,8 +28,9 @@ from mockveo.rules.engine import findings
 from mockveo.server.app import ServerThread
 from mockveo.simulator import jobs
 from mockveo.simulator.clock import Clock
-from mockveo.simulator.scenarios import OPERATIONS, Scenario, find, forced, scenario
+from mockveo.simulator.scenarios import Scenario, find, forced, scenario
 from mockveo.simulator.world import World
+from mockveo.spec.operations import OPERATION_IDS, short_name
 from mockveo.traffic.journal import Deviation, ExchangeRecord, Journal, as_json, as_line, shown_query
 
 #: What a scenario may be given as: its name, its file, its data, or itself.
@@ -42,7 +43,6 @@ SHOWN: Final = 50
 #: Characters of a test's id that the name of its world keeps.
 KEPT_NAME: Final = 80
 _NAME: Final = re.compile(rf"[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,{KEPT_NAME - 1}}}")
-_OPERATIONS: Final = {name: short for short, name in OPERATIONS.items()} | {"listPublicModels": "models"}
 
 
 class ReceivedFile(NamedTuple):
@@ -98,8 +98,8 @@ class Requests(list[Request]):
     def of(self, *operations: str) -> Requests:
         """Those of these operations, e.g. `of("create")`. Raises SettingsError for a name that is none."""
         for name in operations:
-            if name not in OPERATIONS:
-                raise SettingsError(f"{name!r} is no operation; wanted one of {', '.join(OPERATIONS)}")
+            if name not in OPERATION_IDS:
+                raise SettingsError(f"{name!r} is no operation; wanted one of {', '.join(OPERATION_IDS)}")
         return Requests(request for request in self if request.operation in operations)
 
     @property
@@ -353,7 +353,7 @@ def _request(exchange: ExchangeRecord) -> Request:
     for name, value in exchange.shown_headers:
         headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
     return Request(
-        operation=_OPERATIONS.get(exchange.operation, ""),
+        operation=short_name(exchange.operation),
         method=exchange.method,
         path=exchange.path,
         query=shown_query(exchange),

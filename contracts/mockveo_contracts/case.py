@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from mockveo.errors import SettingsError, did_you_mean
+from mockveo.text import truncate
 
 #: What a client may say that came of a case.
 OUTCOMES: Final = ("completed", "failed", "timeout", "error")
+#: Characters of a wrong value in a message; arbitrary.
+MAX_SHOWN: Final = 60
 #: Features of clients -> what holds where nothing is said. Source: the client protocol.
 FEATURES: Final[Mapping[str, Any]] = {
     "images": 2,
@@ -112,13 +115,13 @@ def result(told: Any) -> dict[str, Any]:
     """An outcome as the protocol's object, in whatever form it was given. Raises ValueError: what is to be mended."""
     data = asdict(told) if isinstance(told, Outcome) else dict(told) if isinstance(told, Mapping) else None
     if data is None:
-        raise ValueError(f"the client returned {_short(told)}; wanted an Outcome, e.g. Outcome('completed')")
+        raise ValueError(f"the client returned {_shown(told)}; wanted an Outcome, e.g. Outcome('completed')")
     if data.get("outcome") not in OUTCOMES:
-        raise ValueError(f"the outcome is {_short(data.get('outcome'))}; wanted one of {', '.join(OUTCOMES)}")
+        raise ValueError(f"the outcome is {_shown(data.get('outcome'))}; wanted one of {', '.join(OUTCOMES)}")
     for name, kind in (("video", Mapping), ("error", Mapping), ("content_path", str)):
         if not isinstance(data.get(name), kind | None):
             wanted = "a path" if kind is str else "an object"
-            raise ValueError(f"{name} of the result is {_short(data[name])}; wanted {wanted} or null")
+            raise ValueError(f"{name} of the result is {_shown(data[name])}; wanted {wanted} or null")
     told = {"outcome": data["outcome"], **{name: data.get(name) for name in ("video", "content_path", "error")}}
     try:
         whole: dict[str, Any] = json.loads(json.dumps(told))
@@ -134,6 +137,5 @@ def places_of(key: str, where: Iterable[tuple[str, str]]) -> list[str]:
     return [place for place, text in where if key in text]
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+def _shown(value: object) -> str:
+    return truncate(repr(value), MAX_SHOWN)

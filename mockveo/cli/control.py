@@ -18,6 +18,7 @@ from urllib.parse import quote
 import click
 
 from mockveo.errors import MockveoError, SettingsError
+from mockveo.text import truncate
 
 if TYPE_CHECKING:
     from mockveo.control_client import Remote
@@ -145,7 +146,7 @@ def jobs(remote: Remote, as_json: bool) -> None:
         return
     for job in found["jobs"]:
         prompt = " ".join(job["prompt"].split())
-        prompt = prompt if len(prompt) <= 40 else f"{prompt[:37]}..."
+        prompt = truncate(prompt, 40)
         click.echo(f"{job['id']}  {job['status']:<11} {job['progress']:>3} %  {job['scenario']:<20} {prompt}".rstrip())
     if found["count"] > len(found["jobs"]):
         click.echo(f"... and {found['count'] - len(found['jobs'])} older ones")

@@ -204,7 +204,7 @@ def error_envelopes(story: CallTrace) -> list[Breach] | None:
     if last is None or last.status < 400 or story.made or said(story) != "error":
         return None
     # The request's id at its end is not what went wrong.
-    message = str(last.told_error.get("message") or "").partition(" (request id:")[0]
+    message = last.error_body.message.partition(" (request id:")[0]
     if not message:
         return None
     return (

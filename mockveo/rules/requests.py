@@ -9,11 +9,14 @@ from typing import Final
 from mockveo.http.forms import MULTIPART, URLENCODED
 from mockveo.rules.engine import Breach, breach, check
 from mockveo.rules.trace import CallTrace, Exchange
+from mockveo.text import truncate
 from mockveo.traffic.journal import fingerprint
 
 #: What a language writes where there is nothing.
 NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
 FILES: Final = "input_reference"
+#: Characters of a value in a message; arbitrary.
+MAX_VALUE: Final = 100
 
 
 #: Errors of creates whose form was not read, or not to its end.
@@ -201,7 +204,12 @@ def prompt_exact(story: CallTrace) -> list[Breach] | None:
     for one in sent:
         got = [part["value"] for part in one.fields if part["name"] == "prompt"]
         if not got or not isinstance(got[0], str) or _lines(got[0]) != _lines(wanted):
-            found.append(breach(f"the prompt came as {_short(got[0] if got else None)}, wanted {_short(wanted)}", one))
+            found.append(
+                breach(
+                    f"the prompt came as {_shown(got[0] if got else None)}, wanted {_shown(wanted)}",
+                    one,
+                )
+            )
     return found
 
 
@@ -212,7 +220,7 @@ def param_exact(story: CallTrace) -> list[Breach] | None:
     if not wanted or not sent:
         return None
     return [
-        breach(f"{name} came as {_short(got)}, wanted {_short(value)}", one)
+        breach(f"{name} came as {_shown(got)}, wanted {_shown(value)}", one)
         for one in sent
         for name, value in wanted.items()
         if (got := next((part["value"] for part in one.fields if part["name"] == name), None)) != value
@@ -237,7 +245,7 @@ def _invented(story: CallTrace, one: Exchange, unset: list[str]) -> Iterator[Bre
         elif text in NOTHING:
             yield breach(f"{name} was left out by the caller and sent as the text {str(value)!r}", one)
         else:
-            yield breach(f"{name} was left out by the caller and sent as {_short(value)}", one)
+            yield breach(f"{name} was left out by the caller and sent as {_shown(value)}", one)
 
 
 @check("refs-exact")
@@ -286,6 +294,7 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _short(value: object) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 100 else f"{text[:60]}... ({len(text)} characters)"
+    count = f" ({len(text)} characters)" if len(text) > MAX_VALUE else ""
+    return truncate(text, MAX_VALUE) + count

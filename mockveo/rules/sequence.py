@@ -8,14 +8,11 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Final
 
+from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
 from mockveo.rules.engine import Breach, breach, check
 from mockveo.rules.requests import UNREAD, told
 from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace, Exchange
 
-#: Statuses after which nobody knows whether a create was applied: the gateway gave up waiting, or something broke.
-AMBIGUOUS: Final = frozenset({500, 502, 504, 520, 522, 524})
-#: Statuses of a refusal that may pass all the same.
-MAY_PASS: Final = frozenset({408, 425, 429})
 #: Seconds that a pause may fall short of, for the clocks of two machines.
 SLACK: Final = 0.02
 #: Seconds between an answer's date and our own from which on its clock is another than the client's.
@@ -202,7 +199,7 @@ def _unchanged(one: Exchange, other: Exchange) -> bool:
 
 def _for_good(one: Exchange) -> bool:
     # Of an answer that breaks off, clients keep not even the status.
-    refused = 400 <= one.status < 500 and one.status not in MAY_PASS
+    refused = 400 <= one.status < 500 and one.status not in RETRYABLE
     return one.whole and (refused or one.error_code == "model_not_found")
 
 
@@ -212,7 +209,7 @@ def retry_after(story: CallTrace) -> list[Breach] | None:
     for one in story.exchanges:
         wanted = seconds_to_wait(one)
         then = next((other for other in story.exchanges if other.number > one.number and _same(one, other)), None)
-        if wanted is None or not one.whole or one.status not in (*MAY_PASS, 503, *AMBIGUOUS) or then is None:
+        if wanted is None or not one.whole or one.status not in RETRYABLE or then is None:
             continue
         if story.case is None and _of_another_time(one):
             continue

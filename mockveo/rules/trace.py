@@ -13,18 +13,17 @@ from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from mockveo.simulator.scenarios import OPERATIONS
+from mockveo.http.statuses import RETRYABLE
+from mockveo.spec.errors import ErrorBody
+from mockveo.spec.operations import short_name
 
 #: Statuses that are an end, by the pages of both generations.
 SUCCESS: Final = frozenset({"completed"})
 FAILURE: Final = frozenset({"failed", "error"})
 #: Statuses on the way, by the pages.
 GOING: Final = frozenset({"queued", "in_progress"})
-#: Statuses of trouble that the pages advise to retry, and what else means the same.
-TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524})
 #: Seconds without an exchange after which the same form is another call. Longer than any pause the pages advise.
 SILENCE: Final = 120.0
-_SHORT: Final = {name: short for short, name in OPERATIONS.items()} | {"listPublicModels": "models"}
 
 
 class Exchange:
@@ -36,7 +35,7 @@ class Exchange:
         #: Seconds, by the clock that the trace is judged by.
         self.at: float = data[clock]
         #: create, retrieve, content, models, delivery, or "" for what is none of these.
-        self.operation: str = _SHORT.get(data.get("operation") or "", "")
+        self.operation: str = short_name(data.get("operation"))
         self.method: str = data["request"]["method"]
         self.path: str = data["request"]["path"]
         self.query: str = data["request"]["query"]
@@ -80,16 +79,14 @@ class Exchange:
         return state if isinstance(state, str) else ""
 
     @property
-    def told_error(self) -> Mapping[str, Any]:
-        """The error in the answer, `code` and `message`, out of either envelope; empty where there is none."""
-        body = self._body if isinstance(self._body, dict) else {}
-        nested = body.get("error")
-        return nested if isinstance(nested, dict) else body
+    def error_body(self) -> ErrorBody:
+        """The error in the response's body; empty without one."""
+        return ErrorBody.parse(self._body)
 
     @property
     def error_code(self) -> str:
         """The code of the error in the answer."""
-        return str(self.told_error.get("code") or "")
+        return self.error_body.code
 
     @property
     def ticket(self) -> str:
@@ -111,7 +108,7 @@ class Exchange:
         """Whether it met trouble that may pass: no answer, half of one, 429 or 5xx, or what is no JSON."""
         if not self.whole:
             return True
-        if self.status in TRANSIENT:
+        if self.status in RETRYABLE:
             return self.error_code != "model_not_found"
         return self.operation in ("create", "retrieve") and self.status == 200 and not self.body
 

@@ -29,9 +29,10 @@ from mockveo.server.endpoints import Endpoint, Route, Routes
 from mockveo.server.faults import gone
 from mockveo.simulator import scenarios
 from mockveo.simulator.jobs import Job, end, timeline
-from mockveo.simulator.scenarios import OPERATIONS, Scenario
+from mockveo.simulator.scenarios import Scenario
 from mockveo.simulator.worlds import Worlds
 from mockveo.spec.openapi import Document, Json, escape
+from mockveo.spec.operations import OPERATION_IDS
 from mockveo.traffic.har import har
 from mockveo.traffic.journal import ExchangeRecord, as_json, fingerprint
 
@@ -398,7 +399,7 @@ def _truth(value: bool) -> str:
 def _fits(exchange: ExchangeRecord, queries: Mapping[str, str]) -> bool:
     operation = queries.get("operation")
     return (
-        (operation is None or exchange.operation == OPERATIONS.get(operation, operation))
+        (operation is None or exchange.operation == OPERATION_IDS.get(operation, operation))
         and queries.get("status", str(exchange.status)) == str(exchange.status)
         and queries.get("job", exchange.job_id) == exchange.job_id
         and queries.get("faulty", _truth(bool(exchange.faults))) == _truth(bool(exchange.faults))

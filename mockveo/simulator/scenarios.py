@@ -21,14 +21,6 @@ from mockveo.errors import ScenarioError, did_you_mean
 from mockveo.schemas import DataSchema, shown
 
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
-#: Operations as faults name them -> as the document does; the other origin's is not in the document.
-OPERATIONS: Final = {
-    "create": "createVideo",
-    "retrieve": "retrieveVideo",
-    "content": "retrieveVideoContent",
-    "models": "listModels",
-    "delivery": "deliverVideo",
-}
 #: Seconds a `video_url` lives where nothing else is said. Source: assumed.
 URL_LIFE: Final = 3600.0
 #: Seconds in the queue ("a few" is all that is known; 5 to 15 is assumed), and of work ("most jobs take 1-3 minutes",

@@ -24,10 +24,11 @@ import jsonschema_rs
 from mockveo import yamlfiles
 from mockveo._paths import data_file, profiles
 from mockveo.errors import SpecError
+from mockveo.spec.errors import ErrorBody
 from mockveo.spec.openapi import Document, Json, Shape, escape
+from mockveo.spec.operations import DOCUMENTED
+from mockveo.text import truncate
 
-#: Operations that mockveo can play; a document may lack some, but not have others.
-KNOWN_OPERATIONS: Final = ("createVideo", "retrieveVideo", "retrieveVideoContent", "listModels", "listPublicModels")
 DEFAULT_PROFILE: Final = "docs-2026-03"
 #: Characters of a message about a wrong value, which repeats the value.
 MAX_MESSAGE: Final = 300
@@ -104,7 +105,7 @@ def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -
         wanted = ", ".join(map(str, kind.options))
         return Problem(name, False, f"{name}: {str(error.instance)[:80]!r} is not one of {wanted}")
     blank = isinstance(values.get(name), str) and not values[name].strip()
-    message = error.message if len(error.message) < MAX_MESSAGE else f"{error.message[:MAX_MESSAGE]}..."
+    message = truncate(error.message, MAX_MESSAGE)
     return Problem(name, blank, f"{name}: {message}" if name else message)
 
 
@@ -208,7 +209,7 @@ class Spec:
     def error_codes(self) -> dict[str, str]:
         """The codes that the errors carry, by the names of the errors."""
         bodies = {name: one.body for op in self.operations.values() for name, one in op.errors.items()}
-        return {name: str(body.get("error", body).get("code") or "") for name, body in bodies.items()}
+        return {name: ErrorBody.parse(body).code for name, body in bodies.items()}
 
     def _read_lifecycle(self) -> None:
         """`x-transitions` -> the way of a job that succeeds, and the end of one that does not."""
@@ -258,10 +259,10 @@ class Spec:
         pointer = f"/paths/{escape(path)}/{method}"
         node = self.document.at(pointer)
         name = node.get("operationId")
-        if name not in KNOWN_OPERATIONS:
+        if name not in DOCUMENTED:
             raise SpecError(
                 f"{pointer}: `operationId` is {name!r}, which mockveo cannot play; wanted one of"
-                f" {', '.join(KNOWN_OPERATIONS)}. Remove the operation, e.g. with an overlay: "
+                f" {', '.join(DOCUMENTED)}. Remove the operation, e.g. with an overlay: "
                 f"{{target: \"$.paths['{path}'].{method}\", remove: true}}"
             )
         errors: dict[str, ErrorExample] = {}

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import orjson
 
 from mockveo.http.forms import Part
+from mockveo.text import printable
 
 #: Names of headers and parameters whose values are credentials.
 _SECRET: Final = re.compile(r"key|token|auth|secret|sig|passw|credential|cookie|ticket", re.IGNORECASE)
@@ -201,12 +202,12 @@ def as_line(exchange: ExchangeRecord) -> str:
     query = f"?{shown_query(exchange)}" if exchange.query else ""
     path = f"/@{exchange.world}{exchange.path}" if exchange.world else exchange.path
     path = f"(other origin) {path}" if exchange.elsewhere else path
-    line = f"{clock} {exchange.method} {_printable(path + query)} {status} {what}".rstrip()
+    line = f"{clock} {exchange.method} {printable(path + query, single_line=True)} {status} {what}".rstrip()
     if exchange.faults:
         line += f" [{exchange.scenario}: {', '.join(exchange.faults)}]"
     took = f" ({exchange.duration:.1f} s)" if exchange.duration >= 0.1 else ""
     notes = [*(note.message for note in exchange.deviations), *([exchange.hint] if exchange.hint else [])]
-    return "".join([line, took, *(f"\n         ! {_printable(note)}" for note in notes)])
+    return "".join([line, took, *(f"\n         ! {printable(note, single_line=True)}" for note in notes)])
 
 
 @lru_cache(maxsize=2)
@@ -222,11 +223,6 @@ def without_secrets(query: str) -> str:
     return "&".join(
         f"{name}=..." if mark and _SECRET.search(unquote(name)) else name + mark + value for name, mark, value in pairs
     )
-
-
-def _printable(text: str) -> str:
-    """Text without characters that would act on a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def as_json(exchange: ExchangeRecord) -> dict[str, Any]:

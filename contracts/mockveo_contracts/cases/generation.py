@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from mockveo.http.statuses import AMBIGUOUS
 from mockveo.spec.spec import Spec
 from mockveo_contracts.cases.definitions import fit_deadline
 
@@ -137,7 +138,7 @@ def _with_reason(data: dict[str, Json], reason: Json) -> dict[str, Json]:
 def _fault(operation: str, when: dict[str, Json], what: dict[str, Json]) -> dict[str, Json]:
     fault = {"operation": operation, **when, **what}
     # A create that may have been applied has been, in the worst case.
-    ambiguous = what.get("status", 0) in (500, 502, 504, 524) or what.get("reset") or what.get("close")
+    ambiguous = what.get("status", 0) in AMBIGUOUS or what.get("reset") or what.get("close")
     lost = ambiguous or what.get("html") or what.get("empty")
     return {**fault, "applied": True} if operation == "create" and lost and "truncate" not in what else fault
 

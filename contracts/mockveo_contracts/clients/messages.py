@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from mockveo.errors import did_you_mean
+from mockveo.text import truncate
 from mockveo_contracts.case import result
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.testbed import CaseRun, OpenCase
@@ -26,6 +27,8 @@ RESULT: Final = (
     '{"type":"result","id":"17","outcome":"completed","video":{"id":"task_...","status":"completed"},'
     '"content_path":null,"error":null}'
 )
+#: Characters of a line of a program in a message; arbitrary.
+MAX_LINE: Final = 100
 #: Characters of what a program writes that are kept of a case.
 KEPT: Final = 4000
 #: Texts of what broke in a case that are kept; more of the same kind say no more.
@@ -62,8 +65,7 @@ def holds(data: bytes, key: bytes, overlap: int = 0) -> bool:
 
 def short(raw: bytes) -> str:
     """A line for people."""
-    text = raw.decode("utf-8", "replace").strip()
-    return repr(text if len(text) <= 100 else f"{text[:100]}...")
+    return repr(truncate(raw.decode("utf-8", "replace").strip(), MAX_LINE))
 
 
 class Mistakes:

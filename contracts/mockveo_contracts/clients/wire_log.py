@@ -7,6 +7,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mockveo.rules.trace import Exchange
+from mockveo.spec.errors import ErrorBody
+from mockveo.text import truncate
 from mockveo_contracts.clients.testbed import CaseRun
 
 #: Exchanges of a case that are kept as lines: a client that polls without a pause makes thousands.
@@ -81,9 +83,7 @@ def _told(one: Exchange) -> str:
 
 def _message(body: Any, *, whole: bool) -> str:
     if isinstance(body, dict):
-        nested = body.get("error")
-        text = str((nested if isinstance(nested, dict) else body).get("message") or "")
-        return text if len(text) <= LONG else f"{text[:LONG]}\u2026"
+        return truncate(ErrorBody.parse(body).message, LONG)
     if not whole:
         return ""
     return "an empty answer" if body in (None, "") else "a page of HTML" if "<html" in str(body).lower() else "no JSON"

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mockveo.errors import did_you_mean
+from mockveo.text import printable
 from mockveo.traffic.har import Page, har_of_pages
 from mockveo_contracts.reports import terminal, wording
 from mockveo_contracts.reports.html import page
 from mockveo_contracts.reports.junit import junit
 from mockveo_contracts.reports.model import ReportError, as_text
 from mockveo_contracts.reports.sarif import sarif
-from mockveo_contracts.reports.wording import printable
 
 Report = Mapping[str, Any]
 #: Verdict -> the command of a workflow.

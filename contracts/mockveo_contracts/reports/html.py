@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from mockveo.text import printable
 from mockveo_contracts.reports import wording
 from mockveo_contracts.reports.model import FINDINGS
 
@@ -28,7 +29,7 @@ def page(reports: Sequence[Mapping[str, Any]]) -> str:
     what = "Server contracts" if all("server" in one for one in reports) else "Client contracts"
     title = f"{what}: {', '.join(one['name'] for one in clients)}"
     parts = {
-        "title": html.escape(wording.printable(title)),
+        "title": html.escape(printable(title)),
         "style": style,
         "script": script,
         "style_hash": _hash(style),
@@ -81,11 +82,11 @@ def _client(report: Mapping[str, Any], name: str) -> dict[str, Any]:
             "rule": one["rule"] or ADAPTER,
             "verdict": one["verdict"],
             "case": cases.of(one),
-            "message": wording.printable(one["message"]),
+            "message": printable(one["message"]),
             "known": f"{one['known']['place']}: {one['known']['reason']}".rstrip(": ") if one["known"] else "",
             "marks": one["exchanges"],
             "again": one["again"],
-            "output": wording.printable(one["output"][-MOST_OUTPUT:]).strip(),
+            "output": printable(one["output"][-MOST_OUTPUT:]).strip(),
         }
         for one in _ordered(report)
     ]
@@ -93,7 +94,7 @@ def _client(report: Mapping[str, Any], name: str) -> dict[str, Any]:
     if any(one["rule"] == ADAPTER for one in findings):
         cells[ADAPTER] = _cell(ADAPTER, {}, cases, findings)
     return {
-        "name": wording.printable(name),
+        "name": printable(name),
         "verdict": wording.verdict_of(report),
         "tone": _tone(report),
         "sum": ", ".join([wording.played_of(report), *wording.aside_of(report), f"seed {report['seed']}"]),
@@ -151,8 +152,8 @@ class _Cases:
                 "call": wording.call_of(one),
                 "scenario": wording.scenario_of(one),
                 # Of a server nothing is reported; it is the server that answers.
-                "reported": wording.printable(wording.reported(one["outcome"])) if one["outcome"] is not None else "",
-                "log": [[row["number"], row["at"], wording.printable(row["line"])] for row in one["log"]],
+                "reported": printable(wording.reported(one["outcome"])) if one["outcome"] is not None else "",
+                "log": [[row["number"], row["at"], printable(row["line"])] for row in one["log"]],
             }
         )
         return len(self.shown) - 1

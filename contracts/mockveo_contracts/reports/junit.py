@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from mockveo.text import printable
 from mockveo_contracts.reports import terminal, wording
 
 
@@ -77,4 +78,4 @@ def _failure(test: Element, tag: str, kind: str, message: str, text: str) -> Non
 
 def _text(text: str) -> str:
     """Text that XML may hold: most control characters are forbidden there even where they are escaped."""
-    return wording.printable(text)
+    return printable(text)

@@ -17,6 +17,7 @@ from mockveo import yamlfiles
 from mockveo._version import __version__
 from mockveo.errors import MockveoError
 from mockveo.rules.engine import Rule, Verdict
+from mockveo.text import truncate
 from mockveo_contracts.reports.known_failures import Entry
 
 #: Verdicts that are findings, the worst first.
@@ -27,6 +28,8 @@ TOLD: Final = FINDINGS[:-1]
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
 #: Messages of a verdict that are told.
 MOST_MESSAGES: Final = 3
+#: Characters of what is wrong with a file that is no report; arbitrary.
+MAX_PROBLEM: Final = 200
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -174,13 +177,9 @@ def read(path: Path) -> dict[str, Any]:
     problem = next(_shape().iter_errors(data), None)
     if problem is not None:
         place = ".".join(map(str, problem.instance_path)) or "the whole"
-        raise ReportError(f"{path}: no report: {place}: {_short(problem.message)}; {wanted}")
+        raise ReportError(f"{path}: no report: {place}: {truncate(problem.message, MAX_PROBLEM)}; {wanted}")
     found: dict[str, Any] = data
     return found
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:100]} ... {text[-80:]}"
 
 
 @cache

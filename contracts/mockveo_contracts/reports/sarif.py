@@ -12,8 +12,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from mockveo._version import __version__
+from mockveo.text import printable
 from mockveo_contracts.reports import terminal, wording
-from mockveo_contracts.reports.wording import printable
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS: Final = {"violation": "error", "warning": "warning", "info": "note"}

@@ -11,8 +11,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
+from mockveo.text import printable
 from mockveo_contracts.reports import wording
-from mockveo_contracts.reports.wording import Broken, printable
+from mockveo_contracts.reports.wording import Broken
 
 #: Lines of output of a client, and exchanges of a case, that are shown; the whole is in the other formats.
 MOST_OUTPUT: Final = 5

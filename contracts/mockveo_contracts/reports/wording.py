@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mockveo.text import truncate
 from mockveo_contracts.cases.definitions import BRIEF
 from mockveo_contracts.reports.model import FINDINGS
 
@@ -81,21 +82,6 @@ def skipped(report: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-#: Line breaks, and the joiners of scripts and emoji: nothing is turned round or hidden by them.
-_HARMLESS: Final = "\n\u200c\u200d"
-
-
-def printable(text: str) -> str:
-    """Text without characters that would act on a terminal, a log or a reader of XML; line breaks stay."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in _HARMLESS else _escaped(ord(c)) for c in text)
-
-
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
 def brief(value: Any) -> str:
     """Plain data in one line, as YAML could be written."""
     if isinstance(value, Mapping):
@@ -106,8 +92,8 @@ def brief(value: Any) -> str:
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and len(value) <= LONG_TEXT and value.lower() not in _NO_TEXTS:
         return value
-    shown = json.dumps(value[:LONG_TEXT], ensure_ascii=False)
-    return shown if len(value) <= LONG_TEXT else f'{shown[:-1]}..." ({len(value)} characters)'
+    shown = json.dumps(truncate(value, LONG_TEXT), ensure_ascii=False)
+    return shown if len(value) <= LONG_TEXT else f"{shown} ({len(value)} characters)"
 
 
 def call_of(case: Mapping[str, Any]) -> list[str]:
@@ -115,7 +101,7 @@ def call_of(case: Mapping[str, Any]) -> list[str]:
     call = {name: value for name, value in case["call"].items() if value not in (None, [])}
     if call.get("images"):
         call["images"] = [one["filename"] if set(one) == {"filename"} else one for one in call["images"]]
-    return [_cut(f"{name}: {brief(value)}") for name, value in call.items()]
+    return [truncate(f"{name}: {brief(value)}", LONG_LINE) for name, value in call.items()]
 
 
 def scenario_of(case: Mapping[str, Any]) -> list[str]:
@@ -123,7 +109,12 @@ def scenario_of(case: Mapping[str, Any]) -> list[str]:
     given = case["scenario"]
     if isinstance(given, str):
         return [given]
-    return [_cut(line) for name, value in given.items() if value != list(BRIEF) for line in _part(name, value)]
+    return [
+        truncate(line, LONG_LINE)
+        for name, value in given.items()
+        if value != list(BRIEF)
+        for line in _part(name, value)
+    ]
 
 
 def _part(name: str, value: Any) -> Iterator[str]:
@@ -132,10 +123,6 @@ def _part(name: str, value: Any) -> Iterator[str]:
         yield from (f"- {brief(one)}" for one in value)
     else:
         yield f"{name}: {brief(value)}"
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= LONG_LINE else f"{line[:LONG_LINE]}..."
 
 
 def reported(outcome: Mapping[str, Any] | None) -> str:
@@ -150,7 +137,7 @@ def reported(outcome: Mapping[str, Any] | None) -> str:
         parts.append(f"stored {content.get('bytes')} bytes")
     if error:
         parts.append(": ".join(str(error[name]) for name in ("type", "message") if error.get(name)))
-    return _cut(", ".join(parts))
+    return truncate(", ".join(parts), LONG_LINE)
 
 
 def marked(finding: Mapping[str, Any]) -> Iterator[tuple[bool, Mapping[str, Any] | int]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from mockveo.errors import MockveoError
+from mockveo.http.statuses import REFUSED_FOR_NOW
 
 
 class OutOfBudget(MockveoError):
@@ -55,4 +56,4 @@ class Budget:
 
     def note(self, status: int) -> None:
         """A create was answered with this status, 0 for no answer. After trouble nobody knows; 503 is a refusal."""
-        self.made += status < 300 or (status >= 500 and status != 503)
+        self.made += status < 300 or (status >= 500 and status not in REFUSED_FOR_NOW)

@@ -12,17 +12,18 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from mockveo.http.statuses import RETRYABLE
+from mockveo.spec.errors import ErrorBody
 from mockveo.spec.spec import Spec
+from mockveo.text import truncate
 from mockveo.traffic.journal import shown_headers, without_secrets
 
 #: Bytes of an answer that reports show.
 SHOWN: Final = 2000
+#: Characters of a path in a line; arbitrary.
+MAX_PATH: Final = 100
 #: Levels of JSON that are read.
 MOST_DEEP: Final = 64
-#: Operations whose success is JSON.
-JSON_OPERATIONS: Final = frozenset({"createVideo", "retrieveVideo", "listModels", "listPublicModels"})
-#: Statuses of trouble that the pages advise to retry: no breach where the next try is answered.
-TROUBLE: Final = frozenset({429, 500, 502, 503, 504, 524})
 #: What a request is for where nothing unusual is expected of its answer.
 USUAL: Final = "usual"
 
@@ -110,8 +111,7 @@ class SentExchange:
     @property
     def error_code(self) -> str:
         """The code of the error in the answer, from either envelope."""
-        nested = self.answer.get("error")
-        return str((nested if isinstance(nested, dict) else self.answer).get("code") or "")
+        return ErrorBody.parse(self.answer).code
 
     @property
     def made(self) -> str:
@@ -164,8 +164,7 @@ class SentExchange:
             what += f" {self.made}"
         elif self.succeeded and not self.tells_of:
             what += f", {len(self.data)} bytes"
-        path = without_secrets(self.path)
-        path = path if len(path) <= 100 else f"{path[:100]}..."
+        path = truncate(without_secrets(self.path), MAX_PATH)
         note = f" ({self.note})" if self.note else ""
         files = (
             f", {len(self.body.files)} image{'s' * (len(self.body.files) > 1)}" if self.body and self.body.files else ""
@@ -258,11 +257,13 @@ class Conversation:
         def same(one: SentExchange) -> Any:
             return one.method, one.path, one.key, one.purpose, id(one.body)
 
-        last = {same(one): one.number for one in self.exchanges if one.status not in (0, *TROUBLE) and not one.trouble}
+        last = {
+            same(one): one.number for one in self.exchanges if one.status not in (0, *RETRYABLE) and not one.trouble
+        }
         troubled = (
             one
             for one in self.exchanges
-            if (one.status in (0, *TROUBLE) or one.trouble) and last.get(same(one), 0) > one.number
+            if (one.status in (0, *RETRYABLE) or one.trouble) and last.get(same(one), 0) > one.number
         )
         passed = {one.number for one in troubled}
         return [one for one in self.exchanges if one.number not in passed]

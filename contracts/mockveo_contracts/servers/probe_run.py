@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mockveo.http.statuses import REFUSED_FOR_NOW, RETRYABLE
 from mockveo.rules.trace import FAILURE, SUCCESS
 from mockveo.spec.spec import Form, Spec
-from mockveo_contracts.servers.exchanges import TROUBLE, USUAL, Body, SentExchange, UploadFile
+from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, UploadFile
 from mockveo_contracts.servers.http_client import RecordingClient, multipart
 from mockveo_contracts.servers.pacing import ControlledPace
 
@@ -107,7 +108,7 @@ class ProbeRun:
             one = self.wire.ask("createVideo", "", body, purpose=purpose, expected=expected, **more)
             if one.made:
                 self.shared.jobs.append(one.made)
-            if one.status not in (429, 503) or one.error_code == "model_not_found":
+            if one.status not in REFUSED_FOR_NOW or one.error_code == "model_not_found":
                 break
             self._pause(attempt)
         return one
@@ -116,7 +117,7 @@ class ProbeRun:
         """A request that changes nothing, tried again where it meets trouble."""
         for attempt in range(TRIES):
             one = self.wire.ask(operation, job, **more)
-            if one.status not in (0, *TROUBLE) and not one.trouble:
+            if one.status not in (0, *RETRYABLE) and not one.trouble:
                 break
             self._pause(attempt)
         return one

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts.reports.terminal import Progress, fitting, render, show
-from mockveo_contracts.reports.wording import brief, printable
+from mockveo_contracts.reports.wording import brief
 from sample_reports import adapter, bad, careful, careless, good, plain, report_of  # noqa: F401
+
+from mockveo.text import printable
 
 SWAPPED = """\
 VIOLATION  refs-order (MUST)

@@ -45,7 +45,7 @@ def test_time_is_advanced_and_jobs_are_listed(server: ServerThread) -> None:
     job = create(server, "cli-jobs", "a\nkite " * 20).json()["id"]
     assert run("advance", "5m", **here) == "5m further; the world is 300 s old, by the manual clock\n"
     (line,) = run("jobs", **here).splitlines()
-    assert line == f"{job}  completed   100 %  normal               a kite a kite a kite a kite a kite a ..."
+    assert line == f"{job}  completed   100 %  normal               a kite a kite a kite a kite a kite a kit..."
     assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import jsonschema_rs
 
+from mockveo.http.statuses import FROM_EDGE
 from mockveo.rules.engine import Breach
+from mockveo.spec.errors import ErrorBody
 from mockveo.spec.openapi import escape
+from mockveo.spec.operations import JSON_OPERATIONS
 from mockveo.spec.spec import ErrorExample, Operation, Spec
-from mockveo_contracts.servers.exchanges import JSON_OPERATIONS, USUAL, Conversation, SentExchange
+from mockveo.text import truncate
+from mockveo_contracts.servers.exchanges import USUAL, Conversation, SentExchange
 from mockveo_contracts.servers.server_rules import breach, check
 
-#: What an edge in front of the service may answer with HTML.
-EDGE: Final = frozenset({502, 503, 504, 520, 522, 524})
+#: Characters of a body in a message; arbitrary.
+MAX_TEXT: Final = 120
 
 
 @check("answered")
@@ -54,7 +58,7 @@ def answer_json(conversation: Conversation) -> list[Breach] | None:
 
 
 def _is_json(one: SentExchange) -> bool:
-    if one.method == "HEAD" or one.status in EDGE or 300 <= one.status < 400 or one.trouble:
+    if one.method == "HEAD" or one.status in FROM_EDGE or 300 <= one.status < 400 or one.trouble:
         return False
     return one.status >= 400 or one.operation in JSON_OPERATIONS
 
@@ -153,7 +157,7 @@ def envelope(conversation: Conversation) -> list[Breach] | None:
         if not exact and (one.expected or conversation.spec.document.find(pointer) is None):
             continue
         seen = True
-        nested, wanted = isinstance(one.answer.get("error"), dict), bool(example and "error" in example.body)
+        nested, wanted = ErrorBody.parse(one.answer).envelope == "nested", bool(example and "error" in example.body)
         if exact and nested is not wanted:
             told = "nested, {error: {...}}" if wanted else "flat, {code, message}"
             found.append(breach(f"{_what(one)}: the error is {_short(one.data)}; wanted it {told}", one))
@@ -172,17 +176,12 @@ def error_code(conversation: Conversation) -> list[Breach] | None:
         example = _example(one, conversation.spec)
         if example is None or example.status != one.status or evidence(conversation.spec, one) == "assumed":
             continue
-        wanted, told = _code(example.body), one.error_code
+        wanted, told = ErrorBody.parse(example.body).code, one.error_code
         if wanted and one.answer:
             seen = True
             if told != wanted:
                 found.append(breach(f"{_what(one)}: the code is {told!r}; wanted {wanted!r}", one))
     return found if seen else None
-
-
-def _code(body: Mapping[str, Any]) -> str:
-    nested = body.get("error")
-    return str((nested if isinstance(nested, dict) else body).get("code") or "")
 
 
 #: Rules that say that a request is refused; what is expected is the error that the request names.
@@ -328,7 +327,7 @@ def _wanted(one: SentExchange, spec: Spec) -> str:
     example = _example(one, spec)
     if example is None:
         return "a status 4xx" if one.expected or one.purpose != USUAL else "an answer"
-    code = _code(example.body)
+    code = ErrorBody.parse(example.body).code
     return f"{example.status}{f' {code}' if code else ''}"
 
 
@@ -338,11 +337,9 @@ def _what(one: SentExchange) -> str:
 
 def _told(one: SentExchange) -> str:
     """The error that an answer tells of, in brackets."""
-    nested = one.answer.get("error")
-    message = (nested if isinstance(nested, dict) else one.answer).get("message")
-    return f" ({message[:120]})" if isinstance(message, str) and message else ""
+    message = ErrorBody.parse(one.answer).message
+    return f" ({truncate(message, MAX_TEXT)})" if message else ""
 
 
 def _short(data: bytes) -> str:
-    text = data[:120].decode("utf-8", "replace")
-    return f"{text!r}{'...' if len(data) > 120 else ''}"
+    return repr(truncate(data[: 4 * MAX_TEXT].decode("utf-8", "replace"), MAX_TEXT))

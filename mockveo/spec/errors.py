@@ -1,0 +1,32 @@
+"""The error bodies of the API, in both of its envelopes.
+
+Nested: `{"error": {"code": ..., "message": ..., "type": ...}}`. Flat: `{"code": ..., "message": ..., "data": null}`,
+sometimes without `data`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+
+class ErrorBody(NamedTuple):
+    """The error in a response's body; what the body lacks is empty."""
+
+    code: str = ""
+    message: str = ""
+    type: str = ""
+    envelope: Literal["nested", "flat", "none"] = "none"
+
+    @classmethod
+    def parse(cls, body: Any) -> ErrorBody:
+        """Return the error of a decoded JSON body; empty if it is not an object."""
+        if not isinstance(body, dict):
+            return cls()
+        nested = body.get("error")
+        error = nested if isinstance(nested, dict) else body
+        return cls(
+            code=str(error.get("code") or ""),
+            message=str(error.get("message") or ""),
+            type=str(error.get("type") or ""),
+            envelope="flat" if error is body else "nested",
+        )
