@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from mockveo.durations import seconds
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
-from mockveo.rules.engine import findings
+from mockveo.rules.client_rules import findings
 from mockveo.server.app import ServerThread
 from mockveo.simulator import jobs
 from mockveo.simulator.clock import Clock
@@ -231,7 +231,7 @@ class Mockveo:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What clients got wrong, by the rules that requests decide: `rule`, `verdict`, `message`, `exchanges`."""
-        return findings(map(as_json, self.world.journal))
+        return [finding.to_json() for finding in findings(map(as_json, self.world.journal))]
 
     def close(self) -> None:
         """Leaves its name and its URL to the next world. It can still be looked into."""

@@ -15,9 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import yaml
-from mockveo_contracts.servers import server_rules
+from mockveo_contracts.servers.server_rules import server_rules
 
-from mockveo.rules.engine import Rule, catalogue
+from mockveo.rules.client_rules import client_rules
+from mockveo.rules.engine import Rule
 from mockveo.settings import Settings, flag
 from mockveo.simulator.scenarios import SCHEMA, built_in
 from mockveo.spec.spec import load
@@ -78,7 +79,7 @@ def rule_table(known: Mapping[str, Rule], level: str) -> str:
     blocks = []
     for severity, title in (("must", "MUST"), ("should", "SHOULD"), ("info", "INFO")):
         rules = [rule for rule in known.values() if rule.severity == severity]
-        rows = [f"| `{rule.id}`{' *' if rule.wire else ''} | {rule.says} | {rule.source} |" for rule in rules]
+        rows = [f"| `{rule.id}`{' *' if rule.wire else ''} | {rule.description} | {rule.source} |" for rule in rules]
         blocks.append("\n".join([f"{level} {title}", "", "| rule | | source |", "|---|---|---|", *rows]))
     return "\n\n".join(blocks)
 
@@ -138,8 +139,8 @@ def main() -> None:
         ("picture of the contracts", picture(ROOT / "contracts" / "mockveo_contracts"), ROOT / "ARCHITECTURE.md"),
         ("keys", keys(), ROOT / "docs" / "scenarios.md"),
         ("errors", errors(), ROOT / "docs" / "scenarios.md"),
-        ("rules", rule_table(catalogue(), "##"), ROOT / "docs" / "rules.md"),
-        ("server rules", rule_table(server_rules.catalogue(), "###"), ROOT / "docs" / "servers.md"),
+        ("rules", rule_table(client_rules().rules, "##"), ROOT / "docs" / "rules.md"),
+        ("server rules", rule_table(server_rules().rules, "###"), ROOT / "docs" / "servers.md"),
     ):
         old = path.read_text()
         new = filled(old, name, block)

@@ -291,7 +291,7 @@ def verify(url: str, **options: Any) -> None:
 
 def _server_plan(url: str, options: dict[str, Any]) -> VerifyPlan:
     from mockveo_contracts.reports.known_failures import read
-    from mockveo_contracts.servers.server_rules import find
+    from mockveo_contracts.servers.server_rules import server_rules
     from mockveo_contracts.servers.verify import VerifyPlan, is_near
 
     near, silent = is_near(url), options["listed"] or options["dry_run"]
@@ -311,7 +311,7 @@ def _server_plan(url: str, options: dict[str, Any]) -> VerifyPlan:
         other_key=os.environ.get("COMETAPI_OTHER_KEY"),
         examples=(25 if usual else 0) if examples is None else examples,
         histories=(20 if usual else 0) if histories is None else histories,
-        known=tuple(read(options["known"], find)) if options["known"] else (),
+        known=tuple(read(options["known"], server_rules().find)) if options["known"] else (),
         **{name: options[name] for name in taken},
     )
 
@@ -341,23 +341,25 @@ def _ask_for_money(url: str, plan: VerifyPlan, *, yes: bool) -> None:
 @click.option("--servers", is_flag=True, help="Those for servers instead.")
 def rules(servers: bool) -> None:
     """List the rules of the contract for clients."""
-    from mockveo.rules.engine import catalogue
-    from mockveo_contracts.servers import server_rules
+    from mockveo.rules.client_rules import client_rules
+    from mockveo_contracts.servers.server_rules import server_rules
 
-    for rule in (server_rules.catalogue() if servers else catalogue()).values():
-        click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.says}")
+    book = server_rules() if servers else client_rules()
+    for rule in book.rules.values():
+        click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.description}")
 
 
 @click.command()
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Say what a rule wants, and where it comes from."""
-    from mockveo.rules.engine import catalogue, find
-    from mockveo_contracts.servers import server_rules
+    from mockveo.rules.client_rules import client_rules
+    from mockveo.rules.engine import find
+    from mockveo_contracts.servers.server_rules import server_rules
 
     with explained():
-        found = find(rule, {**server_rules.catalogue(), **catalogue()})
-        click.echo(f"{found.id} ({found.severity.upper()})\n\n  {found.says}\n\n  Source: {found.source}")
+        found = find(rule, {**server_rules().rules, **client_rules().rules})
+        click.echo(f"{found.id} ({found.severity.upper()})\n\n  {found.description}\n\n  Source: {found.source}")
 
 
 #: All of them, for the group that they belong to.

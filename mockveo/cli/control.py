@@ -250,11 +250,11 @@ def judge(file: Path, as_json: bool) -> None:
     A journal, a JSON log or a HAR. The exit status is 1 where a rule of severity MUST is broken.
     """
     with explained():
-        from mockveo.rules.engine import findings
+        from mockveo.rules.client_rules import findings
         from mockveo.traffic.importing import read
 
         trace = read(file)
-        found = findings(trace)
+        found = [finding.to_json() for finding in findings(trace)]
         if as_json:
             click.echo(json.dumps({"exchanges": len(trace), "findings": found}))
         for one in () if as_json else found:

@@ -188,12 +188,12 @@ class Log:
         if not self._findings:
             return []
         # Here, not above: the server is to listen before the rules are loaded.
-        from mockveo.rules.live import LiveFindings, as_text
+        from mockveo.rules.live import LiveFindings
 
         self._watch = self._watch or LiveFindings()
         # What a line about the exchange says already is not said again.
         said = {note.message for exchange in exchanges for note in exchange.deviations}
-        findings = [one for one in self._watch.see(exchanges) if self._as_json or one["message"] not in said]
+        found = self._watch.add(exchanges)
         if self._as_json:
-            return [orjson.dumps({"finding": finding}).decode() for finding in findings]
-        return list(map(as_text, findings))
+            return [orjson.dumps({"finding": live.to_json()}).decode() for live in found]
+        return [str(live) for live in found if live.finding.message not in said]

@@ -1,77 +1,84 @@
-"""The rules of the contract for clients, and the judge.
+"""The rule engine, for clients and for servers.
 
-`rules.yaml` says each rule in a sentence, with its severity and its source; here a pure check stands behind each one.
-A check reads a `CallTrace` - what was asked for, the exchanges, what came of it - and tells what breaks the rule, or
-that the trace has nothing to do with it. There is no more to the judge than that: no clock, no server, no state.
+A rule is an entry of a YAML file: what must hold, how severe breaking it is, why, and where that comes from. A check is
+a pure function that reads a trace and returns what breaks the rule. Each module with checks keeps them in its own
+`Checks`; a `RuleBook` binds a file of rules to the checks and refuses to load if one lacks the other.
+
+The engine has no clock, no server and no state. It does not know what a trace is: a `CallTrace` of a client in
+`client_rules`, a `Conversation` with a server in `mockveo_contracts.servers.server_rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from mockveo import yamlfiles
-from mockveo.errors import MockveoError, RuleError, did_you_mean
-from mockveo.rules.trace import CallTrace, Exchange, split_calls
+from mockveo.errors import RuleError, did_you_mean
 
-#: Severity -> the verdict of a rule of it that is broken.
+#: Severity -> the verdict on a broken rule of that severity.
 VERDICTS: Final = {"must": "violation", "should": "warning", "info": "info"}
+#: Verdict -> the verdict one step down, for lenient breaches.
+LENIENT: Final = {"violation": "warning", "warning": "info"}
+
+Trace = TypeVar("Trace")
+
+
+class Numbered(Protocol):
+    """An exchange, as far as the engine needs it."""
+
+    @property
+    def number(self) -> int:
+        """Return its number in the trace."""
 
 
 class Breach(NamedTuple):
-    """A rule is broken: what was seen against what was wanted, in a sentence, and in which exchanges, by number.
-
-    `lenient` is for what is less than the rule: its verdict is one step down.
-    """
+    """One way in which a rule is broken: actual against expected, in a sentence."""
 
     message: str
+    #: Numbers of the exchanges that show it.
     exchanges: tuple[int, ...] = ()
+    #: Whether it is less than the rule: the verdict is then one step down.
     lenient: bool = False
 
 
-def breach(message: str, *seen: Exchange, lenient: bool = False) -> Breach:
-    """A breach, with the exchanges that show it."""
-    return Breach(message, tuple(one.number for one in seen), lenient)
-
-
-#: What breaks the rule; None where the story has nothing to do with it.
-Check = Callable[[CallTrace], list[Breach] | None]
-CHECKS: Final[dict[str, Check]] = {}
-
-
-def check(rule: str) -> Callable[[Check], Check]:
-    """Puts a check behind a rule."""
-
-    def put(function: Check) -> Check:
-        CHECKS[rule] = function
-        return function
-
-    return put
+def breach(message: str, *exchanges: Numbered, lenient: bool = False) -> Breach:
+    """Return a breach with the exchanges that show it."""
+    return Breach(message, tuple(exchange.number for exchange in exchanges), lenient)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the catalogue."""
+    """A rule of the contract."""
 
     id: str
     #: must, should or info.
     severity: str
-    #: Whether the requests alone decide it.
-    wire: bool
-    says: str
+    #: What must hold, in a sentence.
+    description: str
+    #: What goes wrong if it does not.
+    why: str
+    #: What breaking it looks like.
+    example: str
+    #: How to mend it.
+    advice: str
+    #: Where the rule comes from.
     source: str
+    #: Path of its page, relative to the root of the repository.
+    page: str
+    #: Whether requests alone decide it, without the case and the outcome.
+    wire: bool = False
 
     @property
     def assumed(self) -> bool:
-        """Whether nobody knows that the real service is like that."""
+        """Whether the behaviour of the real service is unknown here."""
         return self.source.startswith("assumed")
 
 
 class Verdict(NamedTuple):
-    """What the judge says of one rule in one story."""
+    """The result of one rule for one trace."""
 
     rule: Rule
     #: pass, violation, warning, info, or "not exercised".
@@ -79,80 +86,96 @@ class Verdict(NamedTuple):
     breaches: tuple[Breach, ...] = ()
 
 
-@cache
-def catalogue() -> Mapping[str, Rule]:
-    """All rules by their ids, in the order of the file."""
-    return read(Path(__file__).with_name("rules.yaml"))
-
-
-def read(path: Path) -> dict[str, Rule]:
-    """The rules in a file of such, by their ids, in its order."""
-    data = yamlfiles.parse(path.read_bytes(), path.name, MockveoError)
-    return {
-        name: Rule(name, one["severity"], one.get("wire", False), one["says"], one["source"])
-        for name, one in data.items()
-    }
-
-
-def find(name: str, among: Mapping[str, Rule] | None = None) -> Rule:
-    """The rule of that id, of the catalogue or among others.
-
-    Raises RuleError, which names the nearest and all there are.
-    """
-    known = catalogue() if among is None else among
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise RuleError(f"the rule {name!r} does not exist; {hint}wanted one of {', '.join(known)}")
-    return known[name]
-
-
-def judge(story: CallTrace, rules: Iterable[str] | None = None) -> list[Verdict]:
-    """The verdicts on a story, for all rules or for some by their ids. Raises RuleError for one that does not exist."""
-    known = _checks()
-    chosen = map(find, catalogue() if rules is None else rules)
-    return [verdict(rule, known[rule.id](story)) for rule in chosen]
-
-
-def judge_traffic(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[Verdict]:
-    """What the requests alone decide, of traffic that no case is known of: the rules that are broken."""
-    wire = [rule.id for rule in catalogue().values() if rule.wire]
-    found = [verdict for story in split_calls(trace, clock=clock, pace=pace) for verdict in judge(story, wire)]
-    return [verdict for verdict in found if verdict.breaches]
-
-
-def as_finding(verdict: Verdict) -> Iterator[dict[str, Any]]:
-    """A verdict as reports and the control API tell it: an object for each breach."""
-    for one in verdict.breaches:
-        yield {
-            "rule": verdict.rule.id,
-            "severity": verdict.rule.severity,
-            "verdict": verdict.verdict,
-            "message": one.message,
-            "source": verdict.rule.source,
-            "exchanges": list(one.exchanges),
-        }
-
-
-def findings(trace: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What `judge_traffic` finds, as reports and the control API tell it."""
-    return [finding for verdict in judge_traffic(trace) for finding in as_finding(verdict)]
-
-
-def verdict(rule: Rule, breaches: list[Breach] | None) -> Verdict:
-    """The verdict on a rule that is broken like this; None = it has not been exercised."""
+def verdict(rule: Rule, breaches: Iterable[Breach] | None) -> Verdict:
+    """Return the verdict on a rule with these breaches; None = not exercised."""
     if breaches is None:
         return Verdict(rule, "not exercised")
+    breaches = tuple(breaches)
     if not breaches:
         return Verdict(rule, "pass")
     word = "info" if rule.assumed else VERDICTS[rule.severity]
-    if all(one.lenient for one in breaches):
-        word = {"violation": "warning", "warning": "info"}.get(word, word)
-    return Verdict(rule, word, tuple(breaches))
+    if all(breach.lenient for breach in breaches):
+        word = LENIENT.get(word, word)
+    return Verdict(rule, word, breaches)
 
 
-@cache
-def _checks() -> Mapping[str, Check]:
-    # Here, not above: they import this module to say what they are.
-    from mockveo.rules import outcome, requests, sequence  # noqa: F401
+#: Returns what breaks the rule; None if the trace does not exercise it.
+Check = Callable[[Trace], "list[Breach] | None"]
 
-    return CHECKS
+
+class Checks(Generic[Trace]):
+    """The checks of one module, by the ids of their rules."""
+
+    def __init__(self) -> None:
+        self.by_rule: dict[str, Check[Trace]] = {}
+
+    def check(self, *rules: str) -> Callable[[Check[Trace]], Check[Trace]]:
+        """Register the decorated function as the check of these rules. Raises RuleError for a second check."""
+
+        def register(function: Check[Trace]) -> Check[Trace]:
+            for rule in rules:
+                self.add(rule, function)
+            return function
+
+        return register
+
+    def add(self, rule: str, check: Check[Trace]) -> None:
+        """Register the check of a rule. Raises RuleError for a second check."""
+        if rule in self.by_rule:
+            raise RuleError(f"the rule {rule!r} has two checks; expected one")
+        self.by_rule[rule] = check
+
+
+class RuleBook(Generic[Trace]):
+    """The rules in a YAML file with their checks.
+
+    `pages` is the folder of the rules' pages, relative to the root of the repository. Raises RuleError for a rule
+    without a check, a check without a rule, and a rule with missing or unknown fields.
+    """
+
+    def __init__(self, path: Path, *checks: Checks[Trace], pages: str) -> None:
+        data = yamlfiles.parse(path.read_bytes(), path.name, RuleError)
+        #: All rules by their ids, in the order of the file.
+        self.rules: Mapping[str, Rule] = {name: _rule(name, entry, pages) for name, entry in data.items()}
+        merged = Checks[Trace]()
+        for module in checks:
+            for name, check in module.by_rule.items():
+                merged.add(name, check)
+        self._checks: Mapping[str, Check[Trace]] = merged.by_rule
+        _match(path.name, self.rules, self._checks)
+
+    def find(self, name: str) -> Rule:
+        """Return the rule of that id. Raises RuleError, which names the nearest and all valid ids."""
+        return find(name, self.rules)
+
+    def judge(self, trace: Trace, rules: Iterable[str] | None = None) -> list[Verdict]:
+        """Return the verdicts on a trace, for all rules or for those of some ids. Raises RuleError for unknown ids."""
+        chosen = self.rules.values() if rules is None else map(self.find, rules)
+        return [verdict(rule, self._checks[rule.id](trace)) for rule in chosen]
+
+
+def find(name: str, rules: Mapping[str, Rule]) -> Rule:
+    """Return the rule of that id. Raises RuleError, which names the nearest and all valid ids."""
+    if name not in rules:
+        hint = did_you_mean(name, rules)
+        raise RuleError(f"the rule {name!r} does not exist; {hint}expected one of {', '.join(rules)}")
+    return rules[name]
+
+
+def _rule(name: str, entry: Mapping[str, Any], pages: str) -> Rule:
+    valid = {field.name for field in fields(Rule)} - {"id", "page"}
+    missing = valid - {"wire"} - set(entry)
+    unknown = set(entry) - valid
+    if missing or unknown:
+        raise RuleError(f"the rule {name!r} lacks {sorted(missing)} and has unknown fields {sorted(unknown)}")
+    if entry["severity"] not in VERDICTS:
+        raise RuleError(f"the severity of {name!r} is {entry['severity']!r}; expected one of {', '.join(VERDICTS)}")
+    return Rule(id=name, page=f"{pages}/{name}.md", **entry)
+
+
+def _match(name: str, rules: Mapping[str, Rule], checks: Mapping[str, object]) -> None:
+    """Raise RuleError for a rule without a check and for a check without a rule."""
+    if without_check := [rule for rule in rules if rule not in checks]:
+        raise RuleError(f"{name}: no check decides {', '.join(without_check)}; expected one for each rule")
+    if without_rule := [check for check in checks if check not in rules]:
+        raise RuleError(f"{name}: checks exist for unknown rules {', '.join(without_rule)}; expected an entry for each")

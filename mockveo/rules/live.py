@@ -1,59 +1,71 @@
-"""The rules of the contract, held against ordinary traffic while it happens."""
+"""Findings in the traffic of a running server."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from mockveo.rules.engine import findings
+from mockveo.rules.client_rules import TrafficFinding, findings
 from mockveo.traffic.journal import ExchangeRecord, as_json
 
-#: Exchanges of a world that are looked at together, and worlds whose exchanges are.
-REMEMBERED: Final = 100
-WORLDS: Final = 20
-#: Exchanges in one go from which on it is no person's traffic: judging all of it would cost more than serving it.
-TOO_FAST: Final = 20
-#: Findings that are told once.
-TOLD: Final = 10_000
+#: Exchanges of a world that are judged together, and worlds kept at once. Arbitrary: enough for a person's session.
+MAX_EXCHANGES: Final = 100
+MAX_WORLDS: Final = 20
+#: Exchanges at once above which traffic is not judged: it would cost more than serving it. Arbitrary.
+MAX_BURST: Final = 20
+#: Findings remembered so that none is reported twice. Arbitrary: bounds the memory of a long run.
+MAX_REPORTED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFinding:
+    """A finding with the world of its exchanges; the main world has an empty name."""
+
+    world: str
+    finding: TrafficFinding
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the JSON log shows it."""
+        return {"world": self.world, **self.finding.to_json()}
+
+    def __str__(self) -> str:
+        place = f" in /@{self.world}" if self.world else ""
+        return f"         ? {self.finding.verdict} of {self.finding.rule}{place}: {self.finding.message}"
 
 
 class LiveFindings:
-    """Tells each finding once."""
+    """The findings in running traffic, each reported once."""
 
     def __init__(self) -> None:
         self._traces: OrderedDict[str, deque[dict[str, Any]]] = OrderedDict()
-        self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._reported: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
-    def see(self, exchanges: Sequence[ExchangeRecord]) -> list[dict[str, Any]]:
-        """New findings, now that these have happened; each as `rules.as_finding` has it, with its `world`."""
-        if len(exchanges) > TOO_FAST:
-            # What follows would be judged without what came before.
+    def add(self, exchanges: Sequence[ExchangeRecord]) -> list[LiveFinding]:
+        """Return the new findings after these exchanges."""
+        if len(exchanges) > MAX_BURST:
+            # Later exchanges would be judged without the ones before them.
             self._traces.clear()
             return []
         for exchange in exchanges:
-            trace = self._traces.setdefault(exchange.world, deque(maxlen=REMEMBERED))
+            trace = self._traces.setdefault(exchange.world, deque(maxlen=MAX_EXCHANGES))
             if trace and exchange.number <= trace[-1]["number"]:  # the world was reset
                 trace.clear()
             trace.append(as_json(exchange))
             self._traces.move_to_end(exchange.world)
-        while len(self._traces) > WORLDS:
+        while len(self._traces) > MAX_WORLDS:
             self._traces.popitem(last=False)
-        return [finding for world in {one.world for one in exchanges} for finding in self._new(world)]
+        worlds = {exchange.world for exchange in exchanges}
+        return [finding for world in worlds for finding in self._new(world)]
 
-    def _new(self, world: str) -> list[dict[str, Any]]:
-        found = []
+    def _new(self, world: str) -> list[LiveFinding]:
+        new = []
         for finding in findings(self._traces[world]):
-            told = (world, finding["rule"], finding["message"])
-            if told not in self._told:
-                self._told[told] = None
-                found.append({"world": world, **finding})
-        while len(self._told) > TOLD:
-            self._told.popitem(last=False)
-        return found
-
-
-def as_text(finding: dict[str, Any]) -> str:
-    """A finding in one line."""
-    where = f" in /@{finding['world']}" if finding.get("world") else ""
-    return f"         ? {finding['verdict']} of {finding['rule']}{where}: {finding['message']}"
+            identity = (world, finding.rule, finding.message)
+            if identity not in self._reported:
+                self._reported[identity] = None
+                new.append(LiveFinding(world, finding))
+        while len(self._reported) > MAX_REPORTED:
+            self._reported.popitem(last=False)
+        return new

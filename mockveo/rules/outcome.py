@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
-from mockveo.rules.engine import Breach, breach, check
+from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.sequence import seconds_to_wait
 from mockveo.rules.trace import FAILURE, GOING, SUCCESS, CallTrace, Exchange
+
+checks: Final = Checks[CallTrace]()
 
 #: Statuses of other dialects that mean a success, a failure or neither, for those that a page does not name.
 OTHER_SUCCESS = SUCCESS | {"success", "succeeded"}
@@ -30,14 +32,14 @@ def last_told(story: CallTrace) -> Exchange | None:
     return next((one for one in reversed(story.of("create", "retrieve")) if one.state), None)
 
 
-@check("key-in-output")
+@checks.check("key-in-output")
 def key_in_output(story: CallTrace) -> list[Breach] | None:
     if story.outcome is None:
         return None
     return [Breach(f"the key was in {place}") for place in story.outcome.get("leaks", ())]
 
 
-@check("poll-until-terminal")
+@checks.check("poll-until-terminal")
 def poll_until_terminal(story: CallTrace) -> list[Breach] | None:
     last = last_told(story)
     if not said(story) or not story.made or last is None:
@@ -53,7 +55,7 @@ def poll_until_terminal(story: CallTrace) -> list[Breach] | None:
     return [breach(f"it ended with {said(story)!r} when the job was last told to be {last.state!r}", last)]
 
 
-@check("no-false-success")
+@checks.check("no-false-success")
 def no_false_success(story: CallTrace) -> list[Breach] | None:
     if said(story) != "completed":
         return [] if said(story) else None
@@ -64,7 +66,7 @@ def no_false_success(story: CallTrace) -> list[Breach] | None:
     return [breach(f"it reported 'completed' when {what}", *([last] if last else []))]
 
 
-@check("report-failed")
+@checks.check("report-failed")
 def report_failed(story: CallTrace) -> list[Breach] | None:
     end = story.end
     if story.outcome is None or end is None or end.state not in FAILURE:
@@ -74,7 +76,7 @@ def report_failed(story: CallTrace) -> list[Breach] | None:
     return [breach(f"the job was told to be {end.state!r}, it reported {said(story) or 'nothing'!r}", end)]
 
 
-@check("report-completed")
+@checks.check("report-completed")
 def report_completed(story: CallTrace) -> list[Breach] | None:
     end = story.end
     if story.outcome is None or end is None or end.state not in SUCCESS:
@@ -87,7 +89,7 @@ def report_completed(story: CallTrace) -> list[Breach] | None:
     return [breach(f"the job was told to be {end.state!r}, it reported {said(story) or 'nothing'!r}", end)]
 
 
-@check("result-id")
+@checks.check("result-id")
 def result_id(story: CallTrace) -> list[Breach] | None:
     given = _video(story).get("id")
     if given is None or not story.ids:
@@ -95,7 +97,7 @@ def result_id(story: CallTrace) -> list[Breach] | None:
     return [] if given in story.ids else [Breach(f"the result's id is {given!r}, wanted {story.ids[-1]!r}")]
 
 
-@check("result-model")
+@checks.check("result-model")
 def result_model(story: CallTrace) -> list[Breach] | None:
     given = _video(story).get("model")
     answered = [one.body["model"] for one in _told(story) if one.body.get("model")]
@@ -104,7 +106,7 @@ def result_model(story: CallTrace) -> list[Breach] | None:
     return [] if given in answered else [Breach(f"the result's model is {given!r}, answers said {answered[-1]!r}")]
 
 
-@check("content-exact")
+@checks.check("content-exact")
 def content_exact(story: CallTrace) -> list[Breach] | None:
     stored = (story.outcome or {}).get("content")
     if stored is None:
@@ -139,7 +141,7 @@ def _not_fetched(story: CallTrace) -> list[Breach] | None:
 _OTHER_VARIANT = re.compile(r"(?:^|&)variant=(?!video(?:&|$))")
 
 
-@check("survive-transient")
+@checks.check("survive-transient")
 def survive_transient(story: CallTrace) -> list[Breach] | None:
     met = [
         one
@@ -168,7 +170,7 @@ _PATIENCE = {"retrieve": 5, "content": 3, "delivery": 3}
 _LATE = 1.1
 
 
-@check("deadline")
+@checks.check("deadline")
 def deadline(story: CallTrace) -> list[Breach] | None:
     limit, outcome = (story.case or {}).get("deadline_s"), story.outcome or {}
     if not story.features.get("deadline") or limit is None or not (said(story) or outcome.get("ended_by")):
@@ -183,7 +185,7 @@ def deadline(story: CallTrace) -> list[Breach] | None:
     return [breach(f"it still asked {after:.1f} s after it had begun, wanted no more after {limit} s", late[-1])]
 
 
-@check("failure-reason")
+@checks.check("failure-reason")
 def failure_reason(story: CallTrace) -> list[Breach] | None:
     end = story.end
     told = (end.body.get("error") or {}) if end is not None and end.state in FAILURE else {}
@@ -197,7 +199,7 @@ def failure_reason(story: CallTrace) -> list[Breach] | None:
     )
 
 
-@check("error-envelopes")
+@checks.check("error-envelopes")
 def error_envelopes(story: CallTrace) -> list[Breach] | None:
     # What was refused before something else went wrong need not be told.
     last = next(reversed(story.creates), None)
@@ -214,7 +216,7 @@ def error_envelopes(story: CallTrace) -> list[Breach] | None:
     )
 
 
-@check("unknown-status")
+@checks.check("unknown-status")
 def unknown_status(story: CallTrace) -> list[Breach] | None:
     known = SUCCESS | FAILURE | GOING
     odd = [one for one in _told(story) if one.state and one.state not in known]
@@ -227,7 +229,7 @@ def unknown_status(story: CallTrace) -> list[Breach] | None:
     return [breach(f"it took the status {odd[-1].state!r} for {said(story)!r}", odd[-1])]
 
 
-@check("bad-json-on-poll")
+@checks.check("bad-json-on-poll")
 def bad_json_on_poll(story: CallTrace) -> list[Breach] | None:
     bad = [one for one in story.of("retrieve") if one.status == 200 and one.whole and not one.body]
     if not bad or not said(story):

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mockveo.http.forms import MULTIPART, URLENCODED
-from mockveo.rules.engine import Breach, breach, check
+from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import CallTrace, Exchange
 from mockveo.text import truncate
 from mockveo.traffic.journal import fingerprint
+
+checks: Final = Checks[CallTrace]()
 
 #: What a language writes where there is nothing.
 NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
@@ -44,7 +46,7 @@ def told(one: Exchange) -> str:
     return f"{one.method} {one.path}"
 
 
-@check("auth-bearer")
+@checks.check("auth-bearer")
 def auth_bearer(story: CallTrace) -> list[Breach] | None:
     asked = [
         one
@@ -65,7 +67,7 @@ def auth_bearer(story: CallTrace) -> list[Breach] | None:
     return found if asked else None
 
 
-@check("auth-in-url")
+@checks.check("auth-in-url")
 def auth_in_url(story: CallTrace) -> list[Breach] | None:
     key = str((story.case or {}).get("api_key") or "")
     found = []
@@ -84,7 +86,7 @@ def auth_in_url(story: CallTrace) -> list[Breach] | None:
 _SECRET: Final = re.compile(r"(?i)\(key [0-9a-f]{8}\)|(?:^|&)[^=&]*(?:key|token|auth|secret)[^=&]*=\.\.\.")
 
 
-@check("auth-cross-origin")
+@checks.check("auth-cross-origin")
 def auth_cross_origin(story: CallTrace) -> list[Breach] | None:
     asked = [one for one in story.exchanges if one.elsewhere]
     taken = [one for one in asked if any(name in one.headers for name in CREDENTIALS)]
@@ -95,7 +97,7 @@ def auth_cross_origin(story: CallTrace) -> list[Breach] | None:
 BROWSERS: Final = frozenset({"/favicon.ico", "/robots.txt"})
 
 
-@check("known-operation")
+@checks.check("known-operation")
 def known_operation(story: CallTrace) -> list[Breach] | None:
     if not story.exchanges:
         return None
@@ -106,7 +108,7 @@ def known_operation(story: CallTrace) -> list[Breach] | None:
     return [breach(f"{told(one)} is not in the document; {one.hint}", one) for one in lost]
 
 
-@check("multipart-wellformed")
+@checks.check("multipart-wellformed")
 def multipart_wellformed(story: CallTrace) -> list[Breach] | None:
     found = []
     for one in story.creates:
@@ -126,14 +128,14 @@ def _other_kind(story: CallTrace, one: Exchange, kind: str) -> Breach:
     return breach(says + ("; the service is known to take it all the same" if lenient else ""), one, lenient=lenient)
 
 
-@check("filename-star")
+@checks.check("filename-star")
 def filename_star(story: CallTrace) -> list[Breach] | None:
     sent = [one for one in readable(story) if one.files]
     found = [breach(one.deviations["filename-star"], one) for one in sent if "filename-star" in one.deviations]
     return found if sent else None
 
 
-@check("file-filename")
+@checks.check("file-filename")
 def file_filename(story: CallTrace) -> list[Breach] | None:
     sent = [one for one in readable(story) if one.files or _nameless(one)]
     found = [
@@ -154,7 +156,7 @@ def _nameless(one: Exchange) -> bool:
     return "text-for-file" in one.deviations and "encoding" in one.deviations
 
 
-@check("file-media-type")
+@checks.check("file-media-type")
 def file_media_type(story: CallTrace) -> list[Breach] | None:
     sent = [one for one in readable(story) if one.files]
     found = []
@@ -167,35 +169,35 @@ def file_media_type(story: CallTrace) -> list[Breach] | None:
     return found if sent else None
 
 
-@check("no-transfer-encoding-header")
+@checks.check("no-transfer-encoding-header")
 def no_transfer_encoding_header(story: CallTrace) -> list[Breach] | None:
     sent = readable(story)
     found = [one for one in sent if "transfer-encoding" in one.deviations]
     return [breach(one.deviations["transfer-encoding"], one) for one in found] if sent else None
 
 
-@check("unknown-parts")
+@checks.check("unknown-parts")
 def unknown_parts(story: CallTrace) -> list[Breach] | None:
     sent, codes = readable(story), ("unknown-part", "repeated-field", "file-for-text")
     found = [breach(one.deviations[code], one) for one in sent for code in codes if code in one.deviations]
     return found if sent else None
 
 
-@check("idempotency-key")
+@checks.check("idempotency-key")
 def idempotency_key(story: CallTrace) -> list[Breach] | None:
     found = [one for one in story.creates if "idempotency-key" in one.headers]
     text = "the create carried an Idempotency-Key; the service knows none, so a repeated create is a second job"
     return [breach(text, one) for one in found] if story.creates else None
 
 
-@check("did-create")
+@checks.check("did-create")
 def did_create(story: CallTrace) -> list[Breach] | None:
     if story.case is None:
         return None
     return [] if story.creates else [Breach("no create came")]
 
 
-@check("prompt-exact")
+@checks.check("prompt-exact")
 def prompt_exact(story: CallTrace) -> list[Breach] | None:
     wanted, sent = story.input.get("prompt"), readable(story)
     if wanted is None or not sent:
@@ -213,7 +215,7 @@ def prompt_exact(story: CallTrace) -> list[Breach] | None:
     return found
 
 
-@check("param-exact")
+@checks.check("param-exact")
 def param_exact(story: CallTrace) -> list[Breach] | None:
     wanted = {name: story.input[name] for name in ("model", "size") if story.input.get(name) is not None}
     sent = readable(story)
@@ -227,7 +229,7 @@ def param_exact(story: CallTrace) -> list[Breach] | None:
     ]
 
 
-@check("omit-unset")
+@checks.check("omit-unset")
 def omit_unset(story: CallTrace) -> list[Breach] | None:
     unset = [name for name in ("model", "size") if story.case is not None and story.input.get(name) is None]
     sent = readable(story)
@@ -248,7 +250,7 @@ def _invented(story: CallTrace, one: Exchange, unset: list[str]) -> Iterator[Bre
             yield breach(f"{name} was left out by the caller and sent as {_shown(value)}", one)
 
 
-@check("refs-exact")
+@checks.check("refs-exact")
 def refs_exact(story: CallTrace) -> list[Breach] | None:
     if story.case is None or "images" not in story.input or not readable(story):
         return None
@@ -265,7 +267,7 @@ def refs_exact(story: CallTrace) -> list[Breach] | None:
     return found
 
 
-@check("refs-order")
+@checks.check("refs-order")
 def refs_order(story: CallTrace) -> list[Breach] | None:
     wanted = [image["sha256"] for image in story.input.get("images", ())]
     sent = [one for one in readable(story) if sorted(_hashes(one)) == sorted(wanted)]

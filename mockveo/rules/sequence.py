@@ -9,9 +9,11 @@ from itertools import pairwise
 from typing import Final
 
 from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
-from mockveo.rules.engine import Breach, breach, check
+from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, told
 from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace, Exchange
+
+checks: Final = Checks[CallTrace]()
 
 #: Seconds that a pause may fall short of, for the clocks of two machines.
 SLACK: Final = 0.02
@@ -26,7 +28,7 @@ TOO_MANY: Final = 100
 NO_PAUSE: Final = 0.02
 
 
-@check("create-once")
+@checks.check("create-once")
 def create_once(story: CallTrace) -> list[Breach] | None:
     if story.case is None or not story.made:
         return None
@@ -36,7 +38,7 @@ def create_once(story: CallTrace) -> list[Breach] | None:
     return [breach(what, first, one) for one in again]
 
 
-@check("no-blind-retry")
+@checks.check("no-blind-retry")
 def no_blind_retry(story: CallTrace) -> list[Breach] | None:
     lost = [one for one in story.creates if _ambiguous(one)]
     if not lost:
@@ -68,7 +70,7 @@ def _trouble(one: Exchange) -> str:
     return f"an answer of {one.status}" + ("" if one.whole else " that broke off")
 
 
-@check("redirect-method")
+@checks.check("redirect-method")
 def redirect_method(story: CallTrace) -> list[Breach] | None:
     found = _followed(story, {307, 308})
     return (
@@ -84,7 +86,7 @@ def redirect_method(story: CallTrace) -> list[Breach] | None:
     )
 
 
-@check("redirect-302-get")
+@checks.check("redirect-302-get")
 def redirect_302_get(story: CallTrace) -> list[Breach] | None:
     found = _followed(story, {301, 302, 303})
     return (
@@ -111,7 +113,7 @@ def _was_read(one: Exchange) -> bool:
     return one.status > 0 and one.operation == "create" and one.error not in UNREAD
 
 
-@check("poll-own-id")
+@checks.check("poll-own-id")
 def poll_own_id(story: CallTrace) -> list[Breach] | None:
     asked = story.of("retrieve", "content")
     if not asked:
@@ -130,7 +132,7 @@ def _asked_for(one: Exchange) -> str:
     return one.path.removesuffix("/content").rpartition("/")[2]
 
 
-@check("content-after-completed")
+@checks.check("content-after-completed")
 def content_after_completed(story: CallTrace) -> list[Breach] | None:
     # Of a job that was not made here nobody knows what was told before.
     made = {one.job for one in story.creates if one.job}
@@ -153,7 +155,7 @@ def _shows_success(one: Exchange, later: Exchange) -> bool:
     return one.status == 200 and bool(one.body) and one.data.get("job_status") == "completed"
 
 
-@check("stop-at-terminal")
+@checks.check("stop-at-terminal")
 def stop_at_terminal(story: CallTrace) -> list[Breach] | None:
     if story.case is None or story.end is None:
         return None
@@ -167,7 +169,7 @@ def stop_at_terminal(story: CallTrace) -> list[Breach] | None:
     return [breach(f"the job was {end.state}, and polled {_times(len(after))} more", end, *after)] if after else []
 
 
-@check("poll-4xx-stop")
+@checks.check("poll-4xx-stop")
 def poll_4xx_stop(story: CallTrace) -> list[Breach] | None:
     refused = next((one for one in story.polls if one.whole and one.status in (401, 403, 404)), None)
     if refused is None:
@@ -177,7 +179,7 @@ def poll_4xx_stop(story: CallTrace) -> list[Breach] | None:
     return [breach(what, refused, *after)] if after else []
 
 
-@check("no-retry-4xx")
+@checks.check("no-retry-4xx")
 def no_retry_4xx(story: CallTrace) -> list[Breach] | None:
     refused = next((one for one in story.creates if _for_good(one)), None)
     if refused is None:
@@ -203,7 +205,7 @@ def _for_good(one: Exchange) -> bool:
     return one.whole and (refused or one.error_code == "model_not_found")
 
 
-@check("retry-after")
+@checks.check("retry-after")
 def retry_after(story: CallTrace) -> list[Breach] | None:
     found, exercised = [], False
     for one in story.exchanges:
@@ -257,7 +259,7 @@ def seconds_to_wait(one: Exchange) -> float | None:
         return None
 
 
-@check("backoff")
+@checks.check("backoff")
 def backoff(story: CallTrace) -> list[Breach] | None:
     found, exercised = [], False
     for run in _runs(story):
@@ -287,7 +289,7 @@ def _runs(story: CallTrace) -> Iterator[Sequence[Exchange]]:
         yield run
 
 
-@check("retry-bounded")
+@checks.check("retry-bounded")
 def retry_bounded(story: CallTrace) -> list[Breach] | None:
     runs = [run for run in _runs(story) if _troubles(run) >= IN_A_ROW]
     if story.case is None or not runs:
@@ -303,7 +305,7 @@ def _troubles(run: Sequence[Exchange]) -> int:
     return sum(one.transient for one in run)
 
 
-@check("poll-interval")
+@checks.check("poll-interval")
 def poll_interval(story: CallTrace) -> list[Breach] | None:
     if story.case is None:
         return None

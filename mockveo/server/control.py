@@ -291,9 +291,9 @@ class Control:
 
     async def list_findings(self, call: RequestContext, _: _Asked) -> Json:
         # Here, not above: a world that nobody judges does not wait for the rules.
-        from mockveo.rules.engine import findings
+        from mockveo.rules.client_rules import findings
 
-        return {"findings": findings(map(as_json, call.world.journal))}
+        return {"findings": [finding.to_json() for finding in findings(map(as_json, call.world.journal))]}
 
     async def follow_exchanges(self, call: RequestContext, asked: _Asked) -> Response:
         since = asked.queries.get("since", call.headers.get(b"last-event-id", b"").decode("latin-1"))

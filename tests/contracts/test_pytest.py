@@ -57,7 +57,7 @@ def test_a_failure_says_it_all(project: pytest.Pytester) -> None:
     for part in (
         "test_client[text/newlines]",
         "VIOLATION  prompt-exact (MUST)",
-        "The prompt arrives as it was given",
+        "The prompt arrives character by character",
         "the prompt came as 'A kite.', wanted",
         "mockveo replay text/newlines",
     ):
@@ -162,8 +162,8 @@ def test_a_broken_server_is_told_of(project: pytest.Pytester) -> None:
     (project.path / "known.txt").write_text("job-ends job/text-only  # ticket 8\n")
     project.makepyfile(
         f"{served}\nfrom mockveo_contracts.reports.known_failures import read\n"
-        "from mockveo_contracts.servers.server_rules import find\n"
-        "from pathlib import Path\nknown = tuple(read(Path('known.txt'), find))\n"
+        "from mockveo_contracts.servers.server_rules import server_rules\n"
+        "from pathlib import Path\nknown = tuple(read(Path('known.txt'), server_rules().find))\n"
         "test_server = server_contract(fixture='gateway', plan=Plan(probes=('job/*',), known=known))"
     )
     result = project.runpytest_subprocess("-rx")

@@ -68,9 +68,9 @@ def test_it_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
         "from mockveo.simulator.scenarios import built_in\n"
         "assert len(list(built_in())) > 20\n"
         "from mockveo_contracts.cases.definitions import catalogue\n"
-        "from mockveo_contracts.servers import server_rules\n"
+        "from mockveo_contracts.servers.server_rules import server_rules\n"
         "from mockveo_contracts.reports.html import page\n"
-        "assert len(catalogue()) > 60 and len(server_rules.catalogue()) > 40\n"
+        "assert len(catalogue()) > 60 and len(server_rules().rules) > 40\n"
         "from mockveo.content.clips import Clips, Source\n"
         "assert Clips(render=False).get(Source('task_1', '9x16', 'p'), 'video')[4:8] == b'ftyp'\n"
     )

@@ -26,7 +26,8 @@ from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.model import FINDINGS
 from zoo_client import EQUIVALENT, ZOO, Client, Mutant
 
-from mockveo.rules.engine import Verdict, find
+from mockveo.rules.client_rules import client_rules
+from mockveo.rules.engine import Verdict
 
 __all__ = ["EQUIVALENT", "ZOO", "Mutant", "MutantDriver", "broken", "catalogue", "first_to_break", "generated"]
 
@@ -123,7 +124,7 @@ def table() -> Iterator[str]:
 
 
 def _row(cage: MutantDriver, mutant: Mutant) -> str:
-    severity = find(mutant.rules[0]).severity
+    severity = client_rules().find(mutant.rules[0]).severity
     shown = [_showing(cage, mutant, cases) for cases in (catalogue(), generated(cage))]
     return f"| {mutant} | {mutant.why} | {mutant.rules[0]} | {severity} | {' | '.join(shown)} |"
 

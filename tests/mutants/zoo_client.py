@@ -22,7 +22,8 @@ from uuid import uuid4
 
 from mockveo_contracts import Case, DeadlinePassed, Image, Outcome
 
-from mockveo.rules.engine import VERDICTS, find
+from mockveo.rules.client_rules import client_rules
+from mockveo.rules.engine import VERDICTS
 
 Job: TypeAlias = Mapping[str, Any]
 #: Statuses of trouble that may pass, and of redirects.
@@ -370,7 +371,9 @@ def mutant(*rules: str, only: bool = False, verdict: str = "", unlikely: str = "
     def keep(client: _Kind) -> _Kind:
         name = _name(client)
         assert name not in ZOO, name
-        ZOO[name] = Mutant(name, client, rules, only, verdict or VERDICTS[find(rules[0]).severity], unlikely)
+        ZOO[name] = Mutant(
+            name, client, rules, only, verdict or VERDICTS[client_rules().find(rules[0]).severity], unlikely
+        )
         return client
 
     return keep

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from mockveo.rules.engine import Verdict, judge
+from mockveo.rules.client_rules import client_rules
+from mockveo.rules.engine import Verdict
 from mockveo.rules.trace import CallTrace, Exchange
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import scenario
@@ -199,7 +200,7 @@ class Tales(list[Told]):
 
 
 def judged(story: CallTrace, rule: str) -> Verdict:
-    (verdict,) = judge(story, [rule])
+    (verdict,) = client_rules().judge(story, [rule])
     return verdict
 
 

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from mockveo.rules.engine import Verdict, catalogue
+from mockveo.rules.client_rules import client_rules
+from mockveo.rules.engine import Verdict
 from mockveo_contracts.cases.definitions import GENERATED, TestCase
 from mockveo_contracts.clients.driver import Client
 from mockveo_contracts.clients.testbed import CaseRun
@@ -27,7 +28,7 @@ class ClientReport(Report):
 
     def __init__(self, client: Client, *, again: str = "", **more: Any) -> None:
         about = {"name": client.name, "version": client.version, "features": dict(client.features)}
-        super().__init__(subject={"client": about}, rules=catalogue(), **more)
+        super().__init__(subject={"client": about}, rules=client_rules().rules, **more)
         self.client = client
         self._again = again
         #: What went wrong beside the client, e.g. that a case could not be written.

@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
-from mockveo.rules.engine import Verdict, judge
+from mockveo.rules.client_rules import client_rules
+from mockveo.rules.engine import Verdict
 from mockveo.rules.trace import CallTrace, Exchange
 from mockveo.server.app import ServerThread
 from mockveo.settings import of
@@ -59,7 +60,7 @@ class CaseRun:
 
     def verdicts(self) -> list[Verdict]:
         """What the judge says, rule by rule; nothing where no client was to be judged."""
-        return [] if self.adapter_error else judge(self.story)
+        return [] if self.adapter_error else client_rules().judge(self.story)
 
 
 class Testbed:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mockveo import yamlfiles
 from mockveo.errors import MockveoError, RuleError, did_you_mean
-from mockveo.rules import engine
+from mockveo.rules.client_rules import client_rules
 
 
 class KnownFailuresError(MockveoError):
@@ -43,9 +43,13 @@ class Entry:
         return f"{self.place}: {self.rule} {self.case}"
 
 
-def read(path: Path, find: Callable[[str], object] = engine.find) -> list[Entry]:
-    """The entries of a file, whose rules `find` finds. Raises KnownFailuresError, which names the line."""
+def read(path: Path, find: Callable[[str], object] | None = None) -> list[Entry]:
+    """The entries of a file, whose rules `find` finds, by default among those for clients.
+
+    Raises KnownFailuresError, which names the line.
+    """
     entries = []
+    find = find or client_rules().find
     text = _decoded(yamlfiles.read(path, KnownFailuresError), path.name)
     for number, line in enumerate(text.splitlines(), 1):
         content, _, reason = line.partition("#")

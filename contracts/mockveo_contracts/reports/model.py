@@ -85,7 +85,7 @@ class Report:
             "rule": one.rule.id,
             "severity": one.rule.severity,
             "verdict": one.verdict,
-            "says": one.rule.says,
+            "says": one.rule.description,
             "message": "; ".join(messages[:MOST_MESSAGES]) + more,
             "source": one.rule.source,
             "known": {"place": known.place, "reason": known.reason} if known else None,
@@ -155,7 +155,7 @@ class Report:
     def _counted(self, rule: Rule) -> dict[str, Any]:
         counts = self.counts[rule.id]
         words = ("pass", "violation", "warning", "info", "not exercised")
-        about = {"severity": rule.severity, "says": rule.says, "source": rule.source}
+        about = {"severity": rule.severity, "says": rule.description, "source": rule.source}
         return about | {word: counts[word] for word in words}
 
 

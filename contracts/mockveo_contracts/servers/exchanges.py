@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from mockveo.http.statuses import RETRYABLE
+from mockveo.rules.engine import Breach
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
@@ -249,6 +250,8 @@ class Conversation:
     unended: Mapping[str, float] = field(default_factory=dict)
     #: Jobs -> the SHA-256 of the images that arrived with them, in order, where somebody can tell.
     arrived: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: Rules -> their breaches in generated requests, as the generator found them.
+    generated: Mapping[str, list[Breach]] = field(default_factory=dict)
 
     @cached_property
     def settled(self) -> list[SentExchange]:

@@ -19,7 +19,7 @@ from mockveo.rules.engine import Breach, verdict
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Body, Conversation, SentExchange
 from mockveo_contracts.servers.http_client import SHORTLY, patience_of
-from mockveo_contracts.servers.server_rules import find
+from mockveo_contracts.servers.server_rules import server_rules
 
 if TYPE_CHECKING:
     from mockveo_contracts.servers.verify import Verification
@@ -65,8 +65,9 @@ def fuzz(found: Verification, operation: str) -> list[dict[str, Any]]:
         found.report.skip(name, says(operation), f"the rest of it: {why}")
     if not search.requests and why:
         return []
-    verdicts = [verdict(find(rule), search.breaches[rule]) for rule in JUDGED]
-    conversation = Conversation(search.exchanges, found.wire.spec)
+    breaches, book = search.breaches, server_rules()
+    verdicts = [verdict(book.find(rule), breaches[rule]) for rule in JUDGED]
+    conversation = Conversation(search.exchanges, found.wire.spec, generated=breaches)
     found.report.generated += search.requests
     return found.report.judged(name, says(operation), conversation, found.again(name), verdicts=verdicts)
 

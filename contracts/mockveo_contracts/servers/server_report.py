@@ -14,7 +14,7 @@ from mockveo.rules.engine import Verdict
 from mockveo_contracts.reports.model import FINDINGS, Report
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 from mockveo_contracts.servers.http_client import curl_lines
-from mockveo_contracts.servers.server_rules import catalogue, judge
+from mockveo_contracts.servers.server_rules import server_rules
 
 #: What stands in the place of a key.
 HIDDEN: Final = "(key)"
@@ -90,7 +90,9 @@ class ServerReport(Report):
 
     def __init__(self, url: str, name: str, secrets: Secrets, **more: Any) -> None:
         about = {"name": name, "version": "", "features": {}}
-        super().__init__(subject={"server": {"name": name, "url": url}, "client": about}, rules=catalogue(), **more)
+        super().__init__(
+            subject={"server": {"name": name, "url": url}, "client": about}, rules=server_rules().rules, **more
+        )
         self._url = url
         self._secrets = secrets
 
@@ -108,7 +110,7 @@ class ServerReport(Report):
         self, name: str, says: str, conversation: Conversation, again: str, *, verdicts: Sequence[Verdict] = ()
     ) -> list[dict[str, Any]]:
         """Takes a conversation with its verdicts, or has it judged; the findings."""
-        verdicts = verdicts or judge(conversation)
+        verdicts = verdicts or server_rules().judge(conversation)
         self.count_in(verdicts)
         log = _log(conversation.exchanges)
         found = []

@@ -18,7 +18,7 @@ from mockveo.rules.trace import FAILURE, SUCCESS
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation
 from mockveo_contracts.servers.probe_run import ProbeRun
-from mockveo_contracts.servers.server_rules import judge
+from mockveo_contracts.servers.server_rules import server_rules
 
 if TYPE_CHECKING:
     from mockveo_contracts.servers.verify import Verification
@@ -70,7 +70,7 @@ class _Played:
 
     def __init__(self, run: ProbeRun) -> None:
         self.conversation = Conversation(run.exchanges, run.spec, frozenset(), {}, run.arrived)
-        self.verdicts: Sequence[Verdict] = judge(self.conversation)
+        self.verdicts: Sequence[Verdict] = server_rules().judge(self.conversation)
         self.broken = [one for one in self.verdicts if one.verdict == "violation"]
 
 

@@ -12,14 +12,13 @@ import pytest
 from mockveo_contracts.cases.definitions import TestCase
 from zoo import EQUIVALENT, ZOO, Correct, Mutant, MutantDriver, broken, catalogue, first_to_break, generated
 
-from mockveo.rules.engine import catalogue as rules
-from mockveo.rules.engine import find
+from mockveo.rules.client_rules import client_rules
 
 #: Mutants that break no more than their own rule.
 ALONE = [one for one in ZOO.values() if one.only]
 OTHERS = [one for one in ZOO.values() if not one.only]
 #: Those that generated cases are to find: what is no more than informational they need not.
-GRAVE = [one for one in ZOO.values() if find(one.rules[0]).severity != "info"]
+GRAVE = [one for one in ZOO.values() if client_rules().find(one.rules[0]).severity != "info"]
 #: Groups of them that are tested, each by itself so that they can be in parallel. In each one may be missed.
 GROUPS = 8
 
@@ -69,7 +68,7 @@ def test_the_catalogue_finds_that_rule_alone(cage: MutantDriver, mutant: Mutant)
 
 
 def test_each_rule_has_a_mutant_that_it_alone_finds() -> None:
-    assert sorted(one.rules[0] for one in ALONE) == sorted(rules())
+    assert sorted(one.rules[0] for one in ALONE) == sorted(client_rules().rules)
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

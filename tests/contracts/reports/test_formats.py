@@ -20,7 +20,7 @@ from mockveo_contracts.servers.server_report import Secrets, ServerReport
 from sample_reports import ANY_TEXT, HOSTILE, bad, good, small, with_text  # noqa: F401
 from test_har import ENTRY, HAR, TEXT, thing
 
-from mockveo.rules.engine import catalogue, findings
+from mockveo.rules.client_rules import client_rules, findings
 from mockveo.traffic.importing import read as read_trace
 
 
@@ -87,9 +87,9 @@ def test_har_is_judged_as_the_check_judged_it(bad: dict[str, Any], tmp_path: Pat
     entries = found["log"]["entries"]
     assert {one["pageref"] for one in entries} == set(pages) == {one["case"] for one in bad["findings"] if one["trace"]}
     assert all("/@image.two/v1/" in one["request"]["url"] for one in entries if one["pageref"] == "image/two")
-    wire = Counter(one["rule"] for one in bad["findings"] if catalogue()[one["rule"]].wire)
+    wire = Counter(one["rule"] for one in bad["findings"] if client_rules().rules[one["rule"]].wire)
     assert {"retry-after", "no-blind-retry"} <= set(wire)
-    assert Counter(one["rule"] for one in findings(read_trace(tmp_path / "findings.har"))) == wire
+    assert Counter(one.rule for one in findings(read_trace(tmp_path / "findings.har"))) == wire
 
 
 def test_har_of_nothing_is_empty(good: dict[str, Any]) -> None:

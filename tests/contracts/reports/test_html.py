@@ -150,7 +150,8 @@ def test_a_click_shows_the_exchanges_and_another_hides_them(
     browser.click("#cell-refs-order-0")
     panel = browser.run(PANEL)
     for wanted in (
-        "Two images arrive in the order they were given", "RFC 7578 section 5.2", "images: [a.png, b.png]",
+        "Two images arrive in the order in which the caller gave them", "RFC 7578 section 5.2",
+            "images: [a.png, b.png]",
         "POST /v1/videos with 2 files", "0.051 s", "reported", "mockveo replay image/two",
     ):  # fmt: skip
         assert wanted in panel

@@ -15,7 +15,7 @@ from mockveo_contracts.reports.formats import FORMATS
 from sample_reports import ANY_TEXT, adapter, bad, small, with_text  # noqa: F401
 from test_har import TEXT, thing
 
-from mockveo.rules.engine import catalogue
+from mockveo.rules.client_rules import client_rules
 
 # SARIF: the part that is used, after the standard; nothing else may be in it.
 MESSAGE = thing({"text": {"type": "string", "minLength": 1}}, {"markdown": TEXT})
@@ -98,7 +98,7 @@ def sarif(data: dict[str, Any]) -> dict[str, Any]:
 
 def test_sarif_has_rules_with_help_and_results_with_levels(bad: dict[str, Any]) -> None:
     run = sarif(bad)
-    assert [one["id"] for one in run["tool"]["driver"]["rules"]] == list(catalogue())
+    assert [one["id"] for one in run["tool"]["driver"]["rules"]] == list(client_rules().rules)
     levels = {one["ruleId"]: one["level"] for one in run["results"]}
     assert levels["refs-order"] == "error"
     assert levels["retry-after"] == "warning"

@@ -20,9 +20,9 @@ from mockveo.text import printable
 
 SWAPPED = """\
 VIOLATION  refs-order (MUST)
-  Two images arrive in the order they were given - first frame, last frame.
+  Two images arrive in the order in which the caller gave them: first frame, last frame.
   seen      the images came in the order 2, 1, wanted 1, 2
-  source    The API's create page; RFC 7578 section 5.2 (order of parts is kept).
+  source    The API's create page; RFC 7578 section 5.2 (the order of parts is kept).
   case      image/two · Two images.
   call      images: [a.png, b.png]
   exchanges ▶   1    0.000 s  POST /v1/videos with 2 files → 200 queued 0 % task_ID…ID

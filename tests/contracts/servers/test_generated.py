@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from broken_servers import OURS
 from mockveo_contracts.servers.fuzzing import RULES
-from mockveo_contracts.servers.server_rules import catalogue
+from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import VerifyPlan, verify
 from test_broken_servers import plan, servers  # noqa: F401  # a fixture
 from test_verify import PROFILES, fakes, found  # noqa: F401  # a fixture
@@ -85,7 +85,7 @@ def test_histories_need_a_clock_to_turn(servers: Any) -> None:  # noqa: F811
 
 
 def test_rules_of_schemathesis_are_ours() -> None:
-    assert set(RULES.values()) <= catalogue().keys()
+    assert set(RULES.values()) <= server_rules().rules.keys()
 
 
 def test_without_schemathesis_the_remedy_is_named(

@@ -15,7 +15,7 @@ import pytest
 from broken_servers import MUTANTS, OTHER, OURS
 from mockveo_contracts.reports import model
 from mockveo_contracts.reports.known_failures import Entry
-from mockveo_contracts.servers.server_rules import catalogue
+from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import VerifyPlan, names, verification, verify
 from test_broken_servers import plan, servers  # noqa: F401  # a fixture
 
@@ -139,7 +139,7 @@ def test_every_rule_is_broken_by_something() -> None:
         rule for _, rules in BREAKING.values() for rule in rules
     }
     elsewhere = {"completed-at-early", "video-url", "choices", "model-required", "schema-negative"}
-    assert told | elsewhere == catalogue().keys()
+    assert told | elsewhere == server_rules().rules.keys()
 
 
 def test_every_built_in_scenario_has_been_thought_of() -> None:

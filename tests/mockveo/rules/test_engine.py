@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -36,7 +37,8 @@ from traces import (
 
 import mockveo
 from mockveo.errors import RuleError, ScenarioError
-from mockveo.rules.engine import CHECKS, as_finding, catalogue, judge, judge_traffic
+from mockveo.rules.client_rules import client_rules, findings, findings_of, judge_traffic
+from mockveo.rules.engine import Checks, RuleBook
 from mockveo.rules.trace import SILENCE, CallTrace, Exchange
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import built_in, scenario
@@ -66,40 +68,97 @@ def polled() -> Iterator[ServerThread]:
         yield running
 
 
-@pytest.mark.parametrize("rule", catalogue())
+@pytest.mark.parametrize("rule", client_rules().rules)
 def test_each_rule_is_kept_broken_and_not_exercised_in_some_story(rule: str) -> None:
     told = Counter(one.verdict for one in TALES if one.rule == rule)
     assert told["pass"]
-    assert told[BROKEN[catalogue()[rule].severity]]
+    assert told[BROKEN[client_rules().rules[rule].severity]]
     assert told["not exercised"]
 
 
 def test_the_catalogue() -> None:
-    assert len(catalogue()) == 44
-    judge(CallTrace([]))
-    assert set(CHECKS) == set(catalogue())
-    for rule in catalogue().values():
+    assert len(client_rules().rules) == 44
+    for rule in client_rules().rules.values():
         assert rule.severity in BROKEN
-        assert rule.says.endswith(".")
+        assert rule.description.endswith(".")
         assert rule.source
         assert not rule.assumed or rule.severity == "info"
 
 
+RULE = """{name}:
+  severity: must
+  description: d
+  why: w
+  example: e
+  advice: a
+  source: s
+"""
+
+
+def book(path: Path, *rules: str, text: str = "", checks: Checks[None] | None = None) -> RuleBook[None]:
+    path.write_text("".join(RULE.format(name=rule) for rule in rules) + text)
+    return RuleBook(path, *([checks] if checks else []), pages="docs")
+
+
+def checks_of(*rules: str) -> Checks[None]:
+    checks = Checks[None]()
+    checks.check(*rules)(lambda _: [])
+    return checks
+
+
+def test_rule_book_binds_rules_to_checks(tmp_path: Path) -> None:
+    loaded = book(tmp_path / "rules.yaml", "a", "b", checks=checks_of("b", "a"))
+    assert [verdict.rule.id for verdict in loaded.judge(None)] == ["a", "b"]
+    assert loaded.find("a").page == "docs/a.md"
+
+
+def test_rule_book_with_a_rule_without_a_check_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match=r"rules.yaml: no check decides b; expected one for each rule"):
+        book(tmp_path / "rules.yaml", "a", "b", checks=checks_of("a"))
+
+
+def test_rule_book_with_a_check_without_a_rule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match=r"rules.yaml: checks exist for unknown rules b; expected an entry for each"):
+        book(tmp_path / "rules.yaml", "a", checks=checks_of("a", "b"))
+
+
+def test_rule_book_with_two_checks_of_a_rule_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULE.format(name="a"))
+    with pytest.raises(RuleError, match="'a' has two checks"):
+        RuleBook(path, checks_of("a"), checks_of("a"), pages="docs")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("b: {severity: must}\n", r"the rule 'b' lacks \['advice', 'description', 'example', 'source', 'why'\]"),
+        (RULE.format(name="b") + "  says: x\n", r"the rule 'b' .* has unknown fields \['says'\]"),
+        (
+            RULE.format(name="b").replace("must", "x"),
+            "the severity of 'b' is 'x'; expected one of must, should, info",
+        ),
+    ],
+)
+def test_rule_book_with_an_invalid_rule_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RuleError, match=message):
+        book(tmp_path / "rules.yaml", text=text)
+
+
 def test_a_rule_that_does_not_exist(stage: Stage) -> None:
-    with pytest.raises(RuleError, match=r"the rule 'auth' does not exist; .*wanted one of auth-bearer, auth-in-url"):
-        judge(stage.story(), ["auth"])
+    with pytest.raises(RuleError, match=r"the rule 'auth' does not exist; .*expected one of auth-bearer, auth-in-url"):
+        client_rules().judge(stage.story(), ["auth"])
 
 
 def test_a_verdict_as_a_finding(stage: Stage) -> None:
     stage.create(seconds="8")
-    (verdict,) = judge_traffic(stage.trace)
-    assert list(as_finding(verdict)) == [
+    assert [finding.to_json() for finding in findings(stage.trace)] == [
         {
             "rule": "unknown-parts",
             "severity": "should",
             "verdict": "warning",
             "message": "the field 'seconds' is not in the page; the fields are prompt, model, size, input_reference",
-            "source": catalogue()["unknown-parts"].source,
+            "source": client_rules().rules["unknown-parts"].source,
             "exchanges": [1],
         }
     ]
@@ -107,7 +166,7 @@ def test_a_verdict_as_a_finding(stage: Stage) -> None:
 
 def test_one_breach_in_full_among_lenient_ones_counts_in_full(stage: Stage) -> None:
     stage.create(size="16x9", model="None")
-    (verdict,) = judge(stage.story(), ["omit-unset"])
+    (verdict,) = client_rules().judge(stage.story(), ["omit-unset"])
     assert (verdict.verdict, [one.lenient for one in verdict.breaches]) == ("violation", [True, False])
 
 
@@ -140,7 +199,7 @@ def test_a_client_as_it_should_be_breaks_nothing(
     polled: ServerThread, http: httpx.Client, played: Any, more: Mapping[str, Any]
 ) -> None:
     story = follow(polled, played.name, http, dict(played.data), **more)
-    broken = [one for one in judge(story) if one.breaches]
+    broken = [one for one in client_rules().judge(story) if one.breaches]
     assert not broken, (broken, story.outcome, [one.data["line"] for one in story.exchanges])
     assert judge_traffic([one.data for one in story.exchanges]) == []
 
@@ -151,7 +210,7 @@ def test_a_client_as_it_should_be_breaks_nothing_whatever_happens(
     polled: ServerThread, http: httpx.Client, data: Any
 ) -> None:
     story = follow(polled, "whatever", http, data)
-    broken = [one for one in judge(story) if one.verdict in ("violation", "warning")]
+    broken = [one for one in client_rules().judge(story) if one.verdict in ("violation", "warning")]
     assert not broken, (broken, story.outcome, [one.data["line"] for one in story.exchanges])
 
 
@@ -247,7 +306,12 @@ def test_the_judge_judges_whatever_comes(
         story = CallTrace(
             [Exchange(one) for one in trace], case=case, outcome=said, features=features, defaults=DEFAULTS
         )
-        return [judge(story), judge(story), judge(CallTrace(story.exchanges)), judge_traffic(trace)]
+        return [
+            client_rules().judge(story),
+            client_rules().judge(story),
+            client_rules().judge(CallTrace(story.exchanges)),
+            judge_traffic(trace),
+        ]
 
     found = verdicts(before)
     assert found[0] == found[1]
@@ -256,7 +320,7 @@ def test_the_judge_judges_whatever_comes(
     assert verdicts(json.loads(json.dumps(before))) == found
     assert {one.verdict for one in found[0]} <= VERDICTS
     assert all(one.rule.wire for one in found[3])
-    json.dumps([finding for verdict in found[0] for finding in as_finding(verdict)])
+    json.dumps([finding.to_json() for verdict in found[0] for finding in findings_of(verdict)])
     assert SECRET not in str(found)
 
 

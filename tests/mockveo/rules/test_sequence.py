@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from traces import FIRST, HEAD, KEY, PROMPT, TAIL, Stage, Tales, Told, check, http, image, judged, stage
 
-from mockveo.rules.engine import judge_traffic
+from mockveo.rules.client_rules import judge_traffic
 from mockveo.rules.trace import CallTrace, split_calls
 
 __all__ = ["http", "stage"]  # fixtures

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from mockveo.errors import TraceError
-from mockveo.rules.engine import as_finding, judge_traffic
+from mockveo.rules import client_rules
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import named
 from mockveo.traffic.importing import read
@@ -25,7 +25,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def findings(trace: list[dict[str, Any]]) -> list[tuple[str, list[int]]]:
-    return sorted((one["rule"], one["exchanges"]) for verdict in judge_traffic(trace) for one in as_finding(verdict))
+    return sorted((finding.rule, list(finding.exchanges)) for finding in client_rules.findings(trace))
 
 
 @pytest.fixture

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from mockveo.rules.engine import Breach
+from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import FAILURE, SUCCESS
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
-from mockveo_contracts.servers.server_rules import breach, check
+
+checks: Final = Checks[Conversation]()
 
 #: Boxes that a video cannot do without.
 NEEDED: Final = ("ftyp", "moov", "mdat")
 
 
-@check("images-all")
+@checks.check("images-all")
 def images_all(conversation: Conversation) -> list[Breach] | None:
     """Images that did not arrive."""
     found, seen = [], False
@@ -28,7 +29,7 @@ def images_all(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("images-order")
+@checks.check("images-order")
 def images_order(conversation: Conversation) -> list[Breach] | None:
     """Images that arrived in another order."""
     found, seen = [], False
@@ -51,7 +52,7 @@ def _fetched(conversation: Conversation) -> list[tuple[SentExchange, str]]:
     return found
 
 
-@check("content-available")
+@checks.check("content-available")
 def content_available(conversation: Conversation) -> list[Breach] | None:
     """Completed jobs without content. There may have been several tries; the last one counts."""
     seen = [one for one, state in _fetched(conversation) if state in SUCCESS][-1:]
@@ -62,7 +63,7 @@ def content_available(conversation: Conversation) -> list[Breach] | None:
     ] or ([] if seen else None)
 
 
-@check("content-failed")
+@checks.check("content-failed")
 def content_failed(conversation: Conversation) -> list[Breach] | None:
     """Failed jobs with content."""
     seen = [one for one in conversation.about("content-failed") if one.method == "GET"]
@@ -73,7 +74,7 @@ def content_failed(conversation: Conversation) -> list[Breach] | None:
     ] or ([] if seen else None)
 
 
-@check("content-video")
+@checks.check("content-video")
 def content_video(conversation: Conversation) -> list[Breach] | None:
     """Content that is no video, or says that it is none."""
     seen = [one for one, state in _fetched(conversation) if one.status == 200 and state not in FAILURE]
@@ -113,7 +114,7 @@ def mp4_problem(data: bytes) -> str:
     return f"it has no box {' and no box '.join(lacks)}" if lacks else ""
 
 
-@check("content-range")
+@checks.check("content-range")
 def content_range(conversation: Conversation) -> list[Breach] | None:
     """Ranges that are others than were asked for."""
     seen = [one for one in conversation.about("content-range") if one.succeeded]
@@ -132,7 +133,7 @@ def content_range(conversation: Conversation) -> list[Breach] | None:
     return found
 
 
-@check("head")
+@checks.check("head")
 def head(conversation: Conversation) -> list[Breach] | None:
     """HEAD that is answered with success, and otherwise than GET."""
     seen = conversation.about("head")
@@ -147,7 +148,7 @@ def head(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("video-url")
+@checks.check("video-url")
 def video_url(conversation: Conversation) -> list[Breach] | None:
     """URLs of videos that lead to none."""
     found, seen = [], conversation.about("video-url")

@@ -7,10 +7,11 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from mockveo.rules.engine import Breach
+from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import FAILURE, SUCCESS
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
-from mockveo_contracts.servers.server_rules import breach, check
+
+checks: Final = Checks[Conversation]()
 
 #: Seconds that `created_at` may be off: the Date of the same answer, or our own clock where there is none.
 OFF_DATE: Final = 60
@@ -21,7 +22,7 @@ def _courses(conversation: Conversation, *, least: int = 1) -> list[list[SentExc
     return [course for course in conversation.courses.values() if len(course) >= least]
 
 
-@check("id-unique")
+@checks.check("id-unique")
 def id_unique(conversation: Conversation) -> list[Breach] | None:
     """An id that was given twice."""
     seen = set(conversation.earlier)
@@ -34,7 +35,7 @@ def id_unique(conversation: Conversation) -> list[Breach] | None:
     return found if creates else None
 
 
-@check("id-agrees")
+@checks.check("id-agrees")
 def id_agrees(conversation: Conversation) -> list[Breach] | None:
     """Ids that are not the job's."""
     found = []
@@ -45,7 +46,7 @@ def id_agrees(conversation: Conversation) -> list[Breach] | None:
     return found if told else None
 
 
-@check("starts-queued")
+@checks.check("starts-queued")
 def starts_queued(conversation: Conversation) -> list[Breach] | None:
     """Creates that tell of more than a beginning."""
     first = conversation.spec.lifecycle[0]
@@ -58,7 +59,7 @@ def starts_queued(conversation: Conversation) -> list[Breach] | None:
     return found if conversation.creates else None
 
 
-@check("status-order")
+@checks.check("status-order")
 def status_order(conversation: Conversation) -> list[Breach] | None:
     """A status on the way that comes before the one that was there already."""
     way = conversation.spec.lifecycle[:-1]
@@ -74,7 +75,7 @@ def status_order(conversation: Conversation) -> list[Breach] | None:
     return found if courses else None
 
 
-@check("status-final")
+@checks.check("status-final")
 def status_final(conversation: Conversation) -> list[Breach] | None:
     """A job that has ended, and goes on or ends otherwise."""
     found, seen = [], False
@@ -88,7 +89,7 @@ def status_final(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("progress-order")
+@checks.check("progress-order")
 def progress_order(conversation: Conversation) -> list[Breach] | None:
     """Progress that goes back."""
     found = []
@@ -102,7 +103,7 @@ def progress_order(conversation: Conversation) -> list[Breach] | None:
     return found if courses else None
 
 
-@check("progress-complete")
+@checks.check("progress-complete")
 def progress_complete(conversation: Conversation) -> list[Breach] | None:
     """100 before the end, or another number with it."""
     found, seen = [], False
@@ -117,7 +118,7 @@ def progress_complete(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("progress-start")
+@checks.check("progress-start")
 def progress_start(conversation: Conversation) -> list[Breach] | None:
     """Queued jobs that have gone on already."""
     first = conversation.spec.lifecycle[0]
@@ -127,7 +128,7 @@ def progress_start(conversation: Conversation) -> list[Breach] | None:
     )
 
 
-@check("job-ends")
+@checks.check("job-ends")
 def job_ends(conversation: Conversation) -> list[Breach] | None:
     """Jobs that have not ended in the time they were given."""
     ended = [course for course in _courses(conversation) if any(one.state in SUCCESS | FAILURE for one in course)]
@@ -140,7 +141,7 @@ def job_ends(conversation: Conversation) -> list[Breach] | None:
     return found if found or ended else None
 
 
-@check("job-known")
+@checks.check("job-known")
 def job_known(conversation: Conversation) -> list[Breach] | None:
     """Jobs that are forgotten."""
     found, seen = [], False
@@ -157,7 +158,7 @@ def job_known(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("visible-at-once")
+@checks.check("visible-at-once")
 def visible_at_once(conversation: Conversation) -> list[Breach] | None:
     """Jobs that the first poll does not find."""
     found, seen = [], False
@@ -172,7 +173,7 @@ def visible_at_once(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("model-answered")
+@checks.check("model-answered")
 def model_answered(conversation: Conversation) -> list[Breach] | None:
     """Another model than the alias stands for."""
     aliases = conversation.spec.aliases or {}
@@ -197,13 +198,13 @@ def model_answered(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("model-stable")
+@checks.check("model-stable")
 def model_stable(conversation: Conversation) -> list[Breach] | None:
     """A model that changes."""
     return _stable(conversation, "model")
 
 
-@check("created-at-stable")
+@checks.check("created-at-stable")
 def created_at_stable(conversation: Conversation) -> list[Breach] | None:
     """A date that changes."""
     return _stable(conversation, "created_at")
@@ -222,7 +223,7 @@ def _stable(conversation: Conversation, name: str) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("size-answered")
+@checks.check("size-answered")
 def size_answered(conversation: Conversation) -> list[Breach] | None:
     """Another size than was sent."""
     found, seen = [], False
@@ -236,7 +237,7 @@ def size_answered(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("created-at")
+@checks.check("created-at")
 def created_at(conversation: Conversation) -> list[Breach] | None:
     """A date far from the create."""
     found, seen = [], False
@@ -259,7 +260,7 @@ def _date(one: SentExchange) -> tuple[float, float]:
         return one.time, OFF_OURS
 
 
-@check("completed-at")
+@checks.check("completed-at")
 def completed_at(conversation: Conversation) -> list[Breach] | None:
     """A completion before the creation, or one that moves."""
     found, seen = [], False
@@ -280,7 +281,7 @@ def completed_at(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("completed-at-early")
+@checks.check("completed-at-early")
 def completed_at_early(conversation: Conversation) -> list[Breach] | None:
     """A completion that is told of a job under way."""
     if "completed_at" not in _poll_fields(conversation):
@@ -298,7 +299,7 @@ def _poll_fields(conversation: Conversation) -> list[str]:
     return success.names if success else []
 
 
-@check("failed-error")
+@checks.check("failed-error")
 def failed_error(conversation: Conversation) -> list[Breach] | None:
     """A failure without a reason."""
     if "error" not in _poll_fields(conversation):

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import jsonschema_rs
 
 from mockveo.http.statuses import FROM_EDGE
-from mockveo.rules.engine import Breach
+from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.openapi import escape
 from mockveo.spec.operations import JSON_OPERATIONS
 from mockveo.spec.spec import ErrorExample, Operation, Spec
 from mockveo.text import truncate
 from mockveo_contracts.servers.exchanges import USUAL, Conversation, SentExchange
-from mockveo_contracts.servers.server_rules import breach, check
+
+checks: Final = Checks[Conversation]()
+
 
 #: Characters of a body in a message; arbitrary.
 MAX_TEXT: Final = 120
 
 
-@check("answered")
+@checks.check("answered")
 def answered(conversation: Conversation) -> list[Breach] | None:
     """A lost answer, or half of one."""
     return [
@@ -31,7 +34,7 @@ def answered(conversation: Conversation) -> list[Breach] | None:
     ]
 
 
-@check("no-server-error")
+@checks.check("no-server-error")
 def no_server_error(conversation: Conversation) -> list[Breach] | None:
     """5xx, but where the document has it for the request."""
     seen = [one for one in conversation.settled if one.status]
@@ -43,7 +46,7 @@ def no_server_error(conversation: Conversation) -> list[Breach] | None:
     ] or (None if not seen else [])
 
 
-@check("answer-json")
+@checks.check("answer-json")
 def answer_json(conversation: Conversation) -> list[Breach] | None:
     """What is no object of JSON, or does not say so."""
     seen = [one for one in conversation.of(*JSON_OPERATIONS, "retrieveVideoContent") if _is_json(one)]
@@ -63,13 +66,13 @@ def _is_json(one: SentExchange) -> bool:
     return one.status >= 400 or one.operation in JSON_OPERATIONS
 
 
-@check("answer-schema")
+@checks.check("answer-schema")
 def answer_schema(conversation: Conversation) -> list[Breach] | None:
     """Fields and types that the pages have otherwise."""
     return _schema_breaches(conversation, assumed=False)
 
 
-@check("answer-schema-assumed")
+@checks.check("answer-schema-assumed")
 def answer_schema_assumed(conversation: Conversation) -> list[Breach] | None:
     """The same of what is assumed."""
     return _schema_breaches(conversation, assumed=True)
@@ -127,7 +130,7 @@ def _schema(operation: Operation, status: int) -> str:
     return f"{path}/responses/{status}/content/application~1json/schema"
 
 
-@check("status-documented")
+@checks.check("status-documented")
 def status_documented(conversation: Conversation) -> list[Breach] | None:
     """Statuses that the document does not know; of what is expected to be refused the rules of that say more."""
     found, seen = [], False
@@ -144,7 +147,7 @@ def status_documented(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("envelope")
+@checks.check("envelope")
 def envelope(conversation: Conversation) -> list[Breach] | None:
     """Errors in another envelope than the document's."""
     found, seen = [], False
@@ -168,7 +171,7 @@ def envelope(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("error-code")
+@checks.check("error-code")
 def error_code(conversation: Conversation) -> list[Breach] | None:
     """Errors with another code."""
     found, seen = [], False
@@ -184,7 +187,7 @@ def error_code(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-#: Rules that say that a request is refused; what is expected is the error that the request names.
+#: Rules by which a request must be refused, with the error that the request names as expected.
 REFUSED: Final = (
     *("auth-required", "auth-scheme", "auth-bad-key", "prompt-required", "model-required", "unknown-model", "choices"),
     *("too-many-images", "form-malformed", "unknown-id", "content-unknown-id", "content-early"),
@@ -192,16 +195,21 @@ REFUSED: Final = (
 )
 
 
-def _refused(rule: str) -> None:
-    @check(rule)
-    def refused(conversation: Conversation) -> list[Breach] | None:
-        """What is accepted, or refused otherwise."""
-        seen = conversation.about(rule)
-        return [found for one in seen if (found := refusal(conversation.spec, one))] if seen else None
+def _refusals(conversation: Conversation, *, rule: str) -> list[Breach] | None:
+    """Return the requests about a rule that are accepted, or refused otherwise than expected."""
+    exchanges = conversation.about(rule)
+    breaches = (refusal(conversation.spec, exchange) for exchange in exchanges)
+    return [breach for breach in breaches if breach] if exchanges else None
 
 
 for _rule in REFUSED:
-    _refused(_rule)
+    checks.add(_rule, partial(_refusals, rule=_rule))
+
+
+@checks.check("schema-negative")
+def schema_negative(conversation: Conversation) -> list[Breach] | None:
+    """Return the invalid requests that are accepted. Only the generator knows which of its requests are invalid."""
+    return conversation.generated.get("schema-negative")
 
 
 def refusal(spec: Spec, one: SentExchange) -> Breach | None:
@@ -216,7 +224,7 @@ def refusal(spec: Spec, one: SentExchange) -> Breach | None:
     return breach(message, one, lenient=refused and evidence(spec, one) != "documented")
 
 
-@check("form-media-type")
+@checks.check("form-media-type")
 def form_media_type(conversation: Conversation) -> list[Breach] | None:
     """What is no form, and not refused by any status 4xx."""
     seen = conversation.about("form-media-type")
@@ -224,7 +232,7 @@ def form_media_type(conversation: Conversation) -> list[Breach] | None:
     return [one for one in found if one] if seen else None
 
 
-@check("auth-other-key")
+@checks.check("auth-other-key")
 def auth_other_key(conversation: Conversation) -> list[Breach] | None:
     """A job that another key sees. How that is refused depends on whether the key is anybody's."""
     seen = conversation.about("auth-other-key")
@@ -237,13 +245,13 @@ def auth_other_key(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("create-accepted")
+@checks.check("create-accepted")
 def create_accepted(conversation: Conversation) -> list[Breach] | None:
     """A create as the page says that is refused, or accepted with another status."""
     return _accepted(conversation, "create-accepted")
 
 
-@check("unicode")
+@checks.check("unicode")
 def unicode(conversation: Conversation) -> list[Breach] | None:
     """The same of one in many scripts; where a plain one is refused too, that is not why."""
     plain = [one for one in conversation.exchanges if one.purpose in ("images-accepted", "create-accepted")]
@@ -252,7 +260,7 @@ def unicode(conversation: Conversation) -> list[Breach] | None:
     return _accepted(conversation, "unicode")
 
 
-@check("images-accepted")
+@checks.check("images-accepted")
 def images_accepted(conversation: Conversation) -> list[Breach] | None:
     """The same of one with images; that with an unusual prompt says nothing where it is refused."""
     made = [one for one in conversation.about("unicode") if one.made and one.body and one.body.files]
@@ -268,7 +276,7 @@ def _accepted(conversation: Conversation, purpose: str) -> list[Breach] | None:
     ] or (None if not seen else [])
 
 
-@check("models-listed")
+@checks.check("models-listed")
 def models_listed(conversation: Conversation) -> list[Breach] | None:
     """Lists that are none."""
     seen = conversation.about("models-listed")
@@ -281,7 +289,7 @@ def models_listed(conversation: Conversation) -> list[Breach] | None:
     return found if seen else None
 
 
-@check("unknown-path")
+@checks.check("unknown-path")
 def unknown_path(conversation: Conversation) -> list[Breach] | None:
     """Paths that are none, answered with success."""
     seen = conversation.about("unknown-path")
@@ -290,7 +298,7 @@ def unknown_path(conversation: Conversation) -> list[Breach] | None:
     ] or ([] if seen else None)
 
 
-@check("unknown-method")
+@checks.check("unknown-method")
 def unknown_method(conversation: Conversation) -> list[Breach] | None:
     """Methods that are none, answered with anything but a refusal."""
     seen = conversation.about("unknown-method")
