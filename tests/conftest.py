@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from http_clients import node, place, see  # noqa: F401  # fixtures
 from hypothesis import settings
 
 import mockveo
 from mockveo.server.app import ServerThread
 from mockveo.simulator.clock import Clock
+
+#: Fixtures: real HTTP clients, and a world for each test.
+pytest_plugins = ["http_clients"]
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from commands import CLEAN
 from paths import CLIENTS as PROGRAM_FILES
 from paths import MUTANTS
-from test_cli import CLEAN
 
 #: A client of the zoo, and one with a defect.
 CLIENTS = """

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_cli import CLEAN
+from commands import CLEAN
 
 import mockveo
 from mockveo.server.app import ServerThread

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,10 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from installed_clients import missing, tool
 from paths import CLIENTS
 
 from mockveo.server.app import ServerThread
@@ -150,14 +150,6 @@ def with_fetch(node: subprocess.Popen[str], url: str, method: str, timeout: floa
     return Observation(
         how, told["elapsed"] / 1000, told["status"], headers, base64.b64decode(told["body"]), told["url"]
     )
-
-
-def tool(name: str) -> str:
-    return shutil.which(name) or missing(name, f"there is no {name} on the PATH")
-
-
-def missing(name: str, remedy: str) -> NoReturn:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the client {name} is not installed: {remedy}")
 
 
 @pytest.fixture(scope="session")

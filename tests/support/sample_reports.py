@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
-import pytest
 from hypothesis import strategies as st
 from mockveo_contracts import Case, JobFailed, Outcome
 from mockveo_contracts.cases.definitions import script
@@ -118,24 +117,6 @@ def plain(report: Report) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
-def bad() -> dict[str, Any]:
-    report = report_of(careless, known=KNOWN)
-    report.skip("job/never-ends", "", "the client does not declare deadline")
-    report.generated = 200
-    return plain(report)
-
-
-@pytest.fixture(scope="session")
-def good() -> dict[str, Any]:
-    return plain(report_of(careful, ["call/plain", "image/two", "poll/429-retry-after", "job/fails"]))
-
-
-@pytest.fixture(scope="session")
-def adapter() -> dict[str, Any]:
-    return plain(report_of(broken_adapter, ["call/plain"]))
-
-
 #: Text with whatever Python's texts may have, as a client's output may.
 ANY_TEXT = st.text(st.characters(), max_size=30)
 
@@ -153,13 +134,4 @@ def with_text(data: dict[str, Any], text: str) -> dict[str, Any]:
     for one in data["findings"]:
         one |= {"message": text, "case_says": text, "output": text, "again": [text], "file": text or None}
     data["skipped"] = [{"case": "a", "says": text, "why": text}]
-    return data
-
-
-@pytest.fixture(scope="session")
-def small(bad: dict[str, Any]) -> dict[str, Any]:
-    """A report with one finding of each verdict, and one case."""
-    data = copy.deepcopy(bad)
-    data["findings"] = list({one["verdict"]: one for one in data["findings"] if not one["known"]}.values())
-    data["cases"] = data["cases"][:1]
     return data

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from installed_clients import environment, tool
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.check import CheckPlan, check
@@ -22,7 +23,6 @@ from mockveo_contracts.clients.functions import Functions, load
 from mockveo_contracts.clients.programs import Programs
 from mockveo_contracts.reports.model import Report
 from paths import CLIENTS, ROOT
-from test_real_clients import INSTALL, INSTALLED, missing, tool
 
 FINDINGS = ROOT / "docs" / "findings.md"
 #: Programs import their neighbours by name, and so do the functions.
@@ -98,9 +98,7 @@ def _nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def command(client: Client, place: Path) -> list[str]:
     """The command that starts a client; skips where its environment is missing."""
-    home = INSTALLED / client.home
-    if client.home and not (home / ".installed").is_file():
-        missing(client.home, INSTALL)
+    home = environment(client.home) if client.home else Path()
     program, *arguments = (os.fspath(CLIENTS / "contract" / one) if "." in one else one for one in client.command)
     if program.endswith(".go"):
         return [compiled(program, place)]

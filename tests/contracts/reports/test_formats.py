@@ -1,7 +1,5 @@
 """The formats of reports: each is valid, says what was found, and shows hostile texts as the texts they are."""
 
-# ruff: noqa: F811 - fixtures
-
 from __future__ import annotations
 
 import json
@@ -14,11 +12,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from hypothesis import given
+from json_shapes import ENTRY, HAR, TEXT, shape
 from mockveo_contracts.reports.formats import FORMATS, parse, prepare, write, write_all
 from mockveo_contracts.reports.model import ReportError, as_text, read
 from mockveo_contracts.servers.server_report import Secrets, ServerReport
-from sample_reports import ANY_TEXT, HOSTILE, bad, good, small, with_text  # noqa: F401
-from test_har import ENTRY, HAR, TEXT, thing
+from sample_reports import ANY_TEXT, HOSTILE, with_text
 
 from mockveo.rules.client_rules import client_rules, findings
 from mockveo.traffic.importing import read as read_trace
@@ -56,18 +54,18 @@ def test_no_text_forges_a_command(small: dict[str, Any], text: str) -> None:
 
 
 # HAR
-PAGE = thing(
+PAGE = shape(
     {
         "id": TEXT,
         "title": TEXT,
         "startedDateTime": {"type": "string", "format": "date-time"},
-        "pageTimings": thing({}),
+        "pageTimings": shape({}),
     }
 )
-LOG_OF_PAGES = thing(
+LOG_OF_PAGES = shape(
     {
         "version": {"const": "1.2"},
-        "creator": thing({"name": TEXT, "version": TEXT}),
+        "creator": shape({"name": TEXT, "version": TEXT}),
         "pages": {"type": "array", "items": PAGE},
         "entries": {
             "type": "array",
@@ -75,7 +73,7 @@ LOG_OF_PAGES = thing(
         },
     }
 )
-HAR_OF_PAGES = jsonschema_rs.Draft202012Validator(thing({"log": LOG_OF_PAGES}), validate_formats=True)
+HAR_OF_PAGES = jsonschema_rs.Draft202012Validator(shape({"log": LOG_OF_PAGES}), validate_formats=True)
 
 
 def test_har_is_judged_as_the_check_judged_it(bad: dict[str, Any], tmp_path: Path) -> None:

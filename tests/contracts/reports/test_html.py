@@ -1,14 +1,11 @@
 """The page of a report: in a real browser, from a file, with nothing from elsewhere, whatever the texts are."""
 
-# ruff: noqa: F811 - fixtures
-
 from __future__ import annotations
 
 import copy
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import FLAGS, chromium
 from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts.reports.html import page
-from sample_reports import HOSTILE, adapter, bad, good, with_text  # noqa: F401
-from test_browser import FLAGS
+from sample_reports import HOSTILE, with_text
 
 
 class Browser:
@@ -119,11 +116,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        missing = "no Chromium is installed, so that the page cannot be seen"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    running = Browser(program, tmp_path_factory.mktemp("browser"))
+    running = Browser(chromium(), tmp_path_factory.mktemp("browser"))
     yield running
     running.close()
 

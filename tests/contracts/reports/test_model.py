@@ -1,7 +1,5 @@
 """The data of a report: what is counted, what is kept, the exit statuses, and reading it back."""
 
-# ruff: noqa: F811 - fixtures
-
 from __future__ import annotations
 
 import json
@@ -17,7 +15,7 @@ from mockveo_contracts.clients.client_report import MOST_EXCHANGES
 from mockveo_contracts.clients.wire_log import MOST_LINES, kept
 from mockveo_contracts.reports.known_failures import Entry
 from mockveo_contracts.reports.model import ReportError, as_text, read
-from sample_reports import KNOWN, adapter, bad, careful, careless, form_of, http_of, plain, report_of  # noqa: F401
+from sample_reports import KNOWN, careful, careless, form_of, http_of, plain, report_of
 
 GOOD_CASES = ["call/plain", "image/two", "poll/429-retry-after", "job/fails"]
 

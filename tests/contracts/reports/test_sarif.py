@@ -1,7 +1,5 @@
 """SARIF: held against a schema written from the standard, and what code scanning needs of it."""
 
-# ruff: noqa: F811 - fixtures
-
 from __future__ import annotations
 
 import copy
@@ -11,30 +9,30 @@ from urllib.parse import unquote
 
 import jsonschema_rs
 from hypothesis import given
+from json_shapes import TEXT, shape
 from mockveo_contracts.reports.formats import FORMATS
-from sample_reports import ANY_TEXT, adapter, bad, small, with_text  # noqa: F401
-from test_har import TEXT, thing
+from sample_reports import ANY_TEXT, with_text
 
 from mockveo.rules.client_rules import client_rules
 
 # SARIF: the part that is used, after the standard; nothing else may be in it.
-MESSAGE = thing({"text": {"type": "string", "minLength": 1}}, {"markdown": TEXT})
+MESSAGE = shape({"text": {"type": "string", "minLength": 1}}, {"markdown": TEXT})
 LEVEL = {"enum": ["none", "note", "warning", "error"]}
-LOCATION = thing(
+LOCATION = shape(
     {
-        "physicalLocation": thing(
+        "physicalLocation": shape(
             {
-                "artifactLocation": thing({"uri": {"type": "string", "format": "uri-reference"}}),
-                "region": thing({"startLine": {"type": "integer", "minimum": 1}}),
+                "artifactLocation": shape({"uri": {"type": "string", "format": "uri-reference"}}),
+                "region": shape({"startLine": {"type": "integer", "minimum": 1}}),
             }
         ),
         "logicalLocations": {
             "type": "array",
-            "items": thing({"name": TEXT, "fullyQualifiedName": TEXT, "kind": TEXT}),
+            "items": shape({"name": TEXT, "fullyQualifiedName": TEXT, "kind": TEXT}),
         },
     }
 )
-RESULT = thing(
+RESULT = shape(
     {
         "ruleId": TEXT,
         "ruleIndex": {"type": "integer", "minimum": 0},
@@ -46,43 +44,43 @@ RESULT = thing(
     {
         "suppressions": {
             "type": "array",
-            "items": thing({"kind": {"enum": ["inSource", "external"]}, "justification": TEXT}),
+            "items": shape({"kind": {"enum": ["inSource", "external"]}, "justification": TEXT}),
         }
     },
 )
-RULE = thing(
+RULE = shape(
     {
         "id": TEXT,
         "name": TEXT,
         "shortDescription": MESSAGE,
         "fullDescription": MESSAGE,
         "help": MESSAGE,
-        "defaultConfiguration": thing({"level": LEVEL}),
-        "properties": thing({"tags": {"type": "array", "items": TEXT}}),
+        "defaultConfiguration": shape({"level": LEVEL}),
+        "properties": shape({"tags": {"type": "array", "items": TEXT}}),
     }
 )
-RUN = thing(
+RUN = shape(
     {
-        "tool": thing({"driver": thing({"name": TEXT, "version": TEXT, "rules": {"type": "array", "items": RULE}})}),
+        "tool": shape({"driver": shape({"name": TEXT, "version": TEXT, "rules": {"type": "array", "items": RULE}})}),
         "invocations": {
             "type": "array",
-            "items": thing(
+            "items": shape(
                 {
                     "executionSuccessful": {"type": "boolean"},
                     "toolExecutionNotifications": {
                         "type": "array",
-                        "items": thing({"level": LEVEL, "message": thing({"text": TEXT})}),
+                        "items": shape({"level": LEVEL, "message": shape({"text": TEXT})}),
                     },
                 }
             ),
         },
-        "automationDetails": thing({"id": TEXT}),
+        "automationDetails": shape({"id": TEXT}),
         "results": {"type": "array", "items": RESULT},
         "properties": {"type": "object"},
     }
 )
 SARIF = jsonschema_rs.Draft202012Validator(
-    thing({"$schema": TEXT, "version": {"const": "2.1.0"}, "runs": {"type": "array", "items": RUN, "minItems": 1}}),
+    shape({"$schema": TEXT, "version": {"const": "2.1.0"}, "runs": {"type": "array", "items": RUN, "minItems": 1}}),
     validate_formats=True,
 )
 

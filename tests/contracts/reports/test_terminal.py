@@ -1,7 +1,5 @@
 """What a person reads at the end of a check, and while it goes on."""
 
-# ruff: noqa: F811 - fixtures
-
 from __future__ import annotations
 
 import copy
@@ -14,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts.reports.terminal import Progress, fitting, render, show
 from mockveo_contracts.reports.wording import brief
-from sample_reports import adapter, bad, careful, careless, good, plain, report_of  # noqa: F401
+from sample_reports import careful, careless, plain, report_of
 
 from mockveo.text import printable
 

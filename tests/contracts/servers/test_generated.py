@@ -11,18 +11,17 @@ from broken_servers import OURS
 from mockveo_contracts.servers.fuzzing import RULES
 from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import VerifyPlan, verify
-from test_broken_servers import plan, servers  # noqa: F401  # a fixture
-from test_verify import PROFILES, fakes, found  # noqa: F401  # a fixture
+from verification import PROFILES, broken_rules, plan
 
 from mockveo.control_client import Remote
 from mockveo.errors import SettingsError
 from mockveo.server.app import ServerThread
 
 
-def test_generated_requests_find_nothing_in_the_fake(fakes: dict[str, ServerThread]) -> None:  # noqa: F811
+def test_generated_requests_find_nothing_in_the_fake(fakes: dict[str, ServerThread]) -> None:
     data = verify(fakes["gateway"].url, VerifyPlan(examples=3, probes=("generated/*",)))
     # Of JSON, which this profile takes too, it takes values of other types; whether the service does nobody knows.
-    assert (found(data).keys() - {"schema-negative"}, data["exit_status"]) == (set(), 0)
+    assert (broken_rules(data).keys() - {"schema-negative"}, data["exit_status"]) == (set(), 0)
     assert data["summary"]["generated"] > 50
     assert {one["name"] for one in data["cases"]} == {
         *("generated/createVideo", "generated/retrieveVideo", "generated/retrieveVideoContent"),
@@ -34,17 +33,17 @@ def test_generated_requests_find_nothing_in_the_fake(fakes: dict[str, ServerThre
     ("name", "rule"),
     [("seconds-int", "answer-schema"), ("says-html", "answer-json"), ("crashes-on-odd-ids", "no-server-error")],
 )
-def test_generated_requests_find_what_is_broken(servers: Any, name: str, rule: str) -> None:  # noqa: F811
+def test_generated_requests_find_what_is_broken(servers: Any, name: str, rule: str) -> None:
     root, memory = servers
     probe = "generated/createVideo" if name == "seconds-int" else "generated/retrieveVideo"
     data = verify(f"{root}/{name}", VerifyPlan(**{**vars(plan(memory[name])), "examples": 5, "probes": (probe,)}))
-    assert rule in found(data)
+    assert rule in broken_rules(data)
     finding = next(one for one in data["findings"] if one["rule"] == rule)
     assert finding["again"][0].startswith(("curl", "ID=$(curl"))
     assert OURS not in json.dumps(data)
 
 
-def test_generated_creates_keep_to_the_budget(servers: Any) -> None:  # noqa: F811
+def test_generated_creates_keep_to_the_budget(servers: Any) -> None:
     root, memory = servers
     before = len(memory["correct"].jobs)
     limited = {"examples": 20, "probes": ("generated/createVideo",), "max_jobs": 2}
@@ -53,29 +52,29 @@ def test_generated_creates_keep_to_the_budget(servers: Any) -> None:  # noqa: F8
     assert "--max-jobs 2 are made" in data["skipped"][0]["why"]
 
 
-def test_generated_creates_are_for_this_machine_alone(servers: Any) -> None:  # noqa: F811
+def test_generated_creates_are_for_this_machine_alone(servers: Any) -> None:
     root, memory = servers
     careful = {"examples": 2, "probes": ("generated/createVideo", "generated/links"), "generated_creates": False}
     data = verify(f"{root}/correct", VerifyPlan(**{**vars(plan(memory["correct"])), **careful}))
     assert [one["case"] for one in data["skipped"]] == ["generated/createVideo", "generated/links"]
 
 
-def test_a_history_that_breaks_a_rule_is_told_at_its_smallest(fakes: dict[str, ServerThread]) -> None:  # noqa: F811
+def test_a_history_that_breaks_a_rule_is_told_at_its_smallest(fakes: dict[str, ServerThread]) -> None:
     url = f"{fakes['docs-2026-03'].url}/@histories"
     phases = [{"duration": 10, "progress": 0}, {"duration": 60, "progress": [50, 100]}]
     Remote(url, "histories").ask("PUT", "/scenario", {"scenario": {"phases": phases}})
     data = verify(url, VerifyPlan(histories=30, probes=("generated/histories",)))
-    assert found(data) == {"progress-complete": "violation"}
+    assert broken_rules(data) == {"progress-complete": "violation"}
     assert len(data["findings"][0]["log"]) <= 4
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_histories_find_nothing_in_the_fake(fakes: dict[str, ServerThread], profile: str) -> None:  # noqa: F811
+def test_histories_find_nothing_in_the_fake(fakes: dict[str, ServerThread], profile: str) -> None:
     data = verify(fakes[profile].url, VerifyPlan(histories=5, probes=("generated/histories",)))
     assert (data["findings"], data["exit_status"], data["summary"]["requests"] > 50) == ([], 0, True)
 
 
-def test_histories_need_a_clock_to_turn(servers: Any) -> None:  # noqa: F811
+def test_histories_need_a_clock_to_turn(servers: Any) -> None:
     root, memory = servers
     data = verify(
         f"{root}/correct",
@@ -90,7 +89,7 @@ def test_rules_of_schemathesis_are_ours() -> None:
 
 def test_without_schemathesis_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch,
-    fakes: dict[str, ServerThread],  # noqa: F811
+    fakes: dict[str, ServerThread],
 ) -> None:
     monkeypatch.setitem(sys.modules, "schemathesis", None)
     with pytest.raises(SettingsError, match=r"pip install 'mockveo\[schemathesis\]'"):

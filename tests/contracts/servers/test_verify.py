@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mockveo_contracts.reports import model
 from mockveo_contracts.reports.known_failures import Entry
 from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import VerifyPlan, names, verification, verify
-from test_broken_servers import plan, servers  # noqa: F401  # a fixture
+from verification import PROFILES, broken_rules, plan
 
 import mockveo
 from mockveo.control_client import Remote
@@ -25,27 +24,8 @@ from mockveo.errors import SettingsError
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import built_in
 
-PROFILES = ("docs-2026-03", "docs-2026-10", "gateway")
 #: A port that nothing listens on: the discard service's.
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def fakes() -> Iterator[dict[str, ServerThread]]:
-    """A mockveo for each profile, whose time stands still."""
-    running = {
-        name: mockveo.serve(profile=name, clock="manual", seed=3, render=False, self_check=False) for name in PROFILES
-    }
-    for one in running.values():
-        one.start()
-    yield running
-    for one in running.values():
-        one.stop()
-
-
-def found(data: dict[str, Any]) -> dict[str, str]:
-    """The rules that are broken, with the worst verdict of each."""
-    return {one["rule"]: one["verdict"] for one in reversed(data["findings"])}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -106,7 +86,7 @@ def test_a_scenario_that_breaks_the_contract_breaks_exactly_its_rules(
     url = f"{fakes['docs-2026-03'].url}/@{name.replace(' ', '-')}"
     Remote(url, name.replace(" ", "-")).ask("PUT", "/scenario", {"scenario": scenario})
     data = verify(url, VerifyPlan(job_seconds=400.0))
-    assert found(data) == rules, [(one["rule"], one["message"]) for one in data["findings"]]
+    assert broken_rules(data) == rules, [(one["rule"], one["message"]) for one in data["findings"]]
 
 
 @pytest.mark.parametrize("name", FINE)
@@ -123,15 +103,15 @@ def test_trouble_that_the_pages_know_is_no_breach(fakes: dict[str, ServerThread]
 def test_what_only_the_second_pages_have(fakes: dict[str, ServerThread], scenario: str, rule: str) -> None:
     url = f"{fakes['docs-2026-10'].url}/@{scenario}"
     Remote(url, scenario).ask("PUT", "/scenario", {"scenario": scenario})
-    assert found(verify(url, VerifyPlan())) == {rule: "warning"}
+    assert broken_rules(verify(url, VerifyPlan())) == {rule: "warning"}
 
 
-def test_a_server_of_the_first_pages_breaks_the_second(servers: Any) -> None:  # noqa: F811
+def test_a_server_of_the_first_pages_breaks_the_second(servers: Any) -> None:
     root, memory = servers
     data = verify(
         f"{root}/accepts-anything", VerifyPlan(**{**vars(plan(memory["accepts-anything"])), "profile": "docs-2026-10"})
     )
-    assert {"choices", "model-required", "answer-schema"} <= found(data).keys()
+    assert {"choices", "model-required", "answer-schema"} <= broken_rules(data).keys()
 
 
 def test_every_rule_is_broken_by_something() -> None:
@@ -172,11 +152,11 @@ def test_a_mockveo_is_verified_at_its_own_pace_too() -> None:
     assert (data["findings"], data["exit_status"]) == ([], 0)
 
 
-def test_without_another_good_key_a_made_up_one_is_tried(servers: Any) -> None:  # noqa: F811
+def test_without_another_good_key_a_made_up_one_is_tried(servers: Any) -> None:
     root, memory = servers
     alone = VerifyPlan(**{**vars(plan(memory["any-key"])), "other_key": None})
-    assert found(verify(f"{root}/any-key", alone)) == {"auth-bad-key": "violation"}
-    assert found(verify(f"{root}/no-auth", alone))["auth-other-key"] == "violation"
+    assert broken_rules(verify(f"{root}/any-key", alone)) == {"auth-bad-key": "violation"}
+    assert broken_rules(verify(f"{root}/no-auth", alone))["auth-other-key"] == "violation"
 
 
 # The report.
@@ -191,7 +171,7 @@ def test_the_report_is_of_the_shape_that_reports_have(fakes: dict[str, ServerThr
     assert data["findings"]
 
 
-def test_no_key_is_in_the_report(servers: Any) -> None:  # noqa: F811
+def test_no_key_is_in_the_report(servers: Any) -> None:
     root, memory = servers
     for name in ("forbidden", "any-scheme"):
         text = json.dumps(verify(f"{root}/{name}", plan(memory[name])))
@@ -199,7 +179,7 @@ def test_no_key_is_in_the_report(servers: Any) -> None:  # noqa: F811
         assert OTHER not in text
 
 
-def test_a_finding_can_be_repeated_with_curl(servers: Any) -> None:  # noqa: F811
+def test_a_finding_can_be_repeated_with_curl(servers: Any) -> None:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl")
     root, memory = servers
@@ -213,7 +193,7 @@ def test_a_finding_can_be_repeated_with_curl(servers: Any) -> None:  # noqa: F81
     assert finding["trace"][0]["response"]["status"] == 404
 
 
-def test_the_smallest_sequence_is_the_create_and_what_shows_the_breach(servers: Any) -> None:  # noqa: F811
+def test_the_smallest_sequence_is_the_create_and_what_shows_the_breach(servers: Any) -> None:
     root, memory = servers
     data = verify(f"{root}/progress-regress", plan(memory["progress-regress"]))
     finding = next(one for one in data["findings"] if one["case"] == "job/text-only")
@@ -223,7 +203,7 @@ def test_the_smallest_sequence_is_the_create_and_what_shows_the_breach(servers: 
     assert finding["message"] == "progress goes from 60 back to 30"
 
 
-def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:  # noqa: F811
+def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:
     root, memory = servers
     entry = Entry("auth-bad-key", "auth/bad-key", "our gateway takes any", "known.txt:1")
     with_known = {"known": (entry,)}
@@ -237,7 +217,7 @@ def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:  
 
 
 @pytest.mark.parametrize(("strict", "status"), [(False, 0), (True, 1)])
-def test_a_warning_fails_a_strict_run(servers: Any, strict: bool, status: int) -> None:  # noqa: F811
+def test_a_warning_fails_a_strict_run(servers: Any, strict: bool, status: int) -> None:
     root, memory = servers
     chosen = VerifyPlan(**{**vars(plan(memory["no-reason"])), "strict": strict})
     assert verify(f"{root}/no-reason", chosen)["exit_status"] == status

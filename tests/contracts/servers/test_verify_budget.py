@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
 from mockveo_contracts.servers.verify import Verification, VerifyPlan, rehearse, verify
-from test_broken_servers import plan, servers  # noqa: F401  # a fixture
-from test_verify import found
+from verification import broken_rules, plan
 
 from mockveo.errors import SettingsError
 
 
-def test_no_more_jobs_are_made_than_the_budget_has(servers: Any) -> None:  # noqa: F811
+def test_no_more_jobs_are_made_than_the_budget_has(servers: Any) -> None:
     root, memory = servers
     before = len(memory["accepts-anything"].jobs)
     limited = VerifyPlan(**{**vars(plan(memory["accepts-anything"])), "max_jobs": 2})
@@ -34,11 +33,11 @@ def test_a_server_elsewhere_needs_a_key() -> None:
         verify("https://video.example/v1", VerifyPlan())
 
 
-def test_when_the_time_is_over_nothing_is_blamed(servers: Any) -> None:  # noqa: F811
+def test_when_the_time_is_over_nothing_is_blamed(servers: Any) -> None:
     root, memory = servers
     short = VerifyPlan(**{**vars(plan(memory["never-starts"])), "max_seconds": 0.3})
     data = verify(f"{root}/never-starts", short)
-    assert "job-ends" not in found(data)
+    assert "job-ends" not in broken_rules(data)
     assert data["rules"]["job-ends"]["not exercised"] == len(data["cases"])
     assert any("--max-seconds 0.3 are over" in one["why"] for one in data["skipped"])
 

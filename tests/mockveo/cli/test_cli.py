@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -18,13 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
+from commands import CLEAN
 
 import mockveo
 from mockveo.settings import Settings, flag
 
 KEY = {"Authorization": "Bearer sk-secret-key"}
 FORM = {"prompt": (None, "a kite")}
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MOCKVEO_")}
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from commands import CLEAN
 
 from mockveo.control_client import Remote, RemoteError
 from mockveo.errors import SettingsError
@@ -20,7 +20,6 @@ from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import SCHEMA, built_in
 
 KEY = {"Authorization": "Bearer sk-secret"}
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MOCKVEO_")}
 
 
 def run(*arguments: str, status: int = 0, **env: str) -> str:

@@ -17,7 +17,7 @@ import test_requests
 import test_sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_worlds import SCENARIO as ANY_SCENARIO
+from strategies import ANY_SCENARIO
 from traces import (
     ALL_FEATURES,
     DEFAULTS,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import FLAGS, chromium
 
 import mockveo
 
@@ -41,18 +40,6 @@ async function run() {
 }
 run().catch(error => report({error: String(error)}));
 </script>"""
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
 
 
 class Page:
@@ -97,10 +84,7 @@ def page() -> Iterator[Page]:
 
 
 def test_a_page_creates_polls_and_plays(page: Page, tmp_path: Path) -> None:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        missing = "no Chromium is installed, so that a video plays in a browser cannot be seen"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    browser = chromium()
     process = subprocess.Popen(
         [browser, *FLAGS, f"--user-data-dir={tmp_path}", page.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -19,20 +18,19 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.request import ProxyHandler, Request, build_opener
 
 import av
 import pytest
-from paths import CLIENTS, DATA, ROOT
+from installed_clients import environment, tool
+from paths import CLIENTS, DATA
 
 import mockveo
 from mockveo.server.app import ServerThread
 from mockveo.traffic.journal import ExchangeRecord
 
 PROGRAMS = CLIENTS
-INSTALLED = Path(os.environ.get("MOCKVEO_CLIENTS") or ROOT / ".clients")
-INSTALL = "python scripts/install_clients.py"
 
 Done: TypeAlias = subprocess.CompletedProcess[str]
 
@@ -100,24 +98,6 @@ def a_key() -> str:
     return f"sk-{secrets.token_hex(8)}"
 
 
-def missing(name: str, remedy: str) -> NoReturn:
-    message = f"the client {name} is not installed: {remedy}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-def tool(name: str) -> str:
-    return shutil.which(name) or missing(name, f"there is no {name} on the PATH")
-
-
-def home(name: str) -> Path:
-    directory = INSTALLED / CLIENTS[name].home
-    if not (directory / ".installed").is_file():
-        missing(name, INSTALL)
-    return directory
-
-
 def execute(server: ServerThread, command: list[str], directory: Path, *, key: str = "", source: str = "") -> Done:
     """Runs a command to its good end with nothing of ours but the PATH: no proxies, no configuration files."""
     done = subprocess.run(
@@ -141,9 +121,10 @@ def run(server: ServerThread, name: str, output: Path, images: list[Path]) -> Ru
     if program.suffix == ".mjs":
         # From stdin, so that packages are looked for where the program is run, not where it lies.
         command, source = [tool("node"), "--input-type=module", "-"], program.read_text("utf-8")
-        directory = home(name) if client.home else directory
+        directory = environment(client.home) if client.home else directory
     elif program.suffix == ".py":
-        command = [os.fspath(home(name) / "bin" / "python") if client.home else sys.executable, os.fspath(program)]
+        python = os.fspath(environment(client.home) / "bin" / "python") if client.home else sys.executable
+        command = [python, os.fspath(program)]
     else:
         tool("curl")
         command = [tool("sh"), os.fspath(program)]

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import ANY_SCENARIO
 
 import mockveo
 from mockveo.errors import MockveoError
@@ -120,34 +121,6 @@ STEP = st.one_of(
     st.tuples(st.just("advance"), st.floats(0, 200)),
     st.tuples(st.just("queue"), st.sampled_from(["fails", "rate-limited", "upper-case"])),
 )
-WHEN: dict[str, st.SearchStrategy[Any]] = {
-    "operation": st.sampled_from(["create", "retrieve", "content", "any"]),
-    "nth": st.integers(1, 4) | st.tuples(st.integers(1, 3), st.integers(3, 9)).map(list),
-    "attempt": st.integers(1, 2),
-    "probability": st.floats(0, 1),
-}
-WHAT = st.sampled_from(
-    [
-        {"status": 503},
-        {"error": "rate_limited", "retry_after": {"date": 3}},
-        {"reset": True},
-        {"close": True},
-        {"truncate": 20},
-        {"malformed": True},
-        {"redirect": {"status": 307, "origin": "other"}},
-    ]
-)
-FAULT = st.builds(lambda when, what: {**when, **what}, st.fixed_dictionaries({}, optional=WHEN), WHAT)
-SCENARIO = st.fixed_dictionaries(
-    {"faults": st.lists(FAULT, max_size=3)},
-    optional={
-        "ending": st.sampled_from(["success", "failure", "never"]),
-        "phases": st.lists(st.fixed_dictionaries({"duration": st.integers(0, 60)}), max_size=3),
-        "video_url": st.booleans(),
-        "completed_at": st.sampled_from(["at-end", "early", "never"]),
-        "style": st.fixed_dictionaries({}, optional={"model": st.just("flip"), "order": st.just("reversed")}),
-    },
-)
 
 
 async def transcript(app: Application, prefix: str, steps: list[tuple[str, Any]]) -> list[Any]:
@@ -181,7 +154,7 @@ async def transcript(app: Application, prefix: str, steps: list[tuple[str, Any]]
 
 @settings(max_examples=60, deadline=None)
 @given(
-    data=SCENARIO | st.sampled_from([dict(one.data) for one in built_in()]),
+    data=ANY_SCENARIO | st.sampled_from([dict(one.data) for one in built_in()]),
     steps=st.lists(STEP, min_size=3, max_size=15),
     clock=st.sampled_from(["manual", "poll"]),
     seed=st.integers(0, 2**32),

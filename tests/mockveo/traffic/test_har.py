@@ -3,65 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import httpx
-import jsonschema_rs
+from json_shapes import HAR
 
 import mockveo
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import named, scenario
 from mockveo.traffic.har import har
-
-PAIR = {
-    "type": "object",
-    "required": ["name", "value"],
-    "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
-}
-PAIRS = {"type": "array", "items": PAIR}
-NUMBER = {"type": "number"}
-
-
-def thing(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
-    """An object of HAR: nothing may be in it that the specification does not name, but what begins with `_`."""
-    known = {**required, **(optional or {})}
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": known,
-        "patternProperties": {"^_": {}},
-        "additionalProperties": False,
-    }
-
-
-TEXT = {"type": "string"}
-PARAM = thing({"name": TEXT}, {"value": TEXT, "fileName": TEXT, "contentType": TEXT})
-COMMON = {"httpVersion": TEXT, "cookies": PAIRS, "headers": PAIRS, "headersSize": NUMBER, "bodySize": NUMBER}
-REQUEST = thing(
-    {"method": TEXT, "url": {"type": "string", "format": "uri"}, "queryString": PAIRS, **COMMON},
-    {"postData": thing({"mimeType": TEXT, "params": {"type": "array", "items": PARAM}, "text": TEXT})},
-)
-CONTENT = thing({"size": NUMBER, "mimeType": TEXT}, {"text": TEXT, "encoding": {"const": "base64"}})
-RESPONSE = thing({"status": {"type": "integer"}, "statusText": TEXT, "redirectURL": TEXT, "content": CONTENT, **COMMON})
-ENTRY = thing(
-    {
-        "startedDateTime": {"type": "string", "format": "date-time"},
-        "time": {"type": "number", "minimum": 0},
-        "request": REQUEST,
-        "response": RESPONSE,
-        "cache": {"const": {}},
-        "timings": thing({"send": NUMBER, "wait": NUMBER, "receive": NUMBER}),
-    }
-)
-LOG = thing(
-    {
-        "version": {"const": "1.2"},
-        "creator": thing({"name": TEXT, "version": TEXT}),
-        "pages": {"const": []},
-        "entries": {"type": "array", "items": ENTRY},
-    }
-)
-HAR = jsonschema_rs.Draft202012Validator(thing({"log": LOG}), validate_formats=True)
 
 
 def test_every_kind_of_exchange_is_exported(server: ServerThread) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from commands import CLEAN
 
 from mockveo.errors import TraceError
 from mockveo.rules import client_rules
@@ -21,7 +21,6 @@ from mockveo.traffic.importing import read
 from mockveo.traffic.journal import as_json
 
 KEY = {"Authorization": "Bearer sk-secret"}
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MOCKVEO_")}
 
 
 def findings(trace: list[dict[str, Any]]) -> list[tuple[str, list[int]]]:
