@@ -63,24 +63,28 @@ def test_files_do_not_import_each_other() -> None:
 
 
 def third_parties(source: str) -> set[str]:
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import"
-            found.add((node.module or "").split(".")[0])
-    return found - {"mockveo", "mockveo_contracts", "__future__", *sys.stdlib_module_names}
+            names.add((node.module or "").split(".")[0])
+    return names - {"mockveo", "mockveo_contracts", "__future__", *sys.stdlib_module_names}
 
 
-@pytest.mark.parametrize("package", THIRD_PARTIES)
-def test_third_parties_are_imported_by_few_modules(package: str) -> None:
-    found: dict[str, set[str]] = {}
-    for name, path in MODULES.items():
-        if name.split(".")[0] == package:
-            for party in third_parties(path.read_text()):
-                found.setdefault(party, set()).add(name.removeprefix(f"{package}."))
-    assert found == THIRD_PARTIES[package]
+@pytest.mark.parametrize("name", MODULES)
+def test_module_imports_only_its_third_parties(name: str) -> None:
+    package, _, module = name.partition(".")
+    parties = THIRD_PARTIES[package]
+    assert third_parties(MODULES[name].read_text()) == {party for party in parties if module in parties[party]}
+
+
+def test_third_parties_name_modules_that_exist() -> None:
+    named = {
+        f"{package}.{name}" for package, parties in THIRD_PARTIES.items() for name in set().union(*parties.values())
+    }
+    assert named <= MODULES.keys()
 
 
 @pytest.mark.parametrize("name", MODULES)

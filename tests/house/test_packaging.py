@@ -1,4 +1,4 @@
-"""The wheel: exactly these files, and they work where the repository is not."""
+"""The wheel: exactly these files, and they work without the repository."""
 
 from __future__ import annotations
 
@@ -12,50 +12,70 @@ from paths import ROOT
 
 import mockveo
 
+#: Folder -> its modules. A new module is added here.
+MODULES = {
+    "mockveo": (
+        "__init__ __main__ _paths _version control_client durations errors pytest_plugin schemas settings testing "
+        "text yamlfiles"
+    ),
+    "mockveo/cli": "__init__ control main serve",
+    "mockveo/content": "__init__ clips rendering uploads",
+    "mockveo/http": "__init__ forms hosts responses statuses",
+    "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
+    "mockveo/server": "__init__ app connection context control endpoints faults form_values handlers",
+    "mockveo/simulator": "__init__ clock jobs presentation scenarios world worlds",
+    "mockveo/simulator/stores": "__init__ memory",
+    "mockveo/spec": "__init__ errors openapi operations overlays spec structure",
+    "mockveo/traffic": "__init__ har importing journal",
+    "mockveo_contracts": "__init__ case check cli pytest verify",
+    "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
+    "mockveo_contracts/clients": (
+        "__init__ check client_report driver functions interruption messages processes programs replay search "
+        "sessions testbed virtual_time wire_log"
+    ),
+    "mockveo_contracts/reports": "__init__ formats html junit known_failures model sarif terminal wording",
+    "mockveo_contracts/servers": (
+        "__init__ budget exchanges fuzzing http_client pacing probe_run probes server_report server_rules stateful "
+        "verify"
+    ),
+    "mockveo_contracts/servers/rules": "__init__ content lifecycle responses",
+}
+#: Folder -> its other files.
+DATA = {
+    "mockveo": "py.typed",
+    "mockveo/content": "landscape.jpg landscape.mp4 landscape.webp portrait.jpg portrait.mp4 portrait.webp",
+    "mockveo/rules": "rules.yaml",
+    "mockveo/server": "control.yaml",
+    "mockveo/simulator": "scenario.schema.json",
+    "mockveo_contracts": "py.typed",
+    "mockveo_contracts/cases": "case.schema.json catalogue.yaml",
+    "mockveo_contracts/reports": "report.css report.html report.js report.schema.json",
+    "mockveo_contracts/servers": "rules.yaml",
+}
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(directory), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = directory.glob("*.whl")
-    return built
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = directory.glob("*.whl")
+    return path
 
 
-def test_it_holds_exactly_these_files(wheel: Path) -> None:
-    names = (
-        "__init__ __main__ _paths answers api calls checks cli clips clock commands console control document"
-        " durations errors faults files forms har hosts jobs journal overlays protocol pytest_plugin remote"
-        " rendering rules rules_course rules_outcome rules_requests scenarios server settings spec stores"
-        " stories structure styles testing traces uploads values vocabulary watch wire world worlds"
-    )
-    contracts = (
-        "__init__ case check client_report conversations drivers formats functions generated images junit"
-        " known logs page processes programs pytest replay report sarif scripts server_budget server_checks"
-        " server_checks_content server_checks_course server_exchanges server_fuzz server_histories server_pace"
-        " server_probes server_report server_rules server_run server_wire sessions stage terminal verify"
-        " virtual wording"
-    )
-    modules = {f"mockveo/{name}.py" for name in names.split()}
-    modules |= {f"mockveo_contracts/{name}.py" for name in contracts.split()}
-    media = {
-        f"mockveo/content/{shape}.{kind}" for shape in ("landscape", "portrait") for kind in ("mp4", "webp", "jpg")
-    }
-    data = {"mockveo/openapi.yaml", "mockveo/overlays/docs-2026-10.yaml", "mockveo/overlays/gateway.yaml"}
-    data |= {f"mockveo/scenarios/{path.name}" for path in (ROOT / "scenarios").glob("*.yaml")}
-    data |= {"mockveo/scenario.schema.json", "mockveo/control.yaml", "mockveo/rules.yaml"}
-    data |= {f"mockveo_contracts/report.{kind}" for kind in ("css", "html", "js", "schema.json")}
-    data |= {
-        f"mockveo_contracts/{name}" for name in ("case.schema.json", "catalogue.yaml", "server_rules.yaml", "py.typed")
-    }
+def test_wheel_holds_exactly_these_files(wheel: Path) -> None:
+    files = {f"{folder}/{name}.py" for folder, names in MODULES.items() for name in names.split()}
+    files |= {f"{folder}/{name}" for folder, names in DATA.items() for name in names.split()}
+    files |= {f"mockveo/scenarios/{path.name}" for path in (ROOT / "scenarios").glob("*.yaml")}
+    files |= {"mockveo/openapi.yaml", "mockveo/overlays/docs-2026-10.yaml", "mockveo/overlays/gateway.yaml"}
     about = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-    info = {f"mockveo-{mockveo.__version__}.dist-info/{name}" for name in about}
+    files |= {f"mockveo-{mockveo.__version__}.dist-info/{name}" for name in about}
     with zipfile.ZipFile(wheel) as archive:
-        assert set(archive.namelist()) == modules | media | data | info | {"mockveo/py.typed"}
+        assert set(archive.namelist()) == files
 
 
-def test_it_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = (
