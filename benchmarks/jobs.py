@@ -25,7 +25,7 @@ def resident() -> int:
 def fill(app: Any, count: int) -> list[str]:
     """Create jobs as the server does, each from different values."""
     world, ids = app.world, []
-    owner = world.owner(b"Bearer sk-test")
+    owner = world.accounts.owner(b"Bearer sk-test")
     for number in range(count):
         values = {"prompt": f"A paper kite floats above field {number}", "size": b"16x9".decode()}
         ids.append(world.add(owner, "veo_3_1-4K", values, ()).id)

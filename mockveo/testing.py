@@ -29,9 +29,10 @@ from mockveo.server.app import ServerThread
 from mockveo.simulator import jobs
 from mockveo.simulator.clock import Clock
 from mockveo.simulator.scenarios import Scenario, find, forced, scenario
+from mockveo.simulator.stores.store import ExchangeLog
 from mockveo.simulator.world import World
 from mockveo.spec.operations import OPERATION_IDS, short_name
-from mockveo.traffic.journal import Deviation, ExchangeRecord, Journal, as_json, as_line, shown_query
+from mockveo.traffic.journal import Deviation, ExchangeRecord, as_json, as_line, shown_query
 
 #: What a scenario may be given as: its name, its file, its data, or itself.
 Given: TypeAlias = str | PurePath | Mapping[str, Any] | Scenario | None
@@ -139,7 +140,7 @@ class JobHandle:
         if ending == "never":
             raise MockveoError("a job cannot be made to end never; wanted success or failure")
         world = self._world.world
-        found = world.store.get(self.id)
+        found = world.jobs.get(self.id)
         if found is None or world.view(found).ended_at is not None:
             what = "is gone" if found is None else "has come to its end already"
             raise MockveoError(f"the job {self.id} {what}; wanted one that is under way")
@@ -207,7 +208,7 @@ class Mockveo:
 
     def next(self, what: Given = None, /, **keys: Any) -> None:
         """Queues a scenario, given as in `scenario`, for one create: the next, or the next after those queued."""
-        self.world.enqueue(self._scenario(what, keys))
+        self.world.scenarios.enqueue(self._scenario(what, keys))
 
     def advance(self, duration: float | str) -> None:
         """Lets time pass at once, in seconds of the world's clock or as "1m30s". Raises SettingsError."""
@@ -221,7 +222,7 @@ class Mockveo:
     @property
     def jobs(self) -> list[JobHandle]:
         """All jobs as they are now, in the order they were made."""
-        return [_job(job, self) for job in list(self.world.store)]
+        return [_job(job, self) for job in list(self.world.jobs)]
 
     @property
     def requests(self) -> Requests:
@@ -259,7 +260,7 @@ class Mockveo:
 
     def _found(self, what: str) -> Scenario:
         try:
-            return self.world.named(what)
+            return self.world.scenarios.by_name(what).scenario
         except ScenarioError:
             return find(what)
 
@@ -274,7 +275,7 @@ class MockveoWorlds:
         #: Those that outlive a test, by name.
         self._lasting: set[str] = set()
         #: Those the test has had, with the journals that had exchanges before it, and how many.
-        self._had: dict[str, tuple[Mockveo, Journal | None, int]] = {}
+        self._had: dict[str, tuple[Mockveo, ExchangeLog | None, int]] = {}
 
     def new(self, name: str = "", /, **settings: Any) -> Mockveo:
         """A new world. Raises MockveoError where a setting cannot be used.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Final
 
@@ -100,10 +100,15 @@ class RequestContext:
         """The value of the path's parameter."""
         return next(iter(self.scope["path_params"].values()))  # type: ignore[no-any-return]
 
-    def strike(self, scenario: Scenario, operation: str, scope: Hashable, subject: Hashable) -> None:
+    def strike(self, scenario: Scenario, operation: str, scope: str, subject: str, label: str = "") -> None:
         """Lets the faults of a scenario strike; see World.strike."""
         if scenario.faults:
-            self.struck = tuple(filter(self._knows, self.world.strike(scenario, operation, scope, subject)))
+            self.struck = tuple(
+                filter(
+                    self._knows,
+                    self.world.faults.select(scenario, operation, scope=scope, subject=subject, label=label),
+                )
+            )
             if b"ticket=" in self.scope["query_string"] and self.ticket_holder is not None:
                 # Whoever holds a ticket has been redirected already.
                 self.struck = tuple(fault for fault in self.struck if fault.redirect is None)
@@ -151,7 +156,7 @@ class RequestContext:
     @property
     def ticket_holder(self) -> str | None:
         """The key that the ticket of the request stands for; None where it has no good one."""
-        return self.world.holder(self.query("ticket") or "", self.scope["path"])
+        return self.world.tickets.holder(self.query("ticket") or "", self.scope["path"])
 
     def query(self, name: str) -> str | None:
         """The value of a query parameter; of several the first."""

@@ -164,7 +164,7 @@ class Control:
             "worlds": [
                 {
                     "name": world.name,
-                    "jobs": len(world.store),
+                    "jobs": len(world.jobs),
                     "exchanges": world.journal.count,
                     "scenario": world.plan.scenario.name,
                 }
@@ -190,11 +190,11 @@ class Control:
         return _scenario(call.world.plan.scenario)
 
     async def list_scenarios(self, call: RequestContext, _: _Asked) -> Json:
-        return {"scenarios": [_scenario(one) for one in call.world.scenarios()]}
+        return {"scenarios": [_scenario(one) for one in call.world.scenarios.named()]}
 
     async def find_scenario(self, call: RequestContext, _: _Asked) -> Json:
         try:
-            return _scenario(call.world.named(call.path_value))
+            return _scenario(call.world.scenarios.by_name(call.path_value).scenario)
         except MockveoError as error:
             raise ControlError(404, "scenario_not_found", str(error)) from None
 
@@ -205,22 +205,22 @@ class Control:
                 409, "scenario_exists", f"{name!r} is a built-in scenario; wanted another name, e.g. my-{name}"
             )
         defined = scenarios.scenario({**asked.body, "name": name}, name)
-        call.world.remember(defined)
+        call.world.scenarios.remember(defined)
         return _scenario(defined)
 
     async def get_queue(self, call: RequestContext, _: _Asked) -> Json:
-        return {"scenarios": [_scenario(one) for one in call.world.queue]}
+        return {"scenarios": [_scenario(one) for one in call.world.scenarios.waiting()]}
 
     async def queue_scenario(self, call: RequestContext, asked: _Asked) -> Json:
-        if len(call.world.queue) >= MAX_QUEUE:
+        if len(call.world.scenarios.waiting()) >= MAX_QUEUE:
             raise ControlError(
                 409, "queue_full", f"{MAX_QUEUE} scenarios are waiting; wanted fewer, or DELETE {ROOT}/queue"
             )
-        call.world.enqueue(_chosen(call, asked.body["scenario"]))
+        call.world.scenarios.enqueue(_chosen(call, asked.body["scenario"]))
         return await self.get_queue(call, asked)
 
     async def clear_queue(self, call: RequestContext, asked: _Asked) -> Json:
-        call.world.clear_queue()
+        call.world.scenarios.clear_waiting()
         return await self.get_queue(call, asked)
 
     async def get_clock(self, call: RequestContext, _: _Asked) -> Json:
@@ -241,14 +241,14 @@ class Control:
 
     async def list_jobs(self, call: RequestContext, asked: _Asked) -> Json:
         found = []
-        known = call.world.spec.statuses | {one.status for job in call.world.store for one in job.plan.stages}
+        known = call.world.spec.statuses | {one.status for job in call.world.jobs for one in job.plan.stages}
         if asked.queries.get("status", min(known)) not in known:
             raise ControlError(
                 400,
                 "invalid_request",
                 f"no job can be {asked.queries['status']!r}; wanted {' or '.join(sorted(known))}",
             )
-        for job in reversed(list(call.world.store)):
+        for job in reversed(list(call.world.jobs)):
             shown = _job(call, job)
             is_so = {"status": shown["status"], "ended": _truth(shown["ended_at"] is not None)}
             if all(asked.queries.get(name, value) == value for name, value in is_so.items()):
@@ -356,7 +356,7 @@ def _refuse_strangers(call: RequestContext) -> None:
 
 
 def _chosen(call: RequestContext, what: Json) -> Scenario:
-    return call.world.named(what) if isinstance(what, str) else scenarios.scenario(what)
+    return call.world.scenarios.by_name(what).scenario if isinstance(what, str) else scenarios.scenario(what)
 
 
 def _scenario(scenario: Scenario) -> Json:
@@ -364,7 +364,7 @@ def _scenario(scenario: Scenario) -> Json:
 
 
 def _found_job(call: RequestContext) -> Job:
-    job = call.world.store.get(call.path_value)
+    job = call.world.jobs.get(call.path_value)
     if job is None:
         raise ControlError(
             404, "job_not_found", f"this world has no job {call.path_value!r}; GET {ROOT}/jobs lists them"

@@ -158,7 +158,7 @@ class Endpoint:
 
     def _authorise(self, call: RequestContext) -> str:
         authorization = call.headers.get(b"authorization", b"")
-        owner = call.world.owner(authorization)
+        owner = call.world.accounts.owner(authorization)
         if not authorization and b"ticket=" in call.scope["query_string"]:
             owner = call.ticket_holder or None
         if owner is None:

@@ -144,7 +144,7 @@ def _redirect(status: int, call: RequestContext, *, elsewhere: bool) -> Response
     if call.exchange.operation == "createVideo" and call.exchange.job_id:
         path = f"{path}/{call.exchange.job_id}"
     origin = call.world.origins.other if elsewhere else ""
-    ticket = f"{f'{query}&' if query else ''}ticket={call.world.ticket(call.owner, path)}"
+    ticket = f"{f'{query}&' if query else ''}ticket={call.world.tickets.issue(call.owner, path)}"
     location = f"{origin}{call.scope[PREFIX]}{quote(path)}?{ticket}"
     return Response(status, [(b"location", location.encode("latin-1")), (b"content-length", b"0")], b"")
 

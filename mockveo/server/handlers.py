@@ -23,8 +23,8 @@ from mockveo.server.endpoints import Endpoint, Handler, Route, Routes, checked_a
 from mockveo.server.form_values import Values, as_instance, interpret
 from mockveo.simulator.jobs import Job, JobPlan, View, view
 from mockveo.simulator.presentation import dressed, shown_status
+from mockveo.simulator.scenario_shelf import TAG_START
 from mockveo.simulator.scenarios import Scenario
-from mockveo.simulator.world import MARK
 from mockveo.spec.spec import Form, Operation, Problem, Spec
 
 
@@ -54,7 +54,7 @@ class Api:
             raise ApiError("invalid_request", detail="; ".join(note.message for note in values.deviations))
         model = self._model(call, form, values)
         chosen = self._strike(call, values)
-        if not world.spend(call.owner):
+        if not world.accounts.charge(call.owner):
             raise ApiError("insufficient_quota", hint=f"--credit is {world.settings.credit}")
         job = world.add(call.owner, model, values.fields, [part.data for part in values.images], chosen)
         scenario = chosen.scenario if chosen else world.plan.scenario
@@ -64,21 +64,27 @@ class Api:
         """The plan that a create has chosen. Raises FaultBeforeEffect where a fault keeps it from making a job."""
         world, prompt = call.world, str(values.fields["prompt"])
         header = call.headers.get(b"x-mockveo-scenario")
-        if header is None and not world.expects_faults and not MARK.search(prompt):
+        if header is None and not (
+            world.scenarios.has_waiting or world.plan.scenario.faults or TAG_START.search(prompt)
+        ):
             return None
         told = (call.owner, *map(str, values.fields.values()), *(part.sha256 for part in values.images))
-        subject = sha256(repr(told).encode("utf-8", "surrogatepass")).digest()
+        subject = sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+        chosen: JobPlan | None
         try:
-            chosen = world.choose(header, prompt, subject)
+            if header is not None:
+                chosen = world.scenarios.by_name(header.decode("latin-1").strip())
+            else:
+                chosen = world.scenarios.by_tag(prompt) or world.scenarios.take(subject)
         except ScenarioError as error:
             raise ControlError(400, "scenario_not_found", str(error)) from None
         scenario = chosen.scenario if chosen else world.plan.scenario
         call.values = {"model": str(values.fields.get("model", ""))}
-        call.strike(scenario, "create", scenario, subject)
+        call.strike(scenario, "create", (chosen or world.plan).key, subject, scenario.name)
         if not all(fault.applied for fault in call.struck):
             raise FaultBeforeEffect
         if not any(fault.loses_the_answer for fault in call.struck):
-            world.settled(subject)
+            world.scenarios.settle(subject)
         return chosen
 
     async def _read_form(self, call: RequestContext, content_type: str) -> list[Part]:
@@ -180,7 +186,7 @@ class Api:
 
     async def deliver_video(self, call: RequestContext) -> Response:
         """GET of a `video_url`, at the other origin. Source: assumed; stores that sign URLs answer like this."""
-        job = call.world.store.get(call.path_value)
+        job = call.world.jobs.get(call.path_value)
         expires, signature = call.query("expires") or "", call.query("signature") or ""
         if job is not None:
             call.exchange.job_id = job.id
@@ -212,7 +218,7 @@ class Api:
 
     async def list_models(self, call: RequestContext) -> Response:
         """GET /v1/models and GET /api/models: the aliases, in the shape that each operation documents."""
-        call.strike(call.world.plan.scenario, "models", call.operation.id, (call.operation.id, call.owner))
+        call.strike(call.world.plan.scenario, "models", call.operation.id, f"{call.operation.id} {call.owner}")
         models = [{"id": alias} for alias in call.world.spec.aliases or ()]
         assert call.operation.success is not None
         return checked_answer(call, 200, call.operation.success.render({"data": models, "total": len(models)}))

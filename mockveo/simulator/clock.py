@@ -1,31 +1,44 @@
-"""The clock of a world: every duration of its jobs and every date of its answers comes from here.
+"""The clock of a world: every duration of its jobs and every date of its responses comes from here.
 
-It has two hands. `now()` is the world's time in seconds since it began, which jobs unfold by. `date()` is what
-answers show, in Unix seconds. There are three modes:
+It has two hands. `now()` is the world's time in seconds since it began, by which jobs unfold. `date()` is what
+responses show, in Unix seconds. There are three modes:
 
-- `wall`: `now` runs `speed` times as fast as ours; `date` keeps to our calendar whatever the speed, so that a server
-  that has run all day does not date its jobs into next week;
+- `wall`: `now` runs `speed` times as fast as real time; `date` is real time whatever the speed, so a server that has
+  run all day does not date its jobs into next week;
 - `manual`: both stand still until `advance` moves them;
 - `poll`: the same, and each poll of a job moves them by `step` seconds.
 
-In the last two a run can be repeated to the byte.
+In the last two modes a run can be repeated to the byte.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-#: Where the date of a clock that does not run begins: the `created_at` of the page's example, 2026-03-12 06:33:49 UTC.
-STILL_DATE: Final = 1773297229.0
+from mockveo.simulator.stores.memory import MemoryCell
+from mockveo.simulator.stores.store import Cell, Store
+
+#: The first date of a clock that stands still: the `created_at` of the page's example, 2026-03-12 06:33:49 UTC.
+STILL_DATE_S: Final = 1773297229.0
 #: Where dates stop: 9999-12-31, the last day that HTTP can name.
-LAST_DATE: Final = 253402214400.0
+LAST_DATE_S: Final = 253402214400.0
+
+
+class ClockState(NamedTuple):
+    """The settings of a clock, and both hands as they were at `since`, in seconds of real time."""
+
+    mode: str
+    speed: float
+    step: float
+    now: float
+    date: float
+    since: float
 
 
 class Clock:
-    """A clock of a world. `tick` gives our own seconds and is only for tests to replace."""
+    """A clock of a world. `tick` returns seconds of real time; tests replace it."""
 
     def __init__(
         self,
@@ -35,73 +48,83 @@ class Clock:
         step: float = 10.0,
         date: float | None = None,
         tick: Callable[[], float] = time.monotonic,
+        store: Store | None = None,
     ) -> None:
         self._tick = tick
-        self._mode = mode
-        self._speed = speed
-        #: Seconds that pass with a poll, in mode `poll`.
-        self.step = step
-        date = date if date is not None else time.time() if mode == "wall" else STILL_DATE
-        #: Both hands, and our own seconds when they stood there. In one piece, as a test may turn the clock while a
-        #: server in another thread reads it.
-        self._at = (0.0, date, tick())
-        self._lock = threading.Lock()
+        if date is None:
+            date = time.time() if mode == "wall" else STILL_DATE_S
+        initial = ClockState(mode, speed, step, 0.0, date, tick())
+        self._state: Cell[ClockState] = MemoryCell(initial) if store is None else store.cell("clock", initial)
 
     @property
     def mode(self) -> str:
         """One of `settings.CLOCK_MODES`."""
-        return self._mode
+        return self._state.value[0]
 
     @mode.setter
     def mode(self, mode: str) -> None:
-        with self._lock:
-            self._move(0.0)
-            self._mode = mode
+        self._move(0.0, mode=mode)
 
     @property
     def speed(self) -> float:
-        """Seconds of the world in one of ours, in mode `wall`."""
-        return self._speed
+        """Seconds of the world in one real second, in mode `wall`."""
+        return self._state.value[1]
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        with self._lock:
-            self._move(0.0)
-            self._speed = speed
+        self._move(0.0, speed=speed)
+
+    @property
+    def step(self) -> float:
+        """Seconds that pass with a poll, in mode `poll`."""
+        return self._state.value[2]
+
+    @step.setter
+    def step(self, step: float) -> None:
+        self._move(0.0, step=step)
 
     @property
     def pace(self) -> float:
-        """Seconds of the world's time in one second of its dates: the speed while it runs, else 1."""
-        return self._speed if self._mode == "wall" else 1.0
+        """Seconds of the world's time in one second of its dates: the speed in mode `wall`, else 1."""
+        mode, speed, *_ = self._state.value
+        return speed if mode == "wall" else 1.0
 
     def now(self) -> float:
-        """Seconds of the world's time since it began."""
-        now, _, since = self._at
-        return now + (self._tick() - since) * self._speed if self._mode == "wall" else now
+        """Return the seconds of the world's time since it began."""
+        mode, speed, _, now, _, since = self._state.value
+        return now + (self._tick() - since) * speed if mode == "wall" else now
 
     def date(self) -> float:
-        """Unix seconds, as answers show them."""
-        _, date, since = self._at
-        return date + (self._tick() - since) if self._mode == "wall" else date
+        """Return the date that responses show, in Unix seconds."""
+        mode, _, _, _, date, since = self._state.value
+        return date + (self._tick() - since) if mode == "wall" else date
 
     def read(self) -> tuple[float, float]:
-        """Both hands at once."""
-        now, date, since = self._at
-        if self._mode != "wall":
-            return now, date
-        passed = self._tick() - since
-        return now + passed * self._speed, date + passed
+        """Return both hands at once."""
+        return _hands(self._state.value, self._tick)
 
     def advance(self, seconds: float) -> None:
-        """Lets `seconds` pass at once, in the world's time and in its dates."""
-        with self._lock:
-            self._move(seconds)
+        """Let `seconds` pass at once, in the world's time and in its dates."""
+        self._move(seconds)
 
     def poll(self) -> None:
-        """A job is polled."""
-        if self._mode == "poll":
-            self.advance(self.step)
+        """Let the time of one poll pass."""
+        state = self._state.value
+        if state[0] == "poll":
+            self._move(state[2])
 
-    def _move(self, seconds: float) -> None:
-        now, date = self.read()
-        self._at = (now + seconds, min(date + seconds, LAST_DATE), self._tick())
+    def _move(self, seconds: float, **changes: Any) -> None:
+        def moved(state: ClockState) -> ClockState:
+            now, date = _hands(state, self._tick)
+            date = min(date + seconds, LAST_DATE_S)
+            return ClockState(*state)._replace(now=now + seconds, date=date, since=self._tick(), **changes)
+
+        self._state.update(moved)
+
+
+def _hands(state: ClockState, tick: Callable[[], float]) -> tuple[float, float]:
+    mode, speed, _, now, date, since = state
+    if mode != "wall":
+        return now, date
+    passed = tick() - since
+    return now + passed * speed, date + passed

@@ -36,9 +36,11 @@ class JobPlan(NamedTuple):
     #: Whether it ever comes there.
     ends: bool
     scenario: Scenario
+    #: Its key among the scenarios of a world, under which creates are counted.
+    key: str = ""
 
 
-def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str) -> JobPlan:
+def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str, key: str = "") -> JobPlan:
     """The plan of jobs of a scenario, given the statuses on the way of a job that succeeds and the one that failed.
 
     Phases that name no status get those of the way, one after the other. Where the spec has more statuses before the
@@ -62,11 +64,11 @@ def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str) -> JobPla
             end = end if end < start else max(end, start + 1)
             stages.append(Stage(status, phase.shortest / share, phase.longest / share, start, end, phase.steps))
     if scenario.ending == "success":
-        return JobPlan(tuple(stages), success, 100, None, True, scenario)
+        return JobPlan(tuple(stages), success, 100, None, True, scenario, key)
     if scenario.ending == "failure":
-        return JobPlan(tuple(stages), failure, _last_progress(stages), scenario.error, True, scenario)
+        return JobPlan(tuple(stages), failure, _last_progress(stages), scenario.error, True, scenario, key)
     status = stages[-1].status if stages else way[0]
-    return JobPlan(tuple(stages), status, _last_progress(stages), None, False, scenario)
+    return JobPlan(tuple(stages), status, _last_progress(stages), None, False, scenario, key)
 
 
 def _last_progress(stages: list[Stage]) -> int:

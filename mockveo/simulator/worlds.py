@@ -1,4 +1,4 @@
-"""The worlds of a server by name: made when they are first called, the least recently called forgotten."""
+"""The worlds of a server by name: made when first called, the least recently called forgotten."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mockveo.errors import SettingsError
 from mockveo.settings import Settings, typed
 from mockveo.simulator import scenarios
 from mockveo.simulator.scenarios import Scenario
-from mockveo.simulator.world import Origins, World
+from mockveo.simulator.world import Origins, World, memory_store
 from mockveo.spec.spec import Spec
-from mockveo.traffic.journal import Feed
+from mockveo.traffic.journal import Feed, Journal
 
-#: The settings that a world may have of its own.
+#: The settings that each world can have of its own.
 OWN: Final = (
     *("profile", "scenario", "clock", "speed", "step", "seed", "strict", "self_check", "key", "credit"),
     *("max_body", "max_jobs", "max_image_bytes", "max_exchanges"),
@@ -24,7 +24,7 @@ OWN: Final = (
 
 
 class Worlds:
-    """The worlds of a server. The one named "" is always there. Safe for threads."""
+    """The worlds of a server. The one named "" always exists. Safe for threads."""
 
     def __init__(
         self, settings: Settings, *, seed: int, spec: Callable[[str], Spec], origins: Origins, feed: Feed | None
@@ -37,12 +37,12 @@ class Worlds:
         self._lock = threading.Lock()
         self._named: OrderedDict[str, World] = OrderedDict()
         self._held: set[str] = set()
-        #: Read once: a file that is changed meanwhile is not to make worlds of two kinds.
+        # Read once, so that editing the file cannot give worlds different scenarios.
         self._scenario = scenarios.find(settings.scenario)
         self.default = self._made("", settings)
 
     def get(self, name: str) -> World:
-        """The world of that name, made now if it is not there."""
+        """Return the world with that name, made now if it does not exist."""
         if not name:
             return self.default
         with self._lock:
@@ -55,14 +55,14 @@ class Worlds:
             return world
 
     def reset(self, name: str, changes: Mapping[str, Any] | None = None, scenario: Scenario | None = None) -> World:
-        """A world as new, with settings of its own in place of the server's; no other is touched.
+        """Replace a world by a new one, with changes to the server's settings; leave all others alone.
 
-        `scenario` goes before the one that is among the settings. Raises MockveoError, and leaves the old world, where
-        one of them cannot be used.
+        `scenario` takes precedence over the one in the settings. Raises MockveoError, and keeps the old world, if a
+        change is invalid.
         """
         for key in changes or {}:
             if key not in OWN:
-                raise SettingsError(f"{key!r} is no setting of a world; wanted one of {', '.join(OWN)}")
+                raise SettingsError(f"{key!r} is not a setting of a world; wanted one of {', '.join(OWN)}")
         world = self._made(name, replace(self._settings, **typed(changes or {})), scenario)
         with self._lock:
             if name:
@@ -77,11 +77,11 @@ class Worlds:
         return not name or name in self._named
 
     def hold(self, name: str) -> None:
-        """Keeps a world from being forgotten, until `release`."""
+        """Keep a world from being forgotten, until `release`."""
         self._held.add(name)
 
     def release(self, name: str) -> None:
-        """Lets a world be forgotten again."""
+        """Let a world be forgotten again."""
         self._held.discard(name)
 
     def _make_room(self) -> None:
@@ -93,16 +93,18 @@ class Worlds:
                 return
 
     def _made(self, name: str, settings: Settings, scenario: Scenario | None = None) -> World:
-        same = settings.scenario == self._settings.scenario
-        seed: int | str = settings.seed if settings is not self._settings and settings.seed is not None else self._seed
+        if scenario is None:
+            is_servers = settings.scenario == self._settings.scenario
+            scenario = self._scenario if is_servers else scenarios.find(settings.scenario)
+        seed = self._seed if settings is self._settings or settings.seed is None else settings.seed
         return World(
             self._spec(settings.profile),
             settings,
-            scenario or (self._scenario if same else scenarios.find(settings.scenario)),
+            scenario,
             seed=f"{seed}/{name}" if name else seed,
             name=name,
             origins=self._origins,
-            feed=self._feed,
+            store=memory_store(settings, Journal(settings.max_exchanges, self._feed, name)),
         )
 
     def __iter__(self) -> Iterator[World]:

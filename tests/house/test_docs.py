@@ -87,7 +87,7 @@ def test_every_curl_block_does_what_the_text_says(tmp_path: Path) -> None:
             httpx.post(
                 f"{server.base_url}/videos", headers={"Authorization": "Bearer sk"}, files={"prompt": (None, "p")}
             )
-        assert [job.plan.scenario.name for job in server.app.world.store].count("accepted-then-dropped") == 1
+        assert [job.plan.scenario.name for job in server.app.world.jobs].count("accepted-then-dropped") == 1
 
 
 def test_every_command_that_turns_a_server_is_one(tmp_path: Path) -> None:

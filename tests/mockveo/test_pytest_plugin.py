@@ -79,7 +79,7 @@ def test_loading_it_imports_nothing_but_pytest(tmp_path: Path) -> None:
     with_it, without = (
         set(json.loads(re.findall(r"^MODULES (.*)$", one.text, re.MULTILINE)[0])) for one in (ours, others)
     )
-    assert with_it - without == {"mockveo", "mockveo.pytest_plugin"}
+    assert with_it - without == {"mockveo", "mockveo._version", "mockveo.pytest_plugin"}
 
 
 #: Tests that pass, in any order and in any number of processes. They add their ids to files beside them.
@@ -340,7 +340,7 @@ def test_a_marker_that_cannot_be_used_is_explained_in_one_line(tmp_path: Path) -
     assert done.outcomes == {"passed": 1, "error": 6}, done.text
     shown = {name: text.strip().splitlines()[0] for name, text in sections(done.text).items()}
     assert shown["test_a_key"].startswith(
-        "mockveo: @pytest.mark.mockveo: 'sped' is no setting of a world; wanted one of profile, scenario, clock, speed"
+        "mockveo: @pytest.mark.mockveo: 'sped' is not a setting of a world; wanted one of profile, scenario, clock"
     )
     assert shown["test_a_position"] == (
         "mockveo: @pytest.mark.mockveo takes keywords, not 'fails'; wanted e.g. scenario='fails'"

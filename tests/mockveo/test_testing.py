@@ -152,7 +152,7 @@ def test_the_next_create_alone(world: Mockveo) -> None:
         (("gone.yaml",), {}, "gone.yaml: cannot be read"),
         ((), {"endng": "failure"}, "endng is no key; did you mean 'ending'?"),
         (("fails",), {"ending": "failed"}, "scenario fails: ending is \"failed\"; did you mean 'failure'?"),
-        ((), {"faults": [{"error": "nope"}]}, "error is 'nope', which the document has not"),
+        ((), {"faults": [{"error": "nope"}]}, "error is 'nope', which the document does not have"),
         ((), {"style": {"extra": {"x": object()}}}, "a scenario is what JSON can say, wanted e.g. ending='failure'"),
         ((), {"faults": [{"delay": float("inf")}]}, "a scenario is what JSON can say"),
         ((3,), {}, "a scenario is what JSON can say, .*: 'int' object is not a mapping"),
@@ -409,7 +409,7 @@ def test_a_closed_world_can_be_looked_into(worlds: MockveoWorlds) -> None:
 
 
 def test_a_setting_that_cannot_be_used_is_explained(worlds: MockveoWorlds) -> None:
-    with pytest.raises(SettingsError, match=f"'name' is no setting of a world; wanted one of {', '.join(OWN)}"):
+    with pytest.raises(SettingsError, match=f"'name' is not a setting of a world; wanted one of {', '.join(OWN)}"):
         worlds.new(name="x")
     with pytest.raises(SettingsError, match="speed is 'fast', wanted float"):
         worlds.new(speed="fast")

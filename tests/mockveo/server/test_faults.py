@@ -185,7 +185,7 @@ def test_a_delay_outlasts_an_impatient_client_and_nobody_else(place: Place, see:
     assert (patient.how, patient.status) == ("answered", 200)
     assert 0.4 <= patient.took < 10
     # What a client has not waited for has been made and paid for all the same.
-    assert len(place.world.store) == 2
+    assert len(place.world.jobs) == 2
 
 
 def test_the_first_polls_may_not_find_the_job_yet(place: Place, see: Observe) -> None:
@@ -238,16 +238,16 @@ def test_a_create_that_is_struck_makes_its_job_or_not(
     place.play({"operation": "create", "nth": 1, **fault})
     struck = see(place.videos, "POST")
     assert (struck.how == "answered") == (not {"reset", "close", "truncate"} & set(fault))
-    assert len(place.world.store) == made
+    assert len(place.world.jobs) == made
     assert see(place.videos, "POST").status == 200
-    assert len(place.world.store) == made + 1
+    assert len(place.world.jobs) == made + 1
 
 
 @pytest.mark.parametrize("body", [{"json": {}}, {"text": "x"}, {"html": True}, {"empty": True}], ids=json.dumps)
 def test_an_answer_of_which_nothing_is_the_jobs_own_comes_without_a_job(place: Place, body: dict[str, Any]) -> None:
     place.play({"operation": "create", **body})
     assert place.create().status_code == 200
-    assert len(place.world.store) == 0
+    assert len(place.world.jobs) == 0
 
 
 @pytest.mark.parametrize("origin", ["same", "other"])
@@ -286,7 +286,7 @@ def test_a_create_that_is_redirected_is_sent_again_or_becomes_a_poll(
         origin == "other",
     )
     assert (seen.how, seen.status) == ("answered", 200)
-    assert len(place.world.store) == 1
+    assert len(place.world.jobs) == 1
     assert place.world.find("sk-faults", json.loads(seen.body)["id"]) is not None
 
 

@@ -326,7 +326,7 @@ def test_an_uploaded_image_that_clips_are_made_of_is_kept_in_order() -> None:
     with mockveo.serve(clock="manual", render=True) as server:
         with httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk"}) as client:
             job = create(client, ("1", b"one", "image/png"), ("2", b"two", "image/png")).json()["id"]
-        found = server.app.world.store.get(job)
+        found = server.app.world.jobs.get(job)
     assert found is not None
     assert found.images == (b"one", b"two")
 

@@ -198,7 +198,7 @@ def never_made(play: Play, status: int, told: str) -> None:
         answer = play.create()
         assert answer.status_code == status
         assert re.sub(r" \(request id: \w{31}\)", "", answer.text) == told
-    assert len(play.world.store) == 0
+    assert len(play.world.jobs) == 0
 
 
 def no_credit(play: Play) -> None:
@@ -221,9 +221,9 @@ def bad_key(play: Play) -> None:
 def accepted_then_dropped(play: Play) -> None:
     with pytest.raises(httpx.ReadError):
         play.create()
-    assert len(play.world.store) == 1
+    assert len(play.world.jobs) == 1
     job = play.job()["id"]
-    assert len(play.world.store) == 2
+    assert len(play.world.jobs) == 2
     play.ends_well(job)
 
 
@@ -275,7 +275,7 @@ def upper_case(play: Play) -> None:
     polls = play.watch(made["id"])
     assert [made["status"], *walk(polls)[-2:]] == ["SUBMITTED", "IN_PROGRESS", "SUCCESS"]
     play.has_its_video(made["id"])
-    failed = play.world.store.get(play.job()["id"])
+    failed = play.world.jobs.get(play.job()["id"])
     assert failed is not None
     play.world.end(failed, named("fails"))
     assert play.poll(failed.id).json()["status"] == "FAILED"
@@ -439,7 +439,7 @@ def test_a_scenario_that_does_not_exist_is_refused_with_those_that_do(
     assert answer.json()["error"]["type"] == "mockveo_error"
     assert "did you mean 'normal'?" in answer.json()["error"]["message"]
     assert ", ".join(built_in_scenarios()) in answer.json()["error"]["message"]
-    assert len(world.store) == 0
+    assert len(world.jobs) == 0
 
 
 class Url(NamedTuple):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockveo.settings import CLOCK_MODES
-from mockveo.simulator.clock import STILL_DATE, Clock
+from mockveo.simulator.clock import STILL_DATE_S, Clock
 
 
 class Ticks:
@@ -31,9 +31,9 @@ def test_a_clock_that_stands_still_moves_only_when_advanced(mode: str) -> None:
     ticks = Ticks()
     clock = Clock(mode, tick=ticks)
     ticks.seconds += 1000
-    assert (clock.now(), clock.date()) == (0, STILL_DATE)
+    assert (clock.now(), clock.date()) == (0, STILL_DATE_S)
     clock.advance(90)
-    assert (clock.now(), clock.date()) == (90, STILL_DATE + 90)
+    assert (clock.now(), clock.date()) == (90, STILL_DATE_S + 90)
 
 
 def test_a_poll_is_a_step_of_the_poll_clock_and_of_no_other() -> None:

@@ -82,7 +82,9 @@ def test_an_attempt_is_another_try_at_the_same_whatever_comes_between(place: Pla
 
 def test_creates_that_choose_scenarios_are_counted_by_scenario(place: Place) -> None:
     for name in ("one", "two"):
-        place.world.remember(scenario({"name": name, "faults": [{"operation": "create", "nth": 2, "status": 503}]}))
+        place.world.scenarios.remember(
+            scenario({"name": name, "faults": [{"operation": "create", "nth": 2, "status": 503}]})
+        )
     chosen = [place.create(**{"X-Mockveo-Scenario": name}).status_code for name in ("one", "two", "two", "one", "one")]
     assert chosen == [200, 200, 503, 503, 200]
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockveo import settings
+from mockveo.simulator.accounts import MAX_KEYS
 from mockveo.simulator.scenarios import named
-from mockveo.simulator.world import SHARED, World
+from mockveo.simulator.world import MAX_SHARED_ECHOES, World
 from mockveo.spec.spec import load
 
 SPEC = load()
@@ -39,23 +40,23 @@ def test_ids_are_unique_and_of_the_observed_form() -> None:
 
 def test_what_many_jobs_share_is_kept_once() -> None:
     one = world()
-    first, second = (one.store.get(add(one, size="".join(["9x", "16"]))) for _ in range(2))
+    first, second = (one.jobs.get(add(one, size="".join(["9x", "16"]))) for _ in range(2))
     assert first is not None
     assert second is not None
     assert first.echo is second.echo
-    assert one.owner(b"Bearer sk-a") is one.owner(b"Bearer sk-a")
+    assert one.accounts.owner(b"Bearer sk-a") is one.accounts.owner(b"Bearer sk-a")
 
 
 def test_what_is_shared_is_bounded() -> None:
     one = world()
-    for number in range(SHARED + 100):
-        one.owner(b"Bearer sk-%d" % number)
+    for number in range(MAX_KEYS + 100):
+        one.accounts.owner(b"Bearer sk-%d" % number)
         add(one, size=str(number))
-    assert len(one._owners) <= SHARED
-    assert len(one._echoes) <= SHARED
-    assert one.owner(b"Bearer sk-new") == "sk-new"
+    assert len(one.accounts._owners) <= MAX_KEYS
+    assert len(one._echoes) <= MAX_SHARED_ECHOES
+    assert one.accounts.owner(b"Bearer sk-new") == "sk-new"
 
 
 def test_credit_is_each_keys_own() -> None:
-    one = world(credit=1)
-    assert [one.spend("a"), one.spend("a"), one.spend("b"), one.spend("b")] == [True, False, True, False]
+    accounts = world(credit=1).accounts
+    assert [accounts.charge(key) for key in "aabb"] == [True, False, True, False]

@@ -17,8 +17,8 @@ from strategies import ANY_SCENARIO
 import mockveo
 from mockveo.errors import MockveoError
 from mockveo.server.app import Application, ServerThread
-from mockveo.simulator.scenarios import built_in, scenario
-from mockveo.simulator.world import SHARED
+from mockveo.simulator.fault_selection import MAX_COUNTERS
+from mockveo.simulator.scenarios import built_in, named, scenario
 
 KEY = {"Authorization": "Bearer sk-test"}
 FORM = {"prompt": (None, "A paper kite floats above a field.")}
@@ -105,7 +105,7 @@ def test_a_thousand_worlds_in_parallel_stay_independent() -> None:
         with ThreadPoolExecutor(8) as threads:
             lives = list(threads.map(live, range(1000)))
         assert len(server.app.worlds) == 1001
-        counts = {world.name: (len(world.store), len(world.journal)) for world in server.app.worlds}
+        counts = {world.name: (len(world.jobs), len(world.journal)) for world in server.app.worlds}
     for number, (jobs, statuses) in enumerate(lives):
         made = 1 + number % 3
         assert statuses == [("completed", "failed")[number % 2]] * made
@@ -135,7 +135,7 @@ async def transcript(app: Application, prefix: str, steps: list[tuple[str, Any]]
                 world.clock.advance(value)
                 continue
             if step == "queue":
-                world.enqueue(world.named(value))
+                world.scenarios.enqueue(named(value))
                 continue
             method, path = "GET", f"/v1/videos/{jobs[min(value, len(jobs) - 1)] if step != 'create' else ''}"
             try:
@@ -235,11 +235,14 @@ def test_counts_of_creates_outlast_those_of_many_jobs() -> None:
     app.world.use(
         scenario({"faults": [{"operation": "create", "nth": 1, "status": 503}, {"operation": "retrieve", "delay": 0}]})
     )
-    plan = app.world.plan.scenario
-    assert len(app.world.strike(plan, "create", plan, "a")) == 1
-    for number in range(SHARED + 10):
-        app.world.strike(plan, "retrieve", str(number), str(number))
+
+    def selected(operation: str, scope: str) -> int:
+        return len(app.world.faults.select(app.world.plan.scenario, operation, scope=scope, subject=scope))
+
+    assert selected("create", "a") == 1
+    for number in range(MAX_COUNTERS + 10):
+        selected("retrieve", str(number))
         if number % 1000 == 0:
-            assert app.world.strike(plan, "create", plan, "a") == ()
-    assert app.world.strike(plan, "create", plan, "a") == ()
-    assert len(app.world._counts) <= SHARED
+            assert selected("create", "a") == 0
+    assert selected("create", "a") == 0
+    assert len(app.world.faults._counts) <= MAX_COUNTERS

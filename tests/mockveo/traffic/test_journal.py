@@ -141,8 +141,8 @@ def test_the_log_says_what_the_service_would_not() -> None:
                 client.send(request)
         hints = [as_line(one).partition("! ")[2] for one in server.app.world.journal][1:]
     assert hints[:4] == [
-        "there is such a job, but it is another key's",
-        "there is no such job",
+        "this job exists but belongs to another key",
+        "no job has this id",
         "--credit is 1",
         "the models are veo3-fast, veo3, veo3-pro, veo3.1-fast, veo3.1, veo3.1-pro",
     ]
