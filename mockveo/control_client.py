@@ -1,4 +1,4 @@
-"""A client of the control API, for the commands that turn a running server."""
+"""A client of the control API, for commands and tests that control a running server."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from mockveo.errors import MockveoError, SettingsError
 from mockveo.spec.errors import ErrorBody
 
 DEFAULT_URL: Final = "http://127.0.0.1:8360"
-#: Seconds to wait for an answer.
-PATIENCE: Final = 10.0
-#: Bytes of an answer that are read; a journal has its images as sums only.
-MOST: Final = 64 * 2**20
+#: Time for a whole request; the control API answers at once. Arbitrary.
+PATIENCE_S: Final = 10.0
+#: A journal fits: it holds the images' checksums, not the images.
+MAX_RESPONSE_BYTES: Final = 64 * 2**20
+#: Bytes of an unexpected response that an error quotes.
+MAX_QUOTED_BYTES: Final = 80
 
 
 class RemoteError(MockveoError):
-    """There is no server, or it refused."""
+    """The server is not there, or it refused."""
+
+    exit_status = 1
 
 
 class Deadline:
-    """Ends what is done on a socket after so many seconds in all; a socket's own timeout begins anew with each byte."""
+    """A limit to the total time on a socket, whose own timeout starts anew with each byte."""
 
     def __init__(self, seconds: float) -> None:
         self.over = False
@@ -34,9 +38,9 @@ class Deadline:
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
 
-    def watch(self, what: socket.socket) -> None:
-        """The socket that is to be ended."""
-        self._socket = what
+    def watch(self, connected: socket.socket) -> None:
+        """Set the socket to shut down at the deadline."""
+        self._socket = connected
         if self.over:
             self._end()
 
@@ -44,7 +48,7 @@ class Deadline:
         self.over = True
         if self._socket is not None:
             with suppress(OSError):
-                # The socket's own, as that of TLS would take its state away from who is reading.
+                # socket.socket's method, because that of a TLS socket would drop its state under the reader.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
@@ -58,50 +62,57 @@ class Deadline:
 class Remote:
     """The control API of a world. `url` is the server's root or base URL; `world` is empty for the default world."""
 
-    def __init__(self, url: str = DEFAULT_URL, world: str = "", *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str = DEFAULT_URL, world: str = "", *, patience: float = PATIENCE_S) -> None:
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
             host, port = parts.hostname or "", parts.port or 80
         except ValueError:
             parts, host, port = urlsplit(""), "", 0
         if parts.scheme != "http" or not host:
-            raise SettingsError(f"--url is {url!r}, wanted the root of a mockveo, e.g. --url {DEFAULT_URL}")
+            raise SettingsError(
+                f"--url is {url!r}; expected the root URL of a mockveo server, e.g. --url {DEFAULT_URL}"
+            )
         self._patience = patience
         self._url, self._host, self._port = url, host, port
         root = parts.path.rstrip("/").removesuffix("/v1")
         self._root = f"/@{quote(world)}" if world else root
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON that a request is answered with. Raises RemoteError."""
+        """Send a request and return the JSON of its response. Raises RemoteError."""
         with Deadline(self._patience) as deadline:
-            connection, answer = self._send(method, path, body, self._patience, deadline)
+            connection, response = self._send(method, path, body, self._patience, deadline)
             try:
-                text = self._read(answer)
+                text = self._read(response)
             except (OSError, http.client.HTTPException) as problem:
-                raise RemoteError(f"{self._url} broke off its answer ({problem})") from None
+                raise RemoteError(
+                    f"{self._url} closed the connection before its response was complete ({problem})"
+                ) from None
             finally:
                 connection.close()
         try:
-            found = json.loads(text)
+            data = json.loads(text)
         except (ValueError, RecursionError):
-            raise RemoteError(f"what listens at {self._url} is no mockveo: it answers {text[:80]!r}") from None
-        if answer.status >= 400:
-            raise RemoteError(ErrorBody.parse(found).message or f"{self._url} answers {answer.status}")
-        return found
+            raise self._not_a_mockveo(f"it answers {text[:MAX_QUOTED_BYTES]!r}") from None
+        if response.status >= 400:
+            raise RemoteError(ErrorBody.parse(data).message or f"{self._url} answers {response.status}")
+        return data
 
-    def _read(self, answer: http.client.HTTPResponse) -> bytes:
-        text = answer.read(MOST + 1)
-        if len(text) > MOST:
-            raise RemoteError(f"what listens at {self._url} is no mockveo: its answer has more than {MOST} bytes")
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        text = response.read(MAX_RESPONSE_BYTES + 1)
+        if len(text) > MAX_RESPONSE_BYTES:
+            raise self._not_a_mockveo(f"its response has more than {MAX_RESPONSE_BYTES} bytes")
         return text
 
+    def _not_a_mockveo(self, evidence: str) -> RemoteError:
+        return RemoteError(f"the server at {self._url} is not a mockveo: {evidence}; start one with `mockveo`")
+
     def follow(self, since: int) -> Iterator[dict[str, Any]]:
-        """The exchanges after that of a number, until the server stops; each reset too. Raises RemoteError."""
-        connection, answer = self._send("GET", f"/events?since={since}", None, None)
+        """Yield the exchanges after a number, and each reset, until the server stops. Raises RemoteError."""
+        connection, response = self._send("GET", f"/events?since={since}", None, None)
         try:
-            for line in answer:
+            for line in response:
                 if line.startswith(b"event: reset"):
-                    yield {"line": "--- the world is as new ---", "reset": True}
+                    yield {"line": "--- world reset ---", "reset": True}
                 elif line.startswith(b'data: {"'):
                     yield json.loads(line[6:])
         except (OSError, http.client.HTTPException):
@@ -124,5 +135,6 @@ class Remote:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise RemoteError(
-                f"there is no mockveo at {self._url} ({error}); start one with `mockveo`, or name another with --url"
+                f"there is no mockveo at {self._url} ({error}); start one with `mockveo`, or name its URL with --url,"
+                f" e.g. --url {DEFAULT_URL}"
             ) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -11,7 +12,10 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 
 
 class MockveoError(Exception):
-    """Whatever a user can cause and mend; the command line prints it without a traceback and exits with 2."""
+    """An error that the user can cause and fix; the command line prints it without a traceback."""
+
+    #: What the command line exits with.
+    exit_status: ClassVar[int] = 2
 
 
 class SpecError(MockveoError):

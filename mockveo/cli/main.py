@@ -1,137 +1,129 @@
-"""The command line: a thin shell. Whatever it prints and returns is interface.
+"""The `mockveo` command: a table of its subcommands, each of which is imported when it runs.
 
-Exit statuses: 0 done, 1 the server refused or is not there, 2 a setting, a file or an address cannot be used.
+Everything that the commands print is an interface. Exit statuses: 0 success; 1 the server refused or did not answer;
+2 a setting, a file or an address cannot be used. `check` and `verify` have those of docs/client-protocol.md.
 """
 
 from __future__ import annotations
 
-import gc
+import importlib
 import io
-import os
 import sys
-import typing
-import warnings
-from collections.abc import Callable
-from dataclasses import fields
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
 import click
-from mockveo_contracts.cli import CHECKS
 
 from mockveo._version import __version__
-from mockveo.cli.control import COMMANDS, explained
-from mockveo.settings import Settings, flag
-
-if TYPE_CHECKING:
-    pass
+from mockveo.console.output import discard_output
+from mockveo.errors import MockveoError, SettingsError, did_you_mean
 
 
-class _Commands(click.Group):
-    """A group whose command is `serve` where none is named, so that `mockveo --port 0` is `mockveo serve --port 0`."""
+class CommandEntry(NamedTuple):
+    """Where a subcommand is defined, and its summary, which a test compares with the command's own help."""
+
+    place: str
+    summary: str
+
+
+#: Sections of `mockveo --help` -> their commands.
+COMMANDS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
+    "Serve": {
+        "serve": CommandEntry("mockveo.cli.serve:serve", "Start the mock server."),
+    },
+    "Control a running server": {
+        "advance": CommandEntry("mockveo.cli.control:advance", "Let time pass at once."),
+        "fail": CommandEntry("mockveo.cli.control:fail", "Make a job fail now."),
+        "har": CommandEntry("mockveo.cli.control:har", "Print the exchanges as HAR."),
+        "jobs": CommandEntry("mockveo.cli.control:jobs", "List the jobs, newest first."),
+        "logs": CommandEntry("mockveo.cli.control:logs", "Print the exchanges."),
+        "reset": CommandEntry("mockveo.cli.control:reset", "Reset a world."),
+        "use": CommandEntry("mockveo.cli.control:use", "Switch to another scenario."),
+        "worlds": CommandEntry("mockveo.cli.control:worlds", "List the worlds."),
+    },
+    "Scenarios and saved traffic": {
+        "scenarios": CommandEntry("mockveo.cli.scenarios:scenarios", "List the built-in scenarios, show or check one."),
+        "judge": CommandEntry("mockveo.cli.judge:judge", "Check saved traffic against the contract."),
+    },
+    "Contract tests": {
+        "check": CommandEntry("mockveo_contracts.cli.check:check", "Test a client against the contract."),
+        "verify": CommandEntry("mockveo_contracts.cli.verify:verify", "Test a server against the contract."),
+        "cases": CommandEntry("mockveo_contracts.cli.cases:cases", "List the cases that `check` runs."),
+        "replay": CommandEntry("mockveo_contracts.cli.cases:replay", "Serve one case, to be called by hand."),
+        "report": CommandEntry("mockveo_contracts.cli.report:report", "Convert JSON reports to other formats."),
+        "rules": CommandEntry("mockveo_contracts.cli.rules:rules", "List the rules of the contract."),
+        "explain": CommandEntry("mockveo_contracts.cli.rules:explain", "Explain a rule and name its source."),
+    },
+}
+_ENTRIES: Final = {name: entry for section in COMMANDS.values() for name, entry in section.items()}
+_DEFAULT_COMMAND: Final = "serve"
+
+
+@contextmanager
+def explain_errors() -> Iterator[None]:
+    """Turn an error that the user can fix into one line and an exit status, without a traceback."""
+    try:
+        yield
+    except MockveoError as error:
+        click.echo(f"mockveo: {error}", err=True)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
+        click.echo(f"mockveo: {error}", err=True)
+        sys.exit(1)
+
+
+class LazyGroup(click.Group):
+    """The group of all subcommands; without a command it serves, so `mockveo --port 0` is `mockveo serve --port 0`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert the default command."""
         if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
-            args = ["serve", *args]
+            args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the help."""
+        del ctx
+        return list(_ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import a command. Raises SettingsError for an unknown name."""
+        del ctx
+        if cmd_name not in _ENTRIES:
+            hint = did_you_mean(cmd_name, _ENTRIES)
+            raise SettingsError(
+                f"the command is {cmd_name!r}; {hint}expected one of {', '.join(_ENTRIES)}, e.g. mockveo serve"
+            )
+        module, _, attribute = _ENTRIES[cmd_name].place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section, from the table, so that none has to be imported."""
+        del ctx
+        width = max(map(len, _ENTRIES))
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in section.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and explain its errors."""
+        with explain_errors():
+            return super().invoke(ctx)
 
 
 @click.group(
-    cls=_Commands,
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Without a command: serve.",
+    epilog="Without a command, mockveo starts the server. `mockveo COMMAND --help` describes a command.",
 )
 @click.version_option(__version__, message="mockveo %(version)s")
 def main() -> None:
-    """A local mock of CometAPI's /v1/videos (Veo): jobs that take their time, without the bill."""
+    """Mock CometAPI's /v1/videos (Veo) locally, and test clients and servers of it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a prompt may have what a terminal has not
-
-
-def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """One option for each setting: its flag, its variable, its default and its help."""
-    hints = typing.get_type_hints(Settings)
-    for setting in reversed(fields(Settings)):
-        hint, kinds = hints[setting.name], typing.get_args(hints[setting.name])
-        options: dict[str, Any] = {
-            "default": setting.default,
-            "help": setting.metadata["help"],
-            "envvar": f"MOCKVEO_{setting.name.upper()}",
-            "show_envvar": True,
-            "show_default": setting.default not in (None, (), False),
-        }
-        declaration = flag(setting.name)
-        if bool in (hint, *kinds):
-            declaration += f"/--no-{declaration[2:]}"
-        elif typing.get_origin(hint) is tuple:
-            options["multiple"] = True
-            # In a variable paths are joined as in PATH, so that a blank in one does no harm; others by blanks.
-            options["type"] = click.Path() if setting.name == "overlay" else str
-        else:
-            options["type"] = next(kind for kind in (hint, *kinds) if kind in (str, int, float))
-        command = click.option(declaration, setting.name, **options)(command)
-    return command
-
-
-@main.command()
-@_settings_options
-@click.option(
-    "--ready-file", envvar="MOCKVEO_READY_FILE", show_envvar=True, help="Write a file of JSON once it listens."
-)
-@click.option(
-    "--log",
-    "log_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    envvar="MOCKVEO_LOG",
-    show_envvar=True,
-    help="How exchanges are logged.",
-)
-@click.option("--quiet/--no-quiet", envvar="MOCKVEO_QUIET", show_envvar=True, help="Log nothing but errors.")
-@click.option(
-    "--findings/--no-findings",
-    default=True,
-    envvar="MOCKVEO_FINDINGS",
-    show_envvar=True,
-    help="Log what clients get wrong, by the rules of the contract.  [default: findings]",
-)
-def serve(ready_file: str | None, log_format: str, quiet: bool, findings: bool, **values: Any) -> None:
-    """Start the mock server.
-
-    At the default pace a job takes 6 to 20 seconds; with --speed 1 as long as in reality, one to three minutes.
-    """
-    gc.disable()  # until it listens: there is no garbage in starting
-    # Here, not above: --help and --version are not to wait for a web server to load.
-    from mockveo.cli.serve import run
-    from mockveo.settings import of
-
-    warnings.showwarning = _show_warning
-    _warn_of_unknown_variables()
-    with explained():
-        run(of(**values), ready_file=ready_file, log_format=log_format, quiet=quiet, findings=findings)
-
-
-def _warn_of_unknown_variables() -> None:
-    """A misspelt variable would be a setting that silently is not."""
-    known = {str(option.envvar) for option in serve.params if isinstance(option, click.Option)}
-    for name in os.environ:
-        # Those of a client under test are set by the checker.
-        if name.startswith("MOCKVEO_") and name not in known | {"MOCKVEO_URL", "MOCKVEO_WORLD"} | _OF_A_CASE:
-            near = get_close_matches(name, known, 1, 0.7)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            warnings.warn(f"the variable {name} is none of mockveo's{hint}", stacklevel=1)
-
-
-_OF_A_CASE = {
-    f"MOCKVEO_{name}" for name in ["PROMPT", "MODEL", "SIZE", "IMAGES", "CASE", "POLL_INTERVAL_S", "DEADLINE_S"]
-}
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"mockveo: warning: {message}", err=True)
-
-
-for _command in (*COMMANDS, *CHECKS):
-    main.add_command(_command)
+            # A prompt may hold characters that the terminal's encoding lacks.
+            stream.reconfigure(errors="backslashreplace")

@@ -151,14 +151,17 @@ def test_a_program_is_a_client(place: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "wanted a client: a program after --, e.g. mockveo check -- python my_client.py"),
+        ((), "the client is missing; expected a program after --, e.g. mockveo check -- python my_client.py"),
         (("--python", "clients:corect"), "clients has no 'corect'; did you mean 'correct'?"),
         (("--python", "clients:correct", "--case", "text/atx"), "no case is named 'text/atx'; did you mean 'text/at'?"),
         (("--python", "clients:correct", "--report", "jnuit=x"), "did you mean 'junit'"),
         (("--python", "clients:correct", "--known", "nothing.txt"), "nothing.txt"),
         (("--python", "clients:correct", "--profile", "docs"), "docs"),
         (("--python", "clients:correct", "--features", "image=1"), "'image' is no feature; did you mean 'images'?"),
-        (("--python", "clients:correct", "--", "a"), "both a function, clients:correct, and a program, a; wanted one"),
+        (
+            ("--python", "clients:correct", "--", "a"),
+            "both a function, clients:correct, and a program, a; expected one",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_a_line(place: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -285,7 +288,7 @@ def test_a_report_that_fails_at_the_end_takes_no_other_with_it(place: Path) -> N
             env=CLEAN | {"PYTHONPATH": str(MUTANTS)},
         )  # fmt: skip
     assert done.returncode == 2
-    assert "standard output cannot be written to: No space left on device" in done.stderr
+    assert "standard output cannot be written: No space left on device" in done.stderr
     assert (place / "r.json").exists()
 
 
@@ -310,7 +313,7 @@ SEARCHED = ("--case", "text/at", "--generated", "40", "--quiet", "--report", "js
 def test_a_case_that_is_found_is_written_to_the_corpus_wherever_a_client_goes(place: Path) -> None:
     done = run(place, "check", "--python", "clients:reversing", *SEARCHED, "--corpus", "mine")
     assert done.returncode == 1
-    assert done.stderr == "mockveo: the corpus mine is not there yet; it is made for what is found\n"
+    assert done.stderr == "mockveo: --corpus mine does not exist yet; it is created when a case is saved\n"
     (path,) = (place / "mine").iterdir()
     (finding,) = json.loads((place / "r.json").read_text())["findings"]
     assert finding["file"] == f"mine/{path.name}"
@@ -330,7 +333,7 @@ def test_a_corpus_that_cannot_be_written_to_costs_no_finding(place: Path) -> Non
     assert len(found["notes"]) == 1
     done = run(place, "check", "--python", "clients:correct", "--corpus", "file")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--corpus file is a file; wanted a directory" in done.stderr
+    assert "--corpus is 'file', a file; expected a directory" in done.stderr
 
 
 #: A program that plays two cases as it should, and then no more; it is not easily ended.
@@ -428,7 +431,7 @@ def test_what_is_interrupted_before_it_plays_says_so(place: Path) -> None:
     finally:
         process.kill()
     assert (process.returncode, out) == (2, "")
-    assert err == "mockveo: it was interrupted before anything was played\n"
+    assert err == "mockveo: it was interrupted before the first case\n"
     assert list((place / "tmp").iterdir()) == []
 
 

@@ -95,8 +95,8 @@ def test_nothing_is_sent_by_a_rehearsal(server: ServerThread) -> None:
 @pytest.mark.parametrize(
     ("arguments", "env", "message"),
     [
-        (("https://api.example.com",), {}, "there is no key for https://api.example.com; wanted one in COMETAPI_KEY"),
-        (("https://api.example.com",), {"COMETAPI_KEY": "sk-x"}, "up to 5 jobs are made at .*; wanted --yes"),
+        (("https://api.example.com",), {}, "COMETAPI_KEY is missing; expected a key of https://api.example.com"),
+        (("https://api.example.com",), {"COMETAPI_KEY": "sk-x"}, "creates up to 5 jobs at .*; expected --yes"),
         (("https://api.example.com", "--max-jobs", "2"), {"COMETAPI_KEY": "sk-x"}, "up to 2 jobs"),
         (("http://127.0.0.1:9",), {}, "there is no server at http://127.0.0.1:9"),
         (("http://127.0.0.1:9", "--only", "job/txt"), {}, "no check is named 'job/txt'; did you mean 'job/text-only'?"),
@@ -123,5 +123,5 @@ def test_somebody_is_asked_before_money_is_spent() -> None:
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 1
-    assert "up to 5 jobs are made at https://api.example.com, and each may cost money. Go on? [y/N]" in err
+    assert "this creates up to 5 jobs at https://api.example.com, and each may cost money. Continue? [y/N]" in err
     assert out == ""

@@ -15,14 +15,22 @@ MODULES = HOUSE["modules"]()
 #: Third parties -> the modules that may import them.
 THIRD_PARTIES = {
     "mockveo": {
-        "click": {"cli.main", "cli.control"},
+        "click": {"cli.main", "cli.serve", "cli.control", "cli.scenarios", "cli.judge", "console.options"},
         "yaml": {"yamlfiles"},
         "jsonschema_rs": {"spec.spec", "spec.openapi", "schemas"},
         "jsonpath": {"spec.overlays"},
         "multipart": {"http.forms"},
         "orjson": {
             *("yamlfiles", "simulator.scenarios", "http.forms", "traffic.journal", "http.responses", "server.faults"),
-            *("server.endpoints", "server.handlers", "server.control", "cli.serve", "traffic.importing", "schemas"),
+            *(
+                "server.endpoints",
+                "server.handlers",
+                "server.control",
+                "console.foreground",
+                "console.log",
+                "traffic.importing",
+                "schemas",
+            ),
         },
         "starlette": {
             "http.responses",
@@ -40,7 +48,7 @@ THIRD_PARTIES = {
         "numpy": {"content.rendering"},
     },
     "mockveo_contracts": {
-        "click": {"cli"},
+        "click": {"cli.check", "cli.verify", "cli.cases", "cli.report", "cli.reporting", "cli.rules"},
         "hypothesis": {"cases.generation", "servers.stateful"},
         "jsonschema_rs": {"reports.model", "servers.rules.responses"},
         "pytest": {"pytest"},

@@ -14,11 +14,11 @@ import click
 import httpx
 import pytest
 import yaml
-from mockveo_contracts.cli import CHECKS
 from paths import ROOT
 
 import mockveo
 from mockveo._paths import built_in_scenarios, profiles
+from mockveo.cli.main import main
 from mockveo.server.app import ServerThread
 from mockveo.settings import Settings, flag
 from mockveo.simulator.scenarios import scenario
@@ -162,7 +162,10 @@ def test_every_flag_in_the_documents_is_one_there_is() -> None:
     known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render", "--url", "--world", "--next"}
     known |= {"--findings", "--no-findings"}
     known |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
-    known |= {option for one in CHECKS for part in one.params if isinstance(part, click.Option) for option in part.opts}
+    context = click.Context(main)
+    commands = [main.get_command(context, name) for name in main.list_commands(context)]
+    parameters = [parameter for command in commands for parameter in command.params]
+    known |= {option for parameter in parameters if isinstance(parameter, click.Option) for option in parameter.opts}
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():
             if line.startswith((" ", "python3 -m venv")) or "--request" in line:

@@ -17,12 +17,13 @@ from mockveo_contracts import Case, Outcome
 from mockveo_contracts.case import FEATURES
 from mockveo_contracts.cases.definitions import catalogue, script
 from mockveo_contracts.check import Plan, check
-from mockveo_contracts.cli import CHECKS
 from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.reports.formats import FORMATS
 from mockveo_contracts.reports.terminal import told
 from paths import MUTANTS, ROOT
 from zoo_client import Client
+
+from mockveo.cli.main import COMMANDS, main
 
 GUIDE = (ROOT / "docs" / "clients.md").read_text()
 SERVERS = (ROOT / "docs" / "servers.md").read_text()
@@ -145,18 +146,17 @@ def test_every_feature_and_kind_of_report_is_named() -> None:
 
 
 def test_every_option_that_is_named_is_one_there_is() -> None:
-    known = {
-        option for command in CHECKS for one in command.params if isinstance(one, click.Option) for option in one.opts
-    }
+    context = click.Context(main)
+    commands = [main.get_command(context, name) for name in COMMANDS["Contract tests"]]
+    options = [option for command in commands for option in command.params if isinstance(option, click.Option)]
+    names = {name for option in options for name in option.opts}
     for text in (GUIDE, PROTOCOL, SERVERS):
         for name in re.findall(r"`(?:mockveo [a-z]+ )?(--[a-z-]+)", text) + re.findall(
             r"mockveo check.*? (--[a-z-]+)", text
         ):
-            assert name in known, name
-    for command in CHECKS:
-        for one in command.params:
-            if isinstance(one, click.Option) and command.name == "check":
-                assert one.help, one.name
+            assert name in names, name
+    for option in options:
+        assert option.help, option.name
 
 
 def test_every_case_that_is_named_is_one_there_is() -> None:

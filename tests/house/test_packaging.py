@@ -18,7 +18,8 @@ MODULES = {
         "__init__ __main__ _paths _version control_client durations errors pytest_plugin schemas settings testing "
         "text yamlfiles"
     ),
-    "mockveo/cli": "__init__ control main serve",
+    "mockveo/cli": "__init__ control judge main scenarios serve",
+    "mockveo/console": "__init__ foreground log options output",
     "mockveo/content": "__init__ clips rendering uploads",
     "mockveo/http": "__init__ forms hosts responses statuses",
     "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
@@ -27,8 +28,9 @@ MODULES = {
     "mockveo/simulator/stores": "__init__ memory",
     "mockveo/spec": "__init__ errors openapi operations overlays spec structure",
     "mockveo/traffic": "__init__ har importing journal",
-    "mockveo_contracts": "__init__ case check cli pytest verify",
+    "mockveo_contracts": "__init__ case check pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
+    "mockveo_contracts/cli": "__init__ cases check report reporting rules verify",
     "mockveo_contracts/clients": (
         "__init__ check client_report driver functions interruption messages processes programs replay search "
         "sessions testbed virtual_time wire_log"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from mockveo.control_client import PATIENCE, Remote, RemoteError
+from mockveo.control_client import PATIENCE_S, Remote, RemoteError
 from mockveo.http.hosts import is_loopback
 
 #: Seconds between two polls of a job: as the pages advise, on this machine, and where time is turned.
@@ -94,7 +94,7 @@ class ControlledPace:
 
 
 def control(
-    url: str, *, profile: str | None, seed: int, keys: Sequence[str], patience: float = PATIENCE
+    url: str, *, profile: str | None, seed: int, keys: Sequence[str], patience: float = PATIENCE_S
 ) -> ControlledPace | None:
     """The control over a mockveo at a URL; None where there is another server. Only this machine's is asked."""
     parts = urlsplit(url)

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from mockveo.control_client import PATIENCE, RemoteError
+from mockveo.control_client import PATIENCE_S, RemoteError
 from mockveo.errors import MockveoError, SettingsError, did_you_mean
 from mockveo.http.hosts import is_loopback
 from mockveo.spec.spec import DEFAULT_PROFILE, load
@@ -133,11 +133,15 @@ class Verification:
         if not self.plan.turn_time:
             return None
         assert keys.other is not None
+        limit = self.plan.max_seconds
         try:
             return control(
-                self.url, profile=self.plan.profile, seed=self.plan.seed, keys=[keys.ours, keys.other],
-                patience=PATIENCE if self.plan.max_seconds is None else max(min(PATIENCE, self.plan.max_seconds), 0.1),
-            )  # fmt: skip
+                self.url,
+                profile=self.plan.profile,
+                seed=self.plan.seed,
+                keys=[keys.ours, keys.other],
+                patience=PATIENCE_S if limit is None else max(min(PATIENCE_S, limit), 0.1),
+            )
         except RemoteError as error:
             # The keys were sent; what only looks like a mockveo may send them back.
             raise RemoteError(self._secrets.hidden(str(error))) from None

@@ -216,9 +216,10 @@ def test_a_taken_port_is_one_clear_line() -> None:
         ),
         (["--profile", "x"], "mockveo: the profile 'x' does not exist; wanted one of docs-2026-03,"),
         (["--spec", "nowhere.yaml"], "mockveo: nowhere.yaml: cannot be read: No such file or directory\n"),
-        (["--port", "x"], "'x' is not a valid integer"),
+        (["--port", "x"], "mockveo: --port is 'x'; expected a whole number, e.g. --port 8360\n"),
         (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'"),
-        (["sevre"], "No such command 'sevre'"),
+        (["sevre"], "mockveo: the command is 'sevre'; did you mean 'serve'? expected one of serve, advance,"),
+        (["--log", "yaml"], "mockveo: --log is 'yaml'; expected one of text, json, e.g. --log text\n"),
     ],
 )
 def test_a_mistake_is_explained_and_ends_with_2(arguments: list[str], message: str) -> None:

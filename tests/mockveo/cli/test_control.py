@@ -42,7 +42,7 @@ def test_time_is_advanced_and_jobs_are_listed(server: ServerThread) -> None:
     here = {"MOCKVEO_URL": server.url, "MOCKVEO_WORLD": "cli-jobs"}
     assert run("jobs", **here) == ""
     job = create(server, "cli-jobs", "a\nkite " * 20).json()["id"]
-    assert run("advance", "5m", **here) == "5m further; the world is 300 s old, by the manual clock\n"
+    assert run("advance", "5m", **here) == "advanced by 5m; the manual clock is at 300 s\n"
     (line,) = run("jobs", **here).splitlines()
     assert line == f"{job}  completed   100 %  normal               a kite a kite a kite a kite a kite a kit..."
     assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
@@ -57,7 +57,9 @@ def test_a_job_fails_by_its_id_or_as_the_youngest(server: ServerThread) -> None:
         httpx.get(f"{server.url}/@cli-fail/v1/videos/{job}", headers=KEY).json().get("error") for job in (first, second)
     ]
     assert polled == [None, {"code": "moderated", "message": "No."}]
-    assert run("fail", *here, status=2) == "mockveo: there is no job that goes on; `mockveo jobs` lists all\n"
+    assert run("fail", *here, status=2) == (
+        "mockveo: there is no unfinished job; create one first, or see all jobs with `mockveo jobs`\n"
+    )
     assert "has come to its end already" in run("fail", first, *here, status=1)
     assert "has no job 'nope'" in run("fail", "nope", *here, status=1)
 
@@ -65,14 +67,14 @@ def test_a_job_fails_by_its_id_or_as_the_youngest(server: ServerThread) -> None:
 def test_another_scenario_is_used_by_name_or_file_for_all_or_once(server: ServerThread, tmp_path: Path) -> None:
     here = ("--url", server.url, "--world", "cli-use")
     (tmp_path / "teapot.yaml").write_text("faults: [{operation: create, status: 418}]")
-    assert run("use", "no-credit", "--next", *here) == "the next create has the scenario no-credit\n"
+    assert run("use", "no-credit", "--next", *here) == "the next create request gets the scenario no-credit\n"
     assert [create(server, "cli-use", prompt).status_code for prompt in "ab"] == [403, 200]
     assert run("use", str(tmp_path / "teapot.yaml"), *here) == "the scenario is teapot\n"
     assert create(server, "cli-use").status_code == 418
     assert run("use", "instant", *here).startswith("the scenario is instant: Jobs have completed")
     assert "did you mean 'fails'?" in run("use", "fial", *here, status=1)
     assert "gone.yaml: cannot be read" in run("use", "./gone.yaml", *here, status=2)
-    assert run("reset", *here) == "the world is as new\n"
+    assert run("reset", *here) == "world reset\n"
     assert create(server, "cli-use").json()["status"] == "queued"
 
 
@@ -93,7 +95,7 @@ def test_exchanges_are_printed_and_followed(server: ServerThread) -> None:
     assert "GET /@cli-logs/nope 404 unknown_path" in following.stdout.readline()
     assert "there is POST /v1/videos" in following.stdout.readline()
     run("reset", *here)
-    assert following.stdout.readline() == "--- the world is as new ---\n"
+    assert following.stdout.readline() == "--- world reset ---\n"
     following.send_signal(signal.SIGINT)
     _, errors = following.communicate(timeout=20)
     assert (following.returncode, errors) == (0, "")
@@ -132,9 +134,17 @@ def test_scenarios_are_listed_and_shown() -> None:
     ("arguments", "status", "message"),
     [
         (("jobs", "--url", "http://127.0.0.1:1"), 1, "there is no mockveo at http://127.0.0.1:1 ("),
-        (("jobs", "--url", "https://127.0.0.1"), 2, "--url is 'https://127.0.0.1', wanted the root of a mockveo, e.g."),
-        (("jobs", "--url", "http://127.0.0.1:x"), 2, "--url is 'http://127.0.0.1:x', wanted the root of a mockveo"),
-        (("jobs", "--url", "http://[::1"), 2, "--url is 'http://[::1', wanted the root of a mockveo"),
+        (
+            ("jobs", "--url", "https://127.0.0.1"),
+            2,
+            "--url is 'https://127.0.0.1'; expected the root URL of a mockveo server, e.g.",
+        ),
+        (
+            ("jobs", "--url", "http://127.0.0.1:x"),
+            2,
+            "--url is 'http://127.0.0.1:x'; expected the root URL of a mockveo",
+        ),
+        (("jobs", "--url", "http://[::1"), 2, "--url is 'http://[::1'; expected the root URL of a mockveo"),
         (("advance", "soon"), 2, "'soon' is no duration; wanted seconds"),
         (("advance", "-1"), 2, "'-1' is no duration; wanted seconds"),
     ],
@@ -162,12 +172,12 @@ def test_a_server_of_another_kind_is_told_from_ours() -> None:
 
     with HTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        with pytest.raises(RemoteError, match="is no mockveo: it answers b'<html>'"):
+        with pytest.raises(RemoteError, match="is not a mockveo: it answers b'<html>'"):
             Remote(f"http://127.0.0.1:{other.server_port}").ask("GET", "/jobs")
         other.shutdown()
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "https://api.cometapi.com/v1"])
 def test_what_is_no_url_of_ours_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="wanted the root of a mockveo"):
+    with pytest.raises(SettingsError, match="expected the root URL of a mockveo"):
         Remote(url)

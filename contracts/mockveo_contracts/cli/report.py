@@ -1,0 +1,30 @@
+"""The command `report`: convert JSON reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mockveo.console.options import option
+from mockveo_contracts.reports.formats import prepare, write_all
+from mockveo_contracts.reports.model import read
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@option(
+    "--as",
+    "reports",
+    multiple=True,
+    required=True,
+    metavar="KIND=FILE",
+    help="Format and file: junit, html, sarif, github or har. Repeatable.",
+)
+def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
+    """Convert JSON reports to other formats.
+
+    Several reports with `--as html=FILE` make one page that compares them by rule.
+    """
+    data = [read(path) for path in files]
+    write_all(prepare(reports), data)

@@ -1,0 +1,48 @@
+"""The command `scenarios`: list, show and check scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mockveo._paths import built_in_scenarios
+from mockveo.simulator.scenarios import SCHEMA, built_in, named, read
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def scenarios(context: click.Context) -> None:
+    """List the built-in scenarios, show or check one.
+
+    `mockveo scenarios show NAME` prints a built-in scenario as YAML to start from.
+    """
+    if context.invoked_subcommand is None:
+        for scenario in built_in():
+            click.echo(f"{scenario.name:24}{scenario.summary}")
+
+
+@scenarios.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a built-in scenario as YAML."""
+    named(name)
+    click.echo(built_in_scenarios()[name].read_text(encoding="utf-8"), nl=False)
+
+
+@scenarios.command()
+def schema() -> None:
+    """Print the JSON Schema of a scenario."""
+    click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+
+
+@scenarios.command()
+@click.argument("files", nargs=-1, required=True)
+def check(files: tuple[str, ...]) -> None:
+    """Check scenario files and report what is wrong.
+
+    The error names they use are checked against the OpenAPI document only when the scenario is served.
+    """
+    for name in files:
+        scenario = read(Path(name))
+        click.echo(f"{name}: {len(scenario.faults)} faults, ends in {scenario.ending}")
