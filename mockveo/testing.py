@@ -32,7 +32,7 @@ from mockveo.simulator.scenarios import Scenario, find, forced, scenario
 from mockveo.simulator.stores.store import ExchangeLog
 from mockveo.simulator.world import World
 from mockveo.spec.operations import OPERATION_IDS, short_name
-from mockveo.traffic.journal import Deviation, ExchangeRecord, as_json, as_line, shown_query
+from mockveo.traffic.record import Deviation, ExchangeRecord
 
 #: What a scenario may be given as: its name, its file, its data, or itself.
 Given: TypeAlias = str | PurePath | Mapping[str, Any] | Scenario | None
@@ -232,7 +232,7 @@ class Mockveo:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What clients got wrong, by the rules that requests decide: `rule`, `verdict`, `message`, `exchanges`."""
-        return [finding.to_json() for finding in findings(map(as_json, self.world.journal))]
+        return [finding.to_json() for finding in findings(exchange.to_json() for exchange in self.world.journal)]
 
     def close(self) -> None:
         """Leaves its name and its URL to the next world. It can still be looked into."""
@@ -351,13 +351,13 @@ def _request(exchange: ExchangeRecord) -> Request:
         if not part.is_file:
             fields.setdefault(part.name, part.value)
     headers: dict[str, str] = {}
-    for name, value in exchange.shown_headers:
+    for name, value in exchange.redacted_headers:
         headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
     return Request(
         operation=short_name(exchange.operation),
         method=exchange.method,
         path=exchange.path,
-        query=shown_query(exchange),
+        query=exchange.redacted_query,
         headers=headers,
         fields=fields,
         files=tuple(
@@ -379,7 +379,7 @@ def _request(exchange: ExchangeRecord) -> Request:
 def _line(exchange: ExchangeRecord) -> str:
     shown = copy(exchange)
     shown.world = ""  # the title says it
-    return as_line(shown)
+    return shown.to_line()
 
 
 def _job_line(job: JobHandle) -> str:

@@ -49,14 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.errors": set(),
     "mockveo.http": set(),
     "mockveo.pytest_plugin": {"mockveo", "mockveo.errors", "mockveo.server", "mockveo.testing"},
-    "mockveo.rules": {
-        "mockveo.errors",
-        "mockveo.http",
-        "mockveo.spec",
-        "mockveo.text",
-        "mockveo.traffic",
-        "mockveo.yamlfiles",
-    },
+    "mockveo.rules": {"mockveo.errors", "mockveo.http", "mockveo.text", "mockveo.traffic", "mockveo.yamlfiles"},
     "mockveo.schemas": {"mockveo.errors", "mockveo.text"},
     "mockveo.server": {
         "mockveo._paths",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from mockveo.traffic.journal import ExchangeRecord, Feed, as_json, as_line
+from mockveo.traffic.journal import Feed
+from mockveo.traffic.record import ExchangeRecord
 
 if TYPE_CHECKING:
     from mockveo.rules.live import LiveFindings
@@ -22,8 +23,8 @@ MAX_WAITING_TEXTS: Final = 100
 #: How long the exit waits for a reader that does not read.
 CLOSE_TIMEOUT_S: Final = 1.0
 _FORMATS: Final[dict[str, Callable[[ExchangeRecord], str]]] = {
-    "text": as_line,
-    "json": lambda exchange: orjson.dumps(as_json(exchange)).decode(),
+    "text": ExchangeRecord.to_line,
+    "json": lambda exchange: orjson.dumps(exchange.to_json()).decode(),
 }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mockveo.rules.client_rules import TrafficFinding, findings
-from mockveo.traffic.journal import ExchangeRecord, as_json
+from mockveo.traffic.exchange import ExchangeJson
+from mockveo.traffic.record import ExchangeRecord
 
 #: Exchanges of a world that are judged together, and worlds kept at once. Arbitrary: enough for a person's session.
 MAX_EXCHANGES: Final = 100
@@ -39,7 +40,7 @@ class LiveFindings:
     """The findings in running traffic, each reported once."""
 
     def __init__(self) -> None:
-        self._traces: OrderedDict[str, deque[dict[str, Any]]] = OrderedDict()
+        self._traces: OrderedDict[str, deque[ExchangeJson]] = OrderedDict()
         self._reported: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     def add(self, exchanges: Sequence[ExchangeRecord]) -> list[LiveFinding]:
@@ -52,7 +53,7 @@ class LiveFindings:
             trace = self._traces.setdefault(exchange.world, deque(maxlen=MAX_EXCHANGES))
             if trace and exchange.number <= trace[-1]["number"]:  # the world was reset
                 trace.clear()
-            trace.append(as_json(exchange))
+            trace.append(exchange.to_json())
             self._traces.move_to_end(exchange.world)
         while len(self._traces) > MAX_WORLDS:
             self._traces.popitem(last=False)

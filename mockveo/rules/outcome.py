@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.sequence import seconds_to_wait
-from mockveo.rules.trace import FAILURE, GOING, SUCCESS, CallTrace, Exchange
+from mockveo.rules.trace import FAILURE, GOING, SUCCESS, CallTrace
+from mockveo.traffic.exchange import Exchange
 
 checks: Final = Checks[CallTrace]()
 
@@ -59,7 +60,7 @@ def poll_until_terminal(story: CallTrace) -> list[Breach] | None:
 def no_false_success(story: CallTrace) -> list[Breach] | None:
     if said(story) != "completed":
         return [] if said(story) else None
-    if any(one.state and (one.state in SUCCESS or one.data.get("job_status") == "completed") for one in _told(story)):
+    if any(one.state and (one.state in SUCCESS or one.job_status == "completed") for one in _told(story)):
         return []
     last = last_told(story)
     what = f"the job was last told to be {last.state!r}" if last else "no answer had told of a job"
@@ -250,4 +251,4 @@ def _video(story: CallTrace) -> dict[str, Any]:
 
 
 def _sha256(one: Exchange) -> str:
-    return str((one.data.get("response") or {}).get("body_sha256") or "")
+    return one.answer_sha256

@@ -8,9 +8,10 @@ from typing import Final
 
 from mockveo.http.forms import MULTIPART, URLENCODED
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.rules.trace import CallTrace, Exchange
+from mockveo.rules.trace import CallTrace
 from mockveo.text import truncate
-from mockveo.traffic.journal import fingerprint
+from mockveo.traffic.exchange import Exchange
+from mockveo.traffic.redaction import fingerprint
 
 checks: Final = Checks[CallTrace]()
 
@@ -51,7 +52,7 @@ def auth_bearer(story: CallTrace) -> list[Breach] | None:
     asked = [
         one
         for one in story.of("create", "retrieve", "content", "models")
-        if not one.elsewhere and one.data.get("operation") != "listPublicModels"
+        if not one.elsewhere and one.operation_id != "listPublicModels"
     ]
     wanted = f"Bearer ({fingerprint(story.case['api_key'])})" if story.case and story.case.get("api_key") else None
     found = []

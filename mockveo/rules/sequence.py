@@ -11,7 +11,8 @@ from typing import Final
 from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, told
-from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace, Exchange
+from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace
+from mockveo.traffic.exchange import Exchange
 
 checks: Final = Checks[CallTrace]()
 
@@ -152,7 +153,7 @@ def _shows_success(one: Exchange, later: Exchange) -> bool:
     if one.operation not in ("create", "retrieve") or later.job not in ("", one.job):
         return False
     # In the words of another dialect too: the rule is about the order, not about words.
-    return one.status == 200 and bool(one.body) and one.data.get("job_status") == "completed"
+    return one.status == 200 and bool(one.body) and one.job_status == "completed"
 
 
 @checks.check("stop-at-terminal")
@@ -239,7 +240,7 @@ def _of_another_time(one: Exchange) -> bool:
         date = parsedate_to_datetime(one.answer_headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return False
-    return not (one.retry_after or "").isdecimal() and abs(date - float(one.data["time"])) > ANOTHER_TIME
+    return not (one.retry_after or "").isdecimal() and abs(date - float(one.time)) > ANOTHER_TIME
 
 
 def seconds_to_wait(one: Exchange) -> float | None:

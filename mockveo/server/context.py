@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 from mockveo.simulator.scenarios import Fault, Scenario
 from mockveo.simulator.world import World
 from mockveo.spec.spec import Operation
-from mockveo.traffic.journal import ExchangeRecord
+from mockveo.traffic.record import ExchangeRecord
 
 #: In the scope of a request whose client will send no more although it promised to; set by the server's protocol.
 ENDED_SHORT: Final = "mockveo.ended_short"

@@ -34,7 +34,8 @@ from mockveo.simulator.worlds import Worlds
 from mockveo.spec.openapi import Document, Json, escape
 from mockveo.spec.operations import OPERATION_IDS
 from mockveo.traffic.har import har
-from mockveo.traffic.journal import ExchangeRecord, as_json, fingerprint
+from mockveo.traffic.record import ExchangeRecord
+from mockveo.traffic.redaction import fingerprint
 
 #: Where it is, below the root of each world.
 ROOT: Final = "/_mockveo"
@@ -271,12 +272,12 @@ class Control:
     async def list_exchanges(self, call: RequestContext, asked: _Asked) -> Json:
         found = [one for one in call.world.journal if _fits(one, asked.queries)]
         limit = int(asked.queries["limit"])
-        return {"count": len(found), "exchanges": [as_json(one) for one in found[max(len(found) - limit, 0) :]]}
+        return {"count": len(found), "exchanges": [one.to_json() for one in found[max(len(found) - limit, 0) :]]}
 
     async def get_exchange(self, call: RequestContext, _: _Asked) -> Json:
         for exchange in call.world.journal:
             if str(exchange.number) == call.path_value:
-                return as_json(exchange)
+                return exchange.to_json()
         raise ControlError(
             404, "exchange_not_found", f"the journal of this world has no exchange {call.path_value} (any more)"
         )
@@ -293,7 +294,11 @@ class Control:
         # Here, not above: a world that nobody judges does not wait for the rules.
         from mockveo.rules.client_rules import findings
 
-        return {"findings": [finding.to_json() for finding in findings(map(as_json, call.world.journal))]}
+        return {
+            "findings": [
+                finding.to_json() for finding in findings(exchange.to_json() for exchange in call.world.journal)
+            ]
+        }
 
     async def follow_exchanges(self, call: RequestContext, asked: _Asked) -> Response:
         since = asked.queries.get("since", call.headers.get(b"last-event-id", b"").decode("latin-1"))
@@ -313,7 +318,7 @@ class Control:
                 journal, seen = now, 0
                 yield b"event: reset\ndata: {}\n\n"
             for exchange in journal.since(seen):
-                data = orjson.dumps(as_json(exchange))
+                data = orjson.dumps(exchange.to_json())
                 yield b"event: exchange\nid: %d\ndata: %s\n\n" % (exchange.number, data)
                 waited = 0.0
             seen = max(seen, journal.count)

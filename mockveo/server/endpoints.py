@@ -23,7 +23,7 @@ from mockveo.server.context import ApiError, ClientGone, ControlError, FaultBefo
 from mockveo.server.faults import altered, deliver, delivered, waited
 from mockveo.simulator.world import World
 from mockveo.spec.spec import ErrorExample, Operation
-from mockveo.traffic.journal import ExchangeRecord
+from mockveo.traffic.record import ExchangeRecord
 
 log = logging.getLogger("mockveo")
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from mockveo.http import forms
 from mockveo.http.forms import Part
 from mockveo.spec.spec import Form
-from mockveo.traffic.journal import Deviation
+from mockveo.traffic.record import Deviation
 
 #: Deviations of one request that are noted, and characters of a name that are shown.
 MAX_DEVIATIONS: Final = 20

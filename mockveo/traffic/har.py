@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mockveo._version import __version__
-from mockveo.traffic.journal import ExchangeRecord, as_json
+from mockveo.traffic.record import ExchangeRecord
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Page:
 def har(exchanges: Iterable[ExchangeRecord], own: str, other: str) -> dict[str, Any]:
     """A log of exchanges with a world whose root is `own`, and `other` at the other origin."""
     return _log(
-        [], [_entry(as_json(one), other if one.elsewhere else own, body=one.answer_body or b"") for one in exchanges]
+        [], [_entry(one.to_json(), other if one.elsewhere else own, body=one.answer_body or b"") for one in exchanges]
     )
 
 
@@ -67,7 +67,7 @@ def _date(seconds: float) -> str:
 
 
 def _entry(data: Mapping[str, Any], root: str, *, body: bytes = b"") -> dict[str, Any]:
-    """An exchange, as `as_json` has it. `body` is the answer's as it was sent, where that is known."""
+    """An exchange, in its JSON form. `body` is the answer's as it was sent, where that is known."""
     milliseconds = data.get("duration_ms") or 0
     return {
         "startedDateTime": _date(data["time"]),

@@ -14,13 +14,13 @@ import orjson
 from mockveo import yamlfiles
 from mockveo.errors import TraceError
 from mockveo.spec.spec import Spec, load
-from mockveo.traffic.journal import shown_headers, without_secrets
+from mockveo.traffic.redaction import redact_headers, redact_query
 
 _EXAMPLE: Final = "what `mockveo har`, `mockveo logs --json` or GET /_mockveo/journal prints"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The exchanges of a file, as `journal.as_json` has them. Raises TraceError, which names the file."""
+    """The exchanges of a file, in their JSON form. Raises TraceError, which names the file."""
     text = yamlfiles.read(path, TraceError)
     try:
         found = orjson.loads(text)
@@ -87,8 +87,8 @@ def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> dict[str, An
         "request": {
             "method": request["method"],
             "path": path,
-            "query": without_secrets(url.query),
-            "headers": shown_headers((one["name"], one["value"]) for one in request["headers"]),
+            "query": redact_query(url.query),
+            "headers": redact_headers((one["name"], one["value"]) for one in request["headers"]),
             "fields": [_pair(one) for one in params if "fileName" not in one],
             "files": [_file(one) for one in params if "fileName" in one],
         },

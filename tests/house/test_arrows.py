@@ -21,7 +21,7 @@ THIRD_PARTIES = {
         "jsonpath": {"spec.overlays"},
         "multipart": {"http.forms"},
         "orjson": {
-            *("yamlfiles", "simulator.scenarios", "http.forms", "traffic.journal", "http.responses", "server.faults"),
+            *("yamlfiles", "simulator.scenarios", "http.forms", "traffic.record", "http.responses", "server.faults"),
             *(
                 "server.endpoints",
                 "server.handlers",

@@ -24,7 +24,7 @@ from paths import CLIENTS
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import scenario
 from mockveo.simulator.world import World
-from mockveo.traffic.journal import ExchangeRecord
+from mockveo.traffic.record import ExchangeRecord
 
 PROBE = CLIENTS / "probe.mjs"
 KEY = {"Authorization": "Bearer sk-faults"}

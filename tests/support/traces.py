@@ -14,10 +14,10 @@ import pytest
 
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
-from mockveo.rules.trace import CallTrace, Exchange
+from mockveo.rules.trace import CallTrace
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import scenario
-from mockveo.traffic.journal import as_json
+from mockveo.traffic.exchange import Exchange
 
 SECRET = "sk-a-case-of-its-own"
 KEY = {"Authorization": f"Bearer {SECRET}"}
@@ -129,7 +129,7 @@ class Stage:
 
     @property
     def trace(self) -> list[dict[str, Any]]:
-        return [as_json(one) for one in self.world.journal]
+        return [one.to_json() for one in self.world.journal]
 
     def story(
         self,
@@ -157,12 +157,12 @@ class Stage:
         known["input"] = wanted | {name: value for name, value in case.items() if name in wanted}
         result = outcome(said) if isinstance(said, str) else said
         features = ALL_FEATURES if features is None else features
-        seen = [Exchange(data) for data in trace]
+        seen = [Exchange.from_json(data) for data in trace]
         return CallTrace(seen, case=known, outcome=result, features=features, defaults=DEFAULTS, pace=pace)
 
     def traffic(self, *, times: Sequence[float] = ()) -> CallTrace:
         """What happened, of which no case is known."""
-        return CallTrace([Exchange(data) for data in timed(self.trace, times)])
+        return CallTrace([Exchange.from_json(data) for data in timed(self.trace, times)])
 
 
 def timed(trace: list[dict[str, Any]], times: Sequence[float]) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ def check(one: Told, stage: Stage) -> None:
     """Plays a story, and holds what the judge says against what it is to say."""
     story = one.tell(stage)
     verdict = judged(story, one.rule)
-    assert verdict.verdict == one.verdict, (verdict, [exchange.data["line"] for exchange in story.exchanges])
+    assert verdict.verdict == one.verdict, (verdict, [exchange.line for exchange in story.exchanges])
     for breach in verdict.breaches:
         assert re.search(one.message, breach.message), breach.message
         assert SECRET not in breach.message

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from mockveo.errors import SettingsError
-from mockveo.rules.trace import FAILURE, CallTrace, Exchange
+from mockveo.rules.trace import FAILURE, CallTrace
 from mockveo.spec.spec import Spec
-from mockveo.traffic.journal import as_json
+from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.driver import PATIENCE, Client, DriverError
@@ -280,7 +280,7 @@ def _word(scene: OpenCase, seconds: float) -> str:
     Failed, timeout and error are not told apart, so it means what it had reason to.
     """
     story = CallTrace(
-        [Exchange(as_json(one)) for one in scene.world.journal], scene.case.message, pace=1 / scene.factor
+        [Exchange.from_json(one.to_json()) for one in scene.world.journal], scene.case.message, pace=1 / scene.factor
     )
     if story.end is not None and story.end.state in FAILURE:
         return "failed"

@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Self
 
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
-from mockveo.rules.trace import CallTrace, Exchange
+from mockveo.rules.trace import CallTrace
 from mockveo.server.app import ServerThread
 from mockveo.settings import of
 from mockveo.simulator.clock import Clock
 from mockveo.simulator.world import World
 from mockveo.spec.spec import Spec
-from mockveo.traffic.journal import as_json
+from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, Image, Input
 from mockveo_contracts.cases.definitions import SPEED, TestCase
 from mockveo_contracts.cases.images import MEDIA_TYPES, picture
@@ -55,7 +55,7 @@ class CaseRun:
     @property
     def story(self) -> CallTrace:
         """What happened, for the judge."""
-        seen = [Exchange(one, clock=self.clock) for one in self.trace]
+        seen = [Exchange.from_json(one, clock=self.clock) for one in self.trace]
         return CallTrace(seen, self.case, self.outcome, self.features, self.defaults, self.pace)
 
     def verdicts(self) -> list[Verdict]:
@@ -196,7 +196,7 @@ class OpenCase:
         return CaseRun(
             script=self.script,
             case=message,
-            trace=[as_json(one) for one in self.world.journal],
+            trace=[one.to_json() for one in self.world.journal],
             outcome={**told, "content": stored, "leaks": list(leaks), "ended_by": ended_by},
             features=features,
             defaults=self.world.spec.form.defaults,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from mockveo.rules.trace import Exchange
 from mockveo.spec.errors import ErrorBody
 from mockveo.text import truncate
+from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.clients.testbed import CaseRun
 
 #: Exchanges of a case that are kept as lines: a client that polls without a pause makes thousands.
@@ -24,7 +24,7 @@ def wire_log(play: CaseRun, marked: Iterable[int] = ()) -> list[dict[str, Any]]:
 
     Where there are very many, those in the middle are left out, but for the first of the `marked` ones.
     """
-    seen = [Exchange(one, clock=play.clock) for one in play.trace]
+    seen = [Exchange.from_json(one, clock=play.clock) for one in play.trace]
     first = seen[0].at if seen else 0.0
     numbers = kept([one.number for one in seen], marked, MOST_LINES)
     # An id that a client changed is none of these, so it is shown whole.
@@ -56,7 +56,7 @@ def _line(one: Exchange, ids: Iterable[str]) -> str:
 
 def _answer(one: Exchange) -> str:
     if not one.status:
-        return "the client went away" if one.data.get("client_left") else "no answer"
+        return "the client went away" if one.client_left else "no answer"
     parts = [f"{one.status} {_told(one)}".strip()]
     if not one.whole:
         parts.append(f"broken off after {one.sent} bytes")
@@ -78,7 +78,7 @@ def _told(one: Exchange) -> str:
         return f"{one.sent} bytes"
     if one.error_code:
         return one.error_code
-    return _message((one.data["response"] or {}).get("body"), whole=one.whole)
+    return _message(one.answer, whole=one.whole)
 
 
 def _message(body: Any, *, whole: bool) -> str:

@@ -17,7 +17,7 @@ from mockveo.rules.engine import Breach
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
-from mockveo.traffic.journal import shown_headers, without_secrets
+from mockveo.traffic.redaction import redact_headers, redact_query
 
 #: Bytes of an answer that reports show.
 SHOWN: Final = 2000
@@ -153,7 +153,7 @@ class SentExchange:
         note = f" ({self.note})" if self.note else ""
         images = len(self.body.files) if self.body else 0
         files = f", {images} image{'s' if images > 1 else ''}" if images else ""
-        return f"{self.method} {without_secrets(path)}{files}{key}{note}"
+        return f"{self.method} {redact_query(path)}{files}{key}{note}"
 
     @property
     def line(self) -> str:
@@ -165,7 +165,7 @@ class SentExchange:
             what += f" {self.made}"
         elif self.succeeded and not self.tells_of:
             what += f", {len(self.data)} bytes"
-        path = truncate(without_secrets(self.path), MAX_PATH)
+        path = truncate(redact_query(self.path), MAX_PATH)
         note = f" ({self.note})" if self.note else ""
         files = (
             f", {len(self.body.files)} image{'s' * (len(self.body.files) > 1)}" if self.body and self.body.files else ""
@@ -173,7 +173,7 @@ class SentExchange:
         answer = f"{self.status} {what}" if self.status else f"no answer: {self.trouble}"
         return f"{self.method} {path}{files}{note} {answer}"
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """It as reports write it, the key hidden."""
         body = self.body
         return {
@@ -188,8 +188,8 @@ class SentExchange:
             "request": {
                 "method": self.method,
                 "path": self.path.partition("?")[0],
-                "query": without_secrets(self.path.partition("?")[2]),
-                "headers": shown_headers(self.headers.items()),
+                "query": redact_query(self.path.partition("?")[2]),
+                "headers": redact_headers(self.headers.items()),
                 "fields": [{"name": name, "value": value[:SHOWN]} for name, value in (body.fields if body else ())],
                 "files": [
                     {
@@ -205,7 +205,7 @@ class SentExchange:
             },
             "response": {
                 "status": self.status,
-                "headers": shown_headers(self.answer_headers.items()),
+                "headers": redact_headers(self.answer_headers.items()),
                 "body": self._shown_body(),
                 "body_bytes": len(self.data),
                 "body_sha256": sha256(self.data).hexdigest(),

@@ -23,6 +23,7 @@ from mockveo.control_client import PATIENCE_S, RemoteError
 from mockveo.errors import MockveoError, SettingsError, did_you_mean
 from mockveo.http.hosts import is_loopback
 from mockveo.spec.spec import DEFAULT_PROFILE, load
+from mockveo.traffic.redaction import Redactor
 from mockveo_contracts.reports.known_failures import Entry
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
 from mockveo_contracts.servers.exchanges import USUAL, Conversation, SentExchange
@@ -30,7 +31,7 @@ from mockveo_contracts.servers.http_client import Keys, RecordingClient, root_of
 from mockveo_contracts.servers.pacing import NEAR, POLITE, ControlledPace, Pace, RealPace, control
 from mockveo_contracts.servers.probe_run import ProbeRun, Shared
 from mockveo_contracts.servers.probes import PROBES, Probe
-from mockveo_contracts.servers.server_report import Secrets, ServerReport
+from mockveo_contracts.servers.server_report import ServerReport
 
 #: Jobs that a run may make where a server is not this machine's: there they may cost money.
 PAID_JOBS: Final = 5
@@ -98,7 +99,7 @@ class Verification:
         self.plan = plan
         self.url = root_of(url)
         keys = self._keys()
-        self._secrets = Secrets([one for one in (plan.key, plan.other_key) if one])
+        self._secrets = Redactor([one for one in (plan.key, plan.other_key) if one])
         # Of a mockveo it decides itself which keys are good.
         both = keys if keys.other else replace(keys, other=f"{keys.bad}-other")
         self.control = self._control(both)
@@ -144,7 +145,7 @@ class Verification:
             )
         except RemoteError as error:
             # The keys were sent; what only looks like a mockveo may send them back.
-            raise RemoteError(self._secrets.hidden(str(error))) from None
+            raise RemoteError(self._secrets.redact(str(error))) from None
 
     def checks(self) -> Iterator[Check]:
         """The checks that the plan asks for, in their order. Raises SettingsError for a pattern that names none."""
@@ -186,7 +187,7 @@ class Verification:
         """Raises VerifyError where creates are refused for what says nothing of the server."""
         for one in exchanges:
             if one.operation == "createVideo" and one.purpose == "create-accepted" and one.status == 403:
-                told = self._secrets.hidden(str(one.answer)[:MOST_TOLD])
+                told = self._secrets.redact(str(one.answer)[:MOST_TOLD])
                 raise VerifyError(f"{self.url} refuses to make a job with 403, {told}; wanted a key with credit")
 
     def again(self, name: str) -> str:

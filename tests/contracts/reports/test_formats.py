@@ -15,11 +15,12 @@ from hypothesis import given
 from json_shapes import ENTRY, HAR, TEXT, shape
 from mockveo_contracts.reports.formats import FORMATS, parse, prepare, write, write_all
 from mockveo_contracts.reports.model import ReportError, as_text, read
-from mockveo_contracts.servers.server_report import Secrets, ServerReport
+from mockveo_contracts.servers.server_report import ServerReport
 from sample_reports import ANY_TEXT, HOSTILE, with_text
 
 from mockveo.rules.client_rules import client_rules, findings
 from mockveo.traffic.importing import read as read_trace
+from mockveo.traffic.redaction import Redactor
 
 
 def test_json_is_as_the_protocol_page_has_it(bad: dict[str, Any]) -> None:
@@ -216,7 +217,7 @@ def test_every_kind_can_be_written_whatever_a_text_holds(kind: str, bad: dict[st
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_report_of_a_server_has_the_same_formats(kind: str, tmp_path: Path) -> None:
     data = ServerReport(
-        "http://127.0.0.1:1", "a server", Secrets(()), profile="docs-2026-03", seed=0, stopped="it is gone"
+        "http://127.0.0.1:1", "a server", Redactor(()), profile="docs-2026-03", seed=0, stopped="it is gone"
     ).data
     (tmp_path / "report.json").write_text(as_text(data), encoding="utf-8")
     text = FORMATS[kind]([read(tmp_path / "report.json")])

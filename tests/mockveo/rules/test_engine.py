@@ -39,10 +39,10 @@ import mockveo
 from mockveo.errors import RuleError, ScenarioError
 from mockveo.rules.client_rules import client_rules, findings, findings_of, judge_traffic
 from mockveo.rules.engine import Checks, RuleBook
-from mockveo.rules.trace import SILENCE, CallTrace, Exchange
+from mockveo.rules.trace import SILENCE, CallTrace
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import built_in, scenario
-from mockveo.traffic.journal import as_json
+from mockveo.traffic.exchange import Exchange, ExchangeJson
 
 __all__ = ["http", "stage"]  # fixtures
 
@@ -170,8 +170,10 @@ def test_one_breach_in_full_among_lenient_ones_counts_in_full(stage: Stage) -> N
     assert (verdict.verdict, [one.lenient for one in verdict.breaches]) == ("violation", [True, False])
 
 
-def follow(server: ServerThread, name: str, http: httpx.Client, data: Any, **case: Any) -> CallTrace:
-    """The reference client's story under a scenario."""
+def follow(
+    server: ServerThread, name: str, http: httpx.Client, data: Any, **case: Any
+) -> tuple[CallTrace, list[ExchangeJson]]:
+    """The reference client's story under a scenario, and its exchanges as JSON."""
     world = server.app.worlds.reset(name, {"clock": "poll", "step": 10.0}, scenario(data))
     images = case.pop("images", [])
     given = {"prompt": PROMPT, "model": None, "size": None, "images": images, **case}
@@ -179,11 +181,10 @@ def follow(server: ServerThread, name: str, http: httpx.Client, data: Any, **cas
     known = {**base, "poll_interval_s": 10.0, "deadline_s": 600.0}
     time = Virtual()
     said = Reference(known, http, time)()
-    trace = timed([as_json(one) for one in world.journal], time.sent)
+    trace = timed([one.to_json() for one in world.journal], time.sent)
     assert len(trace) == len(time.sent)
-    return CallTrace(
-        [Exchange(one) for one in trace], case=known, outcome=said, features=ALL_FEATURES, defaults=DEFAULTS
-    )
+    exchanges = [Exchange.from_json(data) for data in trace]
+    return CallTrace(exchanges, case=known, outcome=said, features=ALL_FEATURES, defaults=DEFAULTS), trace
 
 
 INPUTS: list[Mapping[str, Any]] = [
@@ -198,10 +199,10 @@ INPUTS: list[Mapping[str, Any]] = [
 def test_a_client_as_it_should_be_breaks_nothing(
     polled: ServerThread, http: httpx.Client, played: Any, more: Mapping[str, Any]
 ) -> None:
-    story = follow(polled, played.name, http, dict(played.data), **more)
+    story, trace = follow(polled, played.name, http, dict(played.data), **more)
     broken = [one for one in client_rules().judge(story) if one.breaches]
-    assert not broken, (broken, story.outcome, [one.data["line"] for one in story.exchanges])
-    assert judge_traffic([one.data for one in story.exchanges]) == []
+    assert not broken, (broken, story.outcome, [one.line for one in story.exchanges])
+    assert judge_traffic(trace) == []
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -209,9 +210,9 @@ def test_a_client_as_it_should_be_breaks_nothing(
 def test_a_client_as_it_should_be_breaks_nothing_whatever_happens(
     polled: ServerThread, http: httpx.Client, data: Any
 ) -> None:
-    story = follow(polled, "whatever", http, data)
+    story, _ = follow(polled, "whatever", http, data)
     broken = [one for one in client_rules().judge(story) if one.verdict in ("violation", "warning")]
-    assert not broken, (broken, story.outcome, [one.data["line"] for one in story.exchanges])
+    assert not broken, (broken, story.outcome, [one.line for one in story.exchanges])
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=8)
@@ -304,7 +305,7 @@ def test_the_judge_judges_whatever_comes(
 
     def verdicts(trace: list[dict[str, Any]]) -> list[Any]:
         story = CallTrace(
-            [Exchange(one) for one in trace], case=case, outcome=said, features=features, defaults=DEFAULTS
+            [Exchange.from_json(one) for one in trace], case=case, outcome=said, features=features, defaults=DEFAULTS
         )
         return [
             client_rules().judge(story),
@@ -339,7 +340,7 @@ def test_the_same_form_after_a_long_silence_is_another_call(stage: Stage) -> Non
     stage.play({"operation": "create", "nth": 1, "status": 504})
     for _ in range(2):
         stage.create()
-    trace: list[dict[str, Any]] = [as_json(one) for one in stage.world.journal]
+    trace: list[dict[str, Any]] = [one.to_json() for one in stage.world.journal]
     assert "no-blind-retry" in {verdict.rule.id for verdict in judge_traffic(trace)}
     trace[1]["time"] = trace[0]["time"] + SILENCE + 1
     assert "no-blind-retry" not in {verdict.rule.id for verdict in judge_traffic(trace)}
@@ -350,10 +351,10 @@ def test_a_date_of_a_clock_that_stands_still_is_no_time_to_wait_for(stage: Stage
     for _ in range(2):
         stage.create()
     assert "retry-after" not in {
-        verdict.rule.id for verdict in judge_traffic([as_json(one) for one in stage.world.journal])
+        verdict.rule.id for verdict in judge_traffic([one.to_json() for one in stage.world.journal])
     }
 
 
 def test_what_browsers_ask_for_by_themselves_is_nobodys_fault(stage: Stage) -> None:
     stage.send("GET", "/favicon.ico")
-    assert judge_traffic([as_json(one) for one in stage.world.journal]) == []
+    assert judge_traffic([one.to_json() for one in stage.world.journal]) == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mockveo.rules.live import MAX_BURST, MAX_EXCHANGES, MAX_WORLDS, LiveFindings
-from mockveo.traffic.journal import ExchangeRecord, Journal
+from mockveo.traffic.journal import Journal
+from mockveo.traffic.record import ExchangeRecord
 
 
 def exchange(journal: Journal, path: str = "/v1/models", authorization: bytes = b"Token x") -> ExchangeRecord:

@@ -15,7 +15,6 @@ import pytest
 from http_clients import KEY, NO_TLS, PATIENT, Observe, Place
 
 from mockveo.simulator.scenarios import scenario
-from mockveo.traffic.journal import as_line
 
 
 def nested(message: str, code: str | None = "") -> dict[str, Any]:
@@ -325,7 +324,7 @@ def test_the_journal_says_of_an_answer_that_was_never_sent_that_it_was_lost(plac
         place.poll(job)
     lost = place.exchanges[-1]
     assert (lost.status, lost.sent, lost.answer_body) == (0, 0, None)
-    assert re.search(rf" lost .*\[unnamed: {fault}\]", as_line(lost))
+    assert re.search(rf" lost .*\[unnamed: {fault}\]", lost.to_line())
 
 
 def test_a_reset_in_the_middle_leaves_a_slow_reader_every_byte_before_it(place: Place) -> None:

@@ -28,7 +28,7 @@ from paths import CLIENTS, DATA
 
 import mockveo
 from mockveo.server.app import ServerThread
-from mockveo.traffic.journal import ExchangeRecord
+from mockveo.traffic.record import ExchangeRecord
 
 PROGRAMS = CLIENTS
 

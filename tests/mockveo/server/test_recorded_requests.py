@@ -16,7 +16,7 @@ from paths import DATA
 
 import mockveo
 from mockveo.server.app import ServerThread
-from mockveo.traffic.journal import ExchangeRecord
+from mockveo.traffic.record import ExchangeRecord
 
 RECORDED = DATA / "requests"
 #: The stand-ins that were sent as first and last image.

@@ -18,7 +18,6 @@ from mockveo.rules import client_rules
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import named
 from mockveo.traffic.importing import read
-from mockveo.traffic.journal import as_json
 
 KEY = {"Authorization": "Bearer sk-secret"}
 
@@ -42,7 +41,7 @@ def bad_day(server: ServerThread) -> list[dict[str, Any]]:
         http.get("/v1/videos/unknown")
         with suppress(httpx.ReadError):
             http.post("/v1/videos", json={"prompt": "p"}, headers={"Idempotency-Key": "1"})
-        return [as_json(one) for one in world.journal]
+        return [one.to_json() for one in world.journal]
 
 
 WRONG = [

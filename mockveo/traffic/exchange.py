@@ -1,0 +1,235 @@
+"""An exchange, a request and its response, in the JSON form that logs, the control API and reports share.
+
+`ExchangeRecord.to_json` writes the form, `Exchange.from_json` is its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NotRequired, TypedDict
+from urllib.parse import parse_qs
+
+from mockveo.http.statuses import RETRYABLE
+from mockveo.spec.errors import ErrorBody
+from mockveo.spec.operations import short_name
+
+
+class FieldJson(TypedDict):
+    """A field of a form."""
+
+    name: str
+    value: Any
+
+
+class FileJson(TypedDict):
+    """A file of a form."""
+
+    name: str
+    filename: str | None
+    content_type: str | None
+    bytes: int
+    sha256: str
+
+
+class RequestJson(TypedDict):
+    """A request; sizes and hashes are those of the body as it came."""
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    fields: list[FieldJson]
+    files: list[FileJson]
+    body_bytes: NotRequired[int]
+    body_sha256: NotRequired[str | None]
+
+
+class ResponseJson(TypedDict):
+    """A response; `body` is decoded JSON or text, None for bytes and for what was too long to keep."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Any
+    body_bytes: int
+    body_sha256: NotRequired[str]
+
+
+class DeviationJson(TypedDict):
+    """A deviation of a request."""
+
+    code: str
+    message: str
+
+
+class ExchangeJson(TypedDict):
+    """An exchange as logs, the control API, reports and saved traffic write it."""
+
+    number: int
+    line: NotRequired[str]
+    time: float
+    at: float
+    world: NotRequired[str]
+    elsewhere: NotRequired[bool]
+    operation: str | None
+    key: NotRequired[str | None]
+    key_sent: NotRequired[bool]
+    client_left: NotRequired[bool]
+    request: RequestJson
+    response: ResponseJson | None
+    error: NotRequired[str | None]
+    hint: NotRequired[str | None]
+    duration_ms: NotRequired[float]
+    job: NotRequired[str | None]
+    job_status: NotRequired[str | None]
+    job_progress: NotRequired[int | None]
+    scenario: NotRequired[str | None]
+    faults: NotRequired[list[str]]
+    deviations: NotRequired[list[DeviationJson]]
+
+
+#: Stands in when no response arrived.
+_NO_RESPONSE: Final[ResponseJson] = {"status": 0, "headers": [], "body": None, "body_bytes": 0}
+
+
+@dataclass(kw_only=True, eq=False)
+class Exchange:
+    """One exchange, read from its JSON form."""
+
+    number: int
+    #: Seconds, by the clock that the reader chose: `at`, the world's, or `time`.
+    at: float
+    #: Unix seconds.
+    time: float
+    line: str
+    #: create, retrieve, content, models, delivery, or "" for any other request.
+    operation: str
+    operation_id: str
+    #: The fingerprint of the key, or None.
+    key: str | None
+    method: str
+    path: str
+    query: str
+    elsewhere: bool
+    #: By lower-case names.
+    headers: dict[str, str]
+    fields: Sequence[FieldJson]
+    files: Sequence[FileJson]
+    #: Messages by code.
+    deviations: dict[str, str]
+    error: str
+    hint: str
+    #: The job that was made or asked for, whether or not the response arrived.
+    job: str
+    #: The status of that job in the document's words, whether or not the response shows it.
+    job_status: str
+    faults: Sequence[str]
+    client_left: bool
+    #: Of the response; 0 if none arrived.
+    status: int
+    #: By lower-case names.
+    answer_headers: dict[str, str]
+    #: The body: decoded JSON, text or None.
+    answer: Any
+    answer_sha256: str
+    #: Bytes of the body.
+    sent: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, clock: str = "time") -> Exchange:
+        """Return the exchange in the JSON form; `clock` is the name of the clock that `at` is read from."""
+        request = data["request"]
+        response = data.get("response") or _NO_RESPONSE
+        return cls(
+            number=data["number"],
+            at=data[clock],
+            time=data["time"],
+            line=data.get("line") or "",
+            operation=short_name(data.get("operation")),
+            operation_id=data.get("operation") or "",
+            key=data.get("key"),
+            method=request["method"],
+            path=request["path"],
+            query=request["query"],
+            elsewhere=data.get("elsewhere", False),
+            headers={name.lower(): value for name, value in request["headers"]},
+            fields=request["fields"],
+            files=request["files"],
+            deviations={deviation["code"]: deviation["message"] for deviation in data.get("deviations", ())},
+            error=data.get("error") or "",
+            hint=data.get("hint") or "",
+            job=data.get("job") or "",
+            job_status=data.get("job_status") or "",
+            faults=data.get("faults", ()),
+            client_left=data.get("client_left", False),
+            status=response["status"],
+            answer_headers={name.lower(): value for name, value in response["headers"]},
+            answer=response["body"],
+            answer_sha256=response.get("body_sha256") or "",
+            sent=response["body_bytes"],
+        )
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The job in the answer, out of its outer envelope; empty where there is none."""
+        body = self.answer
+        if isinstance(body, dict) and isinstance(body.get("data"), dict) and "id" in body["data"]:
+            body = body["data"]
+        return body if isinstance(body, dict) and self.whole else {}
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer arrived with all the bytes that its Content-Length promises."""
+        promised = self.answer_headers.get("content-length", str(self.sent))
+        return self.status > 0 and (self.method == "HEAD" or str(self.sent) == promised)
+
+    @property
+    def state(self) -> str:
+        """The status of the job that the answer shows; empty where it shows none."""
+        state = self.body.get("status") if self.status == 200 else None
+        return state if isinstance(state, str) else ""
+
+    @property
+    def error_body(self) -> ErrorBody:
+        """The error in the response's body; empty without one."""
+        return ErrorBody.parse(self.answer)
+
+    @property
+    def error_code(self) -> str:
+        """The code of the error in the answer."""
+        return self.error_body.code
+
+    @property
+    def ticket(self) -> str:
+        """What a request carries that follows a redirect of this server; empty for any other."""
+        return _ticket(self.query)
+
+    @property
+    def redirected_to(self) -> str:
+        """The ticket of the redirect in the answer; empty where there is none."""
+        return _ticket(self.answer_headers.get("location", "").partition("?")[2]) if 300 <= self.status < 400 else ""
+
+    @property
+    def retry_after(self) -> str | None:
+        """The Retry-After header."""
+        return self.answer_headers.get("retry-after")
+
+    @property
+    def transient(self) -> bool:
+        """Whether it met trouble that may pass: no answer, half of one, 429 or 5xx, or what is no JSON."""
+        if not self.whole:
+            return True
+        if self.status in RETRYABLE:
+            return self.error_code != "model_not_found"
+        return self.operation in ("create", "retrieve") and self.status == 200 and not self.body
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What tells two creates apart."""
+        fields = tuple(sorted((one["name"], str(one["value"])) for one in self.fields))
+        return fields, tuple(one["sha256"] for one in self.files)
+
+
+def _ticket(query: str) -> str:
+    return parse_qs(query).get("ticket", [""])[0]

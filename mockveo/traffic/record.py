@@ -1,0 +1,216 @@
+"""The record of an exchange: slim and mutable, since the server fills one in for every request."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from mockveo.http.forms import Part
+from mockveo.text import printable
+from mockveo.traffic.exchange import ExchangeJson, FileJson, ResponseJson
+from mockveo.traffic.redaction import fingerprint, redact_headers, redact_key, redact_query
+
+#: Seconds from which on a line shows how long an exchange took; shorter ones are the usual.
+SHOWN_DURATION_S: Final = 0.1
+
+
+class Deviation(NamedTuple):
+    """A departure of a request from the documented page. `code` is stable, `message` is for people."""
+
+    code: str
+    message: str
+
+
+class ExchangeRecord:
+    """One request and its answer. Filled in as the exchange goes on; until then it has the values below."""
+
+    number = 0
+    #: The world it was in, and when it was answered, in seconds of that one's clock.
+    world = ""
+    at = 0.0
+    #: Whether it came to the other origin, which redirects and URLs lead to.
+    elsewhere = False
+    duration = 0.0
+    operation = ""
+    owner = ""
+    parts: Sequence[Part] = ()
+    body_size = 0
+    #: The request's body as it came, where it was short and came in one piece, else its SHA-256.
+    body: bytes | None = None
+    body_digest = b""
+    #: Bytes of the request that are kept.
+    kept = 0
+    deviations: Sequence[Deviation] = ()
+    #: Whether the client went away while a fault kept it waiting.
+    left = False
+    #: Of the answer; 0 where there was none: the client went away before it, or a fault took its place.
+    status = 0
+    sent = 0
+    answer_headers: Sequence[tuple[bytes, bytes]] = ()
+    #: None where it was too long to be kept, as videos are.
+    answer_body: bytes | None = None
+    #: Its SHA-256 then.
+    answer_digest = b""
+    #: The scenario that was chosen for it, and what the faults that struck it did.
+    scenario = ""
+    faults: Sequence[str] = ()
+    #: The name of the error in the document, or empty.
+    error = ""
+    #: What the log alone says about the error.
+    hint = ""
+    job_id = ""
+    #: Status and progress of the job, as answered.
+    state = ""
+    progress: int | None = None
+
+    def __init__(self, method: str, path: str, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.started = time.time()
+        self.method = method
+        self.path = path
+        self.query = query
+        # In one piece, since a journal of many small objects costs each request more than the joining.
+        self._headers = b"\n".join([part for header in headers for part in header])
+        self.kept = len(self._headers)
+
+    def forget_body(self) -> None:
+        """Keeps of the request's body no more than its size and hash."""
+        if self.body is not None:
+            self.kept -= len(self.body)
+            self.body_digest, self.body = hashlib.sha256(self.body).digest(), None
+
+    @property
+    def body_sha256(self) -> str | None:
+        """SHA-256 of the request's body as it came, in hex; None where there was none."""
+        if not self.body_size:
+            return None
+        return (self.body_digest if self.body is None else hashlib.sha256(self.body).digest()).hex()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The request's headers as they came, credentials included."""
+        parts = self._headers.decode("latin-1").split("\n")
+        return list(zip(parts[::2], parts[1::2], strict=True)) if self._headers else []
+
+    @property
+    def redacted_headers(self) -> list[tuple[str, str]]:
+        """The request's headers, each credential replaced by its fingerprint."""
+        return redact_headers(self.headers)
+
+    @property
+    def redacted_query(self) -> str:
+        """The query string without credentials."""
+        return redact_key(redact_query(self.query.decode("latin-1")), self.owner)
+
+    @property
+    def redacted_answer_headers(self) -> list[tuple[str, str]]:
+        """The response's headers without the credentials that a Location may carry."""
+        return redact_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.answer_headers)
+
+    def to_line(self) -> str:
+        """Return the exchange in one short line, and a further line for each deviation."""
+        status = str(self.status or ("lost" if self.faults and not self.left else "gone"))
+        target = self._target()
+        line = f"{_clock(int(self.started))} {self.method} {target} {status} {self._outcome()}".rstrip()
+        if self.faults:
+            line += f" [{self.scenario}: {', '.join(self.faults)}]"
+        if self.duration >= SHOWN_DURATION_S:
+            line += f" ({self.duration:.1f} s)"
+        notes = [deviation.message for deviation in self.deviations]
+        if self.hint:
+            notes.append(self.hint)
+        return line + "".join(f"\n         ! {printable(note, single_line=True)}" for note in notes)
+
+    def _target(self) -> str:
+        query = f"?{self.redacted_query}" if self.query else ""
+        world = f"/@{self.world}" if self.world else ""
+        origin = "(other origin) " if self.elsewhere else ""
+        return printable(f"{origin}{world}{self.path}{query}", single_line=True)
+
+    def _outcome(self) -> str:
+        words = [self.error or self.state]
+        if self.progress is not None and not self.error:
+            words.append(f"{self.progress} %")
+        if self.operation == "createVideo" and self.job_id:
+            count = sum(part.is_file for part in self.parts)
+            images = "1 image" if count == 1 else f"{count} images"
+            words.append(f"{self.job_id}, {images}" if count else self.job_id)
+        return " ".join(words)
+
+    def to_json(self) -> ExchangeJson:
+        """Return the exchange as JSON logs, the control API and reports write it; `control.yaml` describes it."""
+        return {
+            "number": self.number,
+            "line": self.to_line(),
+            "time": round(self.started, 6),
+            "at": round(self.at, 6),
+            "world": self.world,
+            "elsewhere": self.elsewhere,
+            "operation": self.operation or None,
+            "key": fingerprint(self.owner) if self.owner else None,
+            "key_sent": any(name.lower() == "authorization" for name, _ in self.headers),
+            "client_left": self.left,
+            "request": {
+                "method": self.method,
+                "path": redact_key(self.path, self.owner),
+                "query": self.redacted_query,
+                "headers": self.redacted_headers,
+                "fields": [{"name": part.name, "value": part.value} for part in self.parts if not part.is_file],
+                "files": [_file(part) for part in self.parts if part.is_file],
+                "body_bytes": self.body_size,
+                "body_sha256": self.body_sha256,
+            },
+            "response": self._response() if self.status else None,
+            "error": self.error or None,
+            "hint": self.hint or None,
+            "duration_ms": round(self.duration * 1000, 3),
+            "job": self.job_id or None,
+            "job_status": self.state or None,
+            "job_progress": self.progress,
+            "scenario": self.scenario or None,
+            "faults": list(self.faults),
+            "deviations": [{"code": deviation.code, "message": deviation.message} for deviation in self.deviations],
+        }
+
+    def _response(self) -> ResponseJson:
+        digest = self.answer_digest
+        if self.answer_body is not None:
+            digest = hashlib.sha256(self.answer_body).digest()
+        return {
+            "status": self.status,
+            "headers": self.redacted_answer_headers,
+            "body": _readable(self.answer_body or b""),
+            "body_bytes": self.sent,
+            "body_sha256": digest.hex(),
+        }
+
+
+def _file(part: Part) -> FileJson:
+    return {
+        "name": part.name,
+        "filename": part.filename,
+        "content_type": part.content_type,
+        "bytes": part.size,
+        "sha256": part.sha256,
+    }
+
+
+def _readable(body: bytes) -> Any:
+    """Return a body as JSON, else as text; None for other bytes and for none."""
+    try:
+        text = body.decode()
+    except ValueError:
+        return None
+    try:
+        return orjson.loads(text) if text else None
+    except ValueError:
+        return text
+
+
+@lru_cache(maxsize=2)  # the latest second; local time is slow to compute
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
