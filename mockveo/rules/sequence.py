@@ -12,7 +12,7 @@ from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, told
 from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace
-from mockveo.traffic.exchange import Exchange
+from mockveo.traffic.exchange import UNKNOWN_JOB, Exchange
 
 checks: Final = Checks[CallTrace]()
 
@@ -121,7 +121,7 @@ def poll_own_id(story: CallTrace) -> list[Breach] | None:
         return None
     unknown = [one for one in asked if not one.job and _asked_for(one) not in story.ids]
     if story.case is None:
-        unknown = [one for one in unknown if "no such job" in one.hint]
+        unknown = [one for one in unknown if UNKNOWN_JOB in one.hint]
         what = "that is no job's, wanted the one that a create was answered with, unchanged"
     else:
         wanted = f"wanted {story.ids[-1]}" if story.ids else "and no create had been answered with one"

@@ -21,6 +21,7 @@ from mockveo.simulator.stores.memory import MemoryStore
 from mockveo.simulator.stores.store import Store
 from mockveo.simulator.tickets import Tickets
 from mockveo.spec.spec import Spec
+from mockveo.traffic.exchange import UNKNOWN_JOB
 from mockveo.traffic.journal import Journal
 
 #: Sets of echoed values that jobs share. Arbitrary: a test run has a few.
@@ -138,7 +139,7 @@ class World:
         """Return what the log says when `find` returns None."""
         if self.jobs.get(job_id):
             return "this job exists but belongs to another key"
-        return "no job has this id"
+        return UNKNOWN_JOB
 
     def view(self, job: Job) -> View:
         """Return the job as it is now."""

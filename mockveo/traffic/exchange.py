@@ -15,6 +15,9 @@ from mockveo.http.statuses import RETRYABLE
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.operations import short_name
 
+#: The hint of a request for a job that does not exist; the rule `poll-own-id` recognises such a request by it.
+UNKNOWN_JOB: Final = "no job has this id"
+
 
 class FieldJson(TypedDict):
     """A field of a form."""
