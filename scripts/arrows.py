@@ -143,6 +143,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.yamlfiles",
     },
     "contracts.servers": {
+        "contracts.cases",
         "contracts.reports",
         "mockveo",
         "mockveo.control_client",

@@ -27,14 +27,21 @@ def picture(content_type: str, size: int, seed: str) -> bytes:
     return made if made is not None else dice.randbytes(size)
 
 
+def png(width: int, height: int, rows: bytes, *chunks: tuple[bytes, bytes], level: int = -1) -> bytes:
+    """Return a PNG of 8-bit RGB rows, each after a filter byte, with further chunks before the pixels.
+
+    Source: PNG specification, sections 5 and 11.
+    """
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows, level)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
+
+
 def _png(size: int, dice: random.Random) -> bytes | None:
-    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixel = zlib.compress(b"\0" + dice.randbytes(3), 0)
-    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head)
-    end = _chunk(b"IDAT", pixel) + _chunk(b"IEND", b"")
-    room = size - len(start) - len(end) - 12
+    pixel = b"\0" + dice.randbytes(3)
+    room = size - len(png(1, 1, pixel, level=0)) - len(_chunk(b"noIs", b""))
     # A private chunk that programs skip; PNG specification, 4.7.
-    return None if room < 0 else start + _chunk(b"noIs", dice.randbytes(room)) + end
+    return None if room < 0 else png(1, 1, pixel, (b"noIs", dice.randbytes(room)), level=0)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

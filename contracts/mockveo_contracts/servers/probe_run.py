@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import struct
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +10,7 @@ from typing import Any, Final
 from mockveo.http.statuses import REFUSED_FOR_NOW, RETRYABLE
 from mockveo.rules.trace import FAILURE, SUCCESS
 from mockveo.spec.spec import Form, Spec
+from mockveo_contracts.cases.images import png
 from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, UploadFile
 from mockveo_contracts.servers.http_client import RecordingClient, multipart
 from mockveo_contracts.servers.pacing import ControlledPace
@@ -155,11 +154,6 @@ class ProbeRun:
 
 
 def _picture(dice: random.Random) -> bytes:
-    """A PNG of 320 x 180 in stripes of colours that no other one has. Source: PNG specification, 5.2."""
+    """Return a PNG of 320 x 180 in random stripes, so that no two are alike."""
     row = b"\0" + b"".join(dice.randbytes(3) * 40 for _ in range(8))
-    head = struct.pack(">IIBBBBB", 320, 180, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(row * 180)), (b"IEND", b""))
-    framed = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+    return png(320, 180, row * 180)
