@@ -1,4 +1,4 @@
-"""Rules about what a client makes of it all: they need to know what was asked of it and what it said came of it."""
+"""Rules about what a client reports: they need the case and the outcome besides the exchanges."""
 
 from __future__ import annotations
 
@@ -12,243 +12,250 @@ from mockveo.traffic.exchange import Exchange
 
 checks: Final = Checks[CallTrace]()
 
-#: Statuses of other dialects that mean a success, a failure or neither, for those that a page does not name.
-OTHER_SUCCESS = SUCCESS | {"success", "succeeded"}
-OTHER_FAILURE = FAILURE | {"failure", "expired", "cancelled", "canceled"}
+#: Words of other dialects for success and failure, for statuses that are not documented.
+OTHER_SUCCESS: Final = SUCCESS | {"success", "succeeded"}
+OTHER_FAILURE: Final = FAILURE | {"failure", "expired", "cancelled", "canceled"}
+#: Failures of an operation after which a client may give up. Giving up a poll loses a job that is paid for, while a
+#: video that could not be fetched stays where it is. Arbitrary.
+MAX_FAILURES_OF: Final = {"retrieve": 5, "content": 3, "delivery": 3}
+#: A client may still send requests until this many times its deadline, and a second more. Arbitrary.
+LATE_FACTOR: Final = 1.1
+LATE_S: Final = 1.0
+#: A query that asks for something other than the video.
+_OTHER_VARIANT: Final = re.compile(r"(?:^|&)variant=(?!video(?:&|$))")
 
 
-def said(story: CallTrace) -> str:
-    """What the client said came of it: completed, failed, timeout, error; empty where it said nothing."""
-    return str((story.outcome or {}).get("outcome") or "")
+def reported(call: CallTrace) -> str:
+    """Return what the client reported: completed, failed, timeout, error; empty without an outcome."""
+    return str((call.outcome or {}).get("outcome") or "")
 
 
-def reason(story: CallTrace) -> str:
-    """What the client said of an error."""
-    error = (story.outcome or {}).get("error")
+def reported_reason(call: CallTrace) -> str:
+    """Return what the client reported of an error."""
+    error = (call.outcome or {}).get("error")
     return " ".join(map(str, error.values())) if isinstance(error, dict) else str(error or "")
 
 
-def last_told(story: CallTrace) -> Exchange | None:
-    """The last answer of a create or a poll that showed a status."""
-    return next((one for one in reversed(story.of("create", "retrieve")) if one.state), None)
+def last_state(call: CallTrace) -> Exchange | None:
+    """Return the last response to a create or a poll that showed a status."""
+    return next((exchange for exchange in reversed(call.of("create", "retrieve")) if exchange.state), None)
 
 
 @checks.check("key-in-output")
-def key_in_output(story: CallTrace) -> list[Breach] | None:
-    if story.outcome is None:
+def key_in_output(call: CallTrace) -> list[Breach] | None:
+    if call.outcome is None:
         return None
-    return [Breach(f"the key was in {place}") for place in story.outcome.get("leaks", ())]
+    return [Breach(f"the key appeared in {place}") for place in call.outcome.get("leaks", ())]
 
 
 @checks.check("poll-until-terminal")
-def poll_until_terminal(story: CallTrace) -> list[Breach] | None:
-    last = last_told(story)
-    if not said(story) or not story.made or last is None:
+def poll_until_terminal(call: CallTrace) -> list[Breach] | None:
+    last = last_state(call)
+    if not reported(call) or not call.made or last is None:
         return None
-    if last.state not in GOING:
+    # A client may report its own deadline as an error.
+    out_of_time = reported(call) == "timeout" or (reported(call) == "error" and call.out_of_time())
+    if last.state not in GOING or out_of_time:
         return []
-    # What a client says of its own deadline may be an error too.
-    if said(story) == "timeout" or (said(story) == "error" and story.out_of_time()):
+    later = [poll for poll in call.polls if poll.number > last.number]
+    if reported(call) != "completed" and any(poll.transient or poll.status >= 300 for poll in later):
         return []
-    after = [one for one in story.polls if one.number > last.number]
-    if said(story) != "completed" and any(one.transient or one.status >= 300 for one in after):
-        return []
-    return [breach(f"it ended with {said(story)!r} when the job was last told to be {last.state!r}", last)]
+    return [_contradiction(call, last)]
+
+
+def _contradiction(call: CallTrace, last: Exchange) -> Breach:
+    message = f"the client reported {reported(call)!r}, but the last status it had received was {last.state!r}"
+    return breach(message, last)
 
 
 @checks.check("no-false-success")
-def no_false_success(story: CallTrace) -> list[Breach] | None:
-    if said(story) != "completed":
-        return [] if said(story) else None
-    if any(one.state and (one.state in SUCCESS or one.job_status == "completed") for one in _told(story)):
+def no_false_success(call: CallTrace) -> list[Breach] | None:
+    if reported(call) != "completed":
+        return [] if reported(call) else None
+    if any(_shows_completed(exchange) for exchange in _answered(call)):
         return []
-    last = last_told(story)
-    what = f"the job was last told to be {last.state!r}" if last else "no answer had told of a job"
-    return [breach(f"it reported 'completed' when {what}", *([last] if last else []))]
+    last = last_state(call)
+    if last is not None:
+        return [_contradiction(call, last)]
+    return [Breach("the client reported 'completed', but no response had shown a job")]
+
+
+def _shows_completed(exchange: Exchange) -> bool:
+    completed = exchange.state in SUCCESS or exchange.job_status == "completed"
+    return bool(exchange.state) and completed
 
 
 @checks.check("report-failed")
-def report_failed(story: CallTrace) -> list[Breach] | None:
-    end = story.end
-    if story.outcome is None or end is None or end.state not in FAILURE:
+def report_failed(call: CallTrace) -> list[Breach] | None:
+    end = call.end
+    if call.outcome is None or end is None or end.state not in FAILURE:
         return None
-    if said(story) in ("failed", "error"):
-        return []
-    return [breach(f"the job was told to be {end.state!r}, it reported {said(story) or 'nothing'!r}", end)]
+    return [] if reported(call) in ("failed", "error") else [_other_end(call, end)]
 
 
 @checks.check("report-completed")
-def report_completed(story: CallTrace) -> list[Breach] | None:
-    end = story.end
-    if story.outcome is None or end is None or end.state not in SUCCESS:
+def report_completed(call: CallTrace) -> list[Breach] | None:
+    end = call.end
+    if call.outcome is None or end is None or end.state not in SUCCESS:
         return None
-    fetched = story.of("content", "delivery")
-    troubled = any(one.status not in (200, 206) or not one.whole for one in fetched)
-    # A deadline may pass in the middle of a download.
-    if said(story) == "completed" or (said(story) == "error" and troubled) or (said(story) == "timeout" and fetched):
-        return []
-    return [breach(f"the job was told to be {end.state!r}, it reported {said(story) or 'nothing'!r}", end)]
+    fetches = call.of("content", "delivery")
+    failed = any(fetch.status not in (200, 206) or not fetch.whole for fetch in fetches)
+    # The deadline may pass during a download.
+    excuses = {"completed": True, "error": failed, "timeout": bool(fetches)}
+    return [] if excuses.get(reported(call)) else [_other_end(call, end)]
+
+
+def _other_end(call: CallTrace, end: Exchange) -> Breach:
+    report = repr(reported(call)) if reported(call) else "nothing"
+    return breach(f"the job was {end.state!r}, but the client reported {report}", end)
 
 
 @checks.check("result-id")
-def result_id(story: CallTrace) -> list[Breach] | None:
-    given = _video(story).get("id")
-    if given is None or not story.ids:
+def result_id(call: CallTrace) -> list[Breach] | None:
+    actual = _video(call).get("id")
+    if actual is None or not call.ids:
         return None
-    return [] if given in story.ids else [Breach(f"the result's id is {given!r}, wanted {story.ids[-1]!r}")]
+    return [] if actual in call.ids else [Breach(f"the id of the result is {actual!r}; expected {call.ids[-1]!r}")]
 
 
 @checks.check("result-model")
-def result_model(story: CallTrace) -> list[Breach] | None:
-    given = _video(story).get("model")
-    answered = [one.body["model"] for one in _told(story) if one.body.get("model")]
-    if given is None or not answered:
+def result_model(call: CallTrace) -> list[Breach] | None:
+    actual = _video(call).get("model")
+    expected = [exchange.body["model"] for exchange in _answered(call) if exchange.body.get("model")]
+    if actual is None or not expected:
         return None
-    return [] if given in answered else [Breach(f"the result's model is {given!r}, answers said {answered[-1]!r}")]
+    message = f"the model of the result is {actual!r}; expected {expected[-1]!r}, as the API returned it"
+    return [] if actual in expected else [Breach(message)]
 
 
 @checks.check("content-exact")
-def content_exact(story: CallTrace) -> list[Breach] | None:
-    stored = (story.outcome or {}).get("content")
+def content_exact(call: CallTrace) -> list[Breach] | None:
+    stored = (call.outcome or {}).get("content")
     if stored is None:
-        return _not_fetched(story)
-    fetched = [one for one in story.of("content", "delivery") if not _OTHER_VARIANT.search(one.query)]
-    whole = [_sha256(one) for one in fetched if one.status == 200 and one.whole]
-    # What came in pieces is known by its ETag, which this server makes of the whole's hash.
-    pieces = [one.answer_headers.get("etag", "").strip('"') for one in fetched if one.status == 206]
-    if stored["sha256"] in whole or any(tag and stored["sha256"].startswith(tag) for tag in pieces):
+        return _not_fetched(call)
+    fetches = [fetch for fetch in call.of("content", "delivery") if not _OTHER_VARIANT.search(fetch.query)]
+    complete = [fetch.answer_sha256 for fetch in fetches if fetch.status == 200 and fetch.whole]
+    # A file fetched in ranges is known by its ETag, which this server derives from the hash of the whole file.
+    tags = [fetch.answer_headers.get("etag", "").strip('"') for fetch in fetches if fetch.status == 206]
+    if stored["sha256"] in complete or any(tag and stored["sha256"].startswith(tag) for tag in tags):
         return []
-    error = next((one for one in story.exchanges if stored["sha256"] == _sha256(one)), None)
-    if error is not None and error.status == 200 and error.whole:
-        asked = f"{error.method} {error.path}?{error.query}".rstrip("?")
-        return [breach(f"what was stored is not the video, but the answer to {asked}", error)]
-    if error is not None:
-        cut = "" if error.whole else " that broke off"
-        return [breach(f"what was stored is the body of an answer of {error.status}{cut}", error)]
-    return [Breach(f"the {stored['bytes']} bytes that were stored are not those of any whole answer")]
+    source = next((exchange for exchange in call.exchanges if stored["sha256"] == exchange.answer_sha256), None)
+    if source is None:
+        return [Breach(f"the {stored['bytes']} bytes that were stored match no complete response")]
+    return [breach(f"the stored file is not the video but {_description(source)}", source)]
 
 
-def _not_fetched(story: CallTrace) -> list[Breach] | None:
-    """What is wrong where nothing was stored: who declares to fetch videos is to try it, at least."""
-    end = story.end
-    done = end is not None and end.state in SUCCESS and said(story) == "completed"
-    if not done or not story.features.get("content") or story.case is None or story.of("content", "delivery"):
+def _description(source: Exchange) -> str:
+    if not source.whole:
+        return f"the body of an incomplete response of {source.status}"
+    if source.status != 200:
+        return f"the body of a response of {source.status}"
+    url = f"{source.path}?{source.query}".rstrip("?")
+    return f"the response to {source.method} {url}"
+
+
+def _not_fetched(call: CallTrace) -> list[Breach] | None:
+    """Return the breach of a client that declares `content` and does not request the video."""
+    end = call.end
+    completed = end is not None and end.state in SUCCESS and reported(call) == "completed"
+    declared = call.features.get("content") and call.case is not None
+    if end is None or not completed or not declared or call.of("content", "delivery"):
         return None
-    what = "the job completed, and the video was not asked for, though the client declares `content`"
-    return [breach(what, *([end] if end else []))]
-
-
-#: A query that asks for something else than the video.
-_OTHER_VARIANT = re.compile(r"(?:^|&)variant=(?!video(?:&|$))")
+    message = "the job completed, but the client did not request the video although it declares `content`"
+    return [breach(message, end)]
 
 
 @checks.check("survive-transient")
-def survive_transient(story: CallTrace) -> list[Breach] | None:
-    met = [
-        one
-        for one in story.of("retrieve", "content", "delivery")
-        if one.transient and not (one.status == 200 and one.whole)
-    ]
-    if not met or not said(story):
+def survive_transient(call: CallTrace) -> list[Breach] | None:
+    fetches = call.of("retrieve", "content", "delivery")
+    failures = [fetch for fetch in fetches if fetch.transient and not (fetch.status == 200 and fetch.whole)]
+    if not failures or not reported(call):
         return None
-    given_up = met[-1] if met[-1] is story.exchanges[-1] else None
-    # Of a job that completed too, if its download failed; what was stored all the same, `content-exact` judges.
-    stored = (story.outcome or {}).get("content") is not None
-    unfetched = given_up is not None and given_up.operation != "retrieve" and not stored
-    fine = ("timeout",) if unfetched else ("completed", "timeout")
-    if given_up is None or said(story) in fine or len(met) >= _PATIENCE[given_up.operation]:
+    last = failures[-1]
+    if last is not call.exchanges[-1] or len(failures) >= MAX_FAILURES_OF[last.operation]:
         return []
-    if story.out_of_time(seconds_to_wait(given_up) or 0.0):
+    # A completed job is given up too if its download failed. `content-exact` judges what was stored nevertheless.
+    stored = (call.outcome or {}).get("content") is not None
+    download_failed = last.operation != "retrieve" and not stored
+    excuses = ("timeout",) if download_failed else ("completed", "timeout")
+    if reported(call) in excuses or call.out_of_time(seconds_to_wait(last) or 0.0):
         return []
-    what = f"an answer of {given_up.status}" if given_up.status and given_up.whole else "a connection that broke"
-    return [breach(f"it gave up with {said(story)!r} after {what} that may pass", given_up)]
-
-
-#: Troubles that a client may have had enough of: who gives up a poll loses a job that is paid for, while a video that
-#: could not be fetched stays where it is.
-_PATIENCE = {"retrieve": 5, "content": 3, "delivery": 3}
-#: Times its deadline that a client may still ask after.
-_LATE = 1.1
+    trouble = f"a response of {last.status}" if last.status and last.whole else "a broken connection"
+    return [breach(f"the client gave up with {reported(call)!r} after {trouble}, which may be temporary", last)]
 
 
 @checks.check("deadline")
-def deadline(story: CallTrace) -> list[Breach] | None:
-    limit, outcome = (story.case or {}).get("deadline_s"), story.outcome or {}
-    if not story.features.get("deadline") or limit is None or not (said(story) or outcome.get("ended_by")):
+def deadline(call: CallTrace) -> list[Breach] | None:
+    limit_s, ended_by = (call.case or {}).get("deadline_s"), (call.outcome or {}).get("ended_by")
+    if not call.features.get("deadline") or limit_s is None or not (reported(call) or ended_by):
         return None
-    if outcome.get("ended_by"):
-        return [Breach(f"it had not given up {outcome['ended_by']} after its deadline of {limit} s")]
-    asked = story.of("create", "retrieve")
-    late = [one for one in asked if story.seconds(story.exchanges[0], one) > limit * _LATE + 1]
+    if ended_by:
+        return [Breach(f"the client had not given up {ended_by} after its deadline of {limit_s} s")]
+    requests = call.of("create", "retrieve")
+    late = [
+        request for request in requests if call.seconds(call.exchanges[0], request) > limit_s * LATE_FACTOR + LATE_S
+    ]
     if not late:
         return []
-    after = story.seconds(story.exchanges[0], late[-1])
-    return [breach(f"it still asked {after:.1f} s after it had begun, wanted no more after {limit} s", late[-1])]
+    after_s = call.seconds(call.exchanges[0], late[-1])
+    return [breach(f"the client still sent a request after {after_s:.1f} s; expected none after {limit_s} s", late[-1])]
 
 
 @checks.check("failure-reason")
-def failure_reason(story: CallTrace) -> list[Breach] | None:
-    end = story.end
-    told = (end.body.get("error") or {}) if end is not None and end.state in FAILURE else {}
-    message = str(told.get("message") or "") if isinstance(told, dict) else ""
-    if not message or said(story) not in ("failed", "error"):
+def failure_reason(call: CallTrace) -> list[Breach] | None:
+    end = call.end
+    error = end.body.get("error") if end is not None and end.state in FAILURE else None
+    message = str(error.get("message") or "") if isinstance(error, dict) else ""
+    if not message or reported(call) not in ("failed", "error"):
         return None
-    return (
-        []
-        if message in reason(story)
-        else [Breach(f"the reason was {message!r}, the caller was told {reason(story)!r}")]
-    )
+    return [] if message in reported_reason(call) else [Breach(_lost(call, "reason", message))]
+
+
+def _lost(call: CallTrace, kind: str, message: str) -> str:
+    return f"the {kind} was {message!r}, but the client reported {reported_reason(call)!r}"
 
 
 @checks.check("error-envelopes")
-def error_envelopes(story: CallTrace) -> list[Breach] | None:
-    # What was refused before something else went wrong need not be told.
-    last = next(reversed(story.creates), None)
-    if last is None or last.status < 400 or story.made or said(story) != "error":
+def error_envelopes(call: CallTrace) -> list[Breach] | None:
+    # Only the last error matters: an earlier refusal need not be reported.
+    last = next(reversed(call.creates), None)
+    if last is None or last.status < 400 or call.made or reported(call) != "error":
         return None
-    # The request's id at its end is not what went wrong.
+    # The request's id at the end of a message is not part of the problem.
     message = last.error_body.message.partition(" (request id:")[0]
     if not message:
         return None
-    return (
-        []
-        if message in reason(story)
-        else [breach(f"the error was {message!r}, the caller was told {reason(story)!r}", last)]
-    )
+    return [] if message in reported_reason(call) else [breach(_lost(call, "error", message), last)]
 
 
 @checks.check("unknown-status")
-def unknown_status(story: CallTrace) -> list[Breach] | None:
-    known = SUCCESS | FAILURE | GOING
-    odd = [one for one in _told(story) if one.state and one.state not in known]
-    if not odd or not said(story):
+def unknown_status(call: CallTrace) -> list[Breach] | None:
+    documented = SUCCESS | FAILURE | GOING
+    unknown = [exchange for exchange in _answered(call) if exchange.state and exchange.state not in documented]
+    if not unknown or not reported(call):
         return None
-    meant = {"completed": OTHER_SUCCESS, "failed": OTHER_FAILURE}.get(said(story), frozenset())
-    last = last_told(story)
-    if last is not odd[-1] or said(story) in ("timeout", "error") or odd[-1].state.lower() in meant:
+    synonyms = {"completed": OTHER_SUCCESS, "failed": OTHER_FAILURE}.get(reported(call), frozenset())
+    last = unknown[-1]
+    if last is not last_state(call) or reported(call) in ("timeout", "error") or last.state.lower() in synonyms:
         return []
-    return [breach(f"it took the status {odd[-1].state!r} for {said(story)!r}", odd[-1])]
+    return [breach(f"the client took the unknown status {last.state!r} for {reported(call)!r}", last)]
 
 
 @checks.check("bad-json-on-poll")
-def bad_json_on_poll(story: CallTrace) -> list[Breach] | None:
-    bad = [one for one in story.of("retrieve") if one.status == 200 and one.whole and not one.body]
-    if not bad or not said(story):
+def bad_json_on_poll(call: CallTrace) -> list[Breach] | None:
+    bad = [poll for poll in call.polls if poll.status == 200 and poll.whole and not poll.body]
+    if not bad or not reported(call):
         return None
-    again = [one for one in story.of("retrieve") if one.number > bad[-1].number]
-    if again or said(story) == "timeout" or story.out_of_time():
+    repeated = any(poll.number > bad[-1].number for poll in call.polls)
+    if repeated or reported(call) == "timeout" or call.out_of_time():
         return []
-    return [breach(f"it gave up with {said(story)!r} after an answer that was no JSON", bad[-1])]
+    return [breach(f"the client gave up with {reported(call)!r} after a response that is not JSON", bad[-1])]
 
 
-def _told(story: CallTrace) -> list[Exchange]:
-    return [one for one in story.of("create", "retrieve") if one.status == 200]
+def _answered(call: CallTrace) -> list[Exchange]:
+    return [exchange for exchange in call.of("create", "retrieve") if exchange.status == 200]
 
 
-def _video(story: CallTrace) -> dict[str, Any]:
-    video = (story.outcome or {}).get("video")
+def _video(call: CallTrace) -> dict[str, Any]:
+    video = (call.outcome or {}).get("video")
     return video if isinstance(video, dict) else {}
-
-
-def _sha256(one: Exchange) -> str:
-    return one.answer_sha256

@@ -1,4 +1,4 @@
-"""Rules about single requests: where they go, whose key they carry, and what is in a create."""
+"""Rules about single requests: their URL, their key, and the form of a create."""
 
 from __future__ import annotations
 
@@ -15,289 +15,313 @@ from mockveo.traffic.redaction import fingerprint
 
 checks: Final = Checks[CallTrace]()
 
-#: What a language writes where there is nothing.
+#: How languages write a missing value as text.
 NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
+#: The field of the images.
 FILES: Final = "input_reference"
-#: Characters of a value in a message; arbitrary.
-MAX_VALUE: Final = 100
-
-
-#: Errors of creates whose form was not read, or not to its end.
+#: Errors of creates whose form was not read, or not completely.
 UNREAD: Final = frozenset({"invalid_token", "host_not_allowed", "body_too_large", "invalid_multipart_form"})
-#: Headers that credentials are sent in.
+#: Headers that carry credentials.
 CREDENTIALS: Final = ("authorization", "cookie", "proxy-authorization", "x-api-key", "api-key")
+#: Paths that browsers request by themselves.
+BROWSER_PATHS: Final = frozenset({"/favicon.ico", "/robots.txt"})
+#: Characters of a value that a message shows. Arbitrary.
+MAX_CHARACTERS: Final = 100
+#: A key in a query, as the journal shows it.
+_KEY_IN_QUERY: Final = re.compile(r"(?i)\(key [0-9a-f]{8}\)|(?:^|&)[^=&]*(?:key|token|auth|secret)[^=&]*=\.\.\.")
 
 
-def readable(story: CallTrace) -> list[Exchange]:
-    """The creates whose form could be read."""
-    return [one for one in story.creates if one.fields or one.files or _empty(one)]
+def readable_creates(call: CallTrace) -> list[Exchange]:
+    """Return the creates whose form could be read."""
+    return [create for create in call.creates if create.fields or create.files or _is_empty_form(create)]
 
 
-def _empty(one: Exchange) -> bool:
-    """Whether it is a form without parts that was refused as such."""
-    return one.status >= 400 and bool(one.error) and one.error not in UNREAD and _kind(one) == MULTIPART
+def _is_empty_form(create: Exchange) -> bool:
+    """Return whether a create was refused because its form has no parts."""
+    refused = create.status >= 400 and bool(create.error) and create.error not in UNREAD
+    return refused and _media_type(create) == MULTIPART
 
 
-def _kind(one: Exchange) -> str:
-    return one.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _media_type(exchange: Exchange) -> str:
+    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def told(one: Exchange) -> str:
-    """A request, for people."""
-    return f"{one.method} {one.path}"
+def line(exchange: Exchange) -> str:
+    """Return the method and the path of a request."""
+    return f"{exchange.method} {exchange.path}"
 
 
 @checks.check("auth-bearer")
-def auth_bearer(story: CallTrace) -> list[Breach] | None:
-    asked = [
-        one
-        for one in story.of("create", "retrieve", "content", "models")
-        if not one.elsewhere and one.operation_id != "listPublicModels"
-    ]
-    wanted = f"Bearer ({fingerprint(story.case['api_key'])})" if story.case and story.case.get("api_key") else None
-    found = []
-    for one in asked:
-        sent = one.headers.get("authorization", "")
-        if not sent and one.ticket:
-            continue  # which stands for the key
-        if not re.match(r"(?i)bearer \(key ", sent):
-            shown = f"Authorization: {sent}" if sent else "no Authorization"
-            found.append(breach(f"{told(one)} carried {shown}, wanted Authorization: Bearer KEY", one))
-        elif wanted is not None and sent.lower() != wanted.lower():
-            found.append(breach(f"{told(one)} carried {sent}, which is not the key of this case, {wanted}", one))
-    return found if asked else None
+def auth_bearer(call: CallTrace) -> list[Breach] | None:
+    exchanges = [exchange for exchange in call.of("create", "retrieve", "content", "models") if _needs_key(exchange)]
+    breaches = [_without_key(call, exchange) for exchange in exchanges]
+    return [breach for breach in breaches if breach] if exchanges else None
+
+
+def _needs_key(exchange: Exchange) -> bool:
+    return not exchange.elsewhere and exchange.operation_id != "listPublicModels"
+
+
+def _without_key(call: CallTrace, exchange: Exchange) -> Breach | None:
+    sent = exchange.headers.get("authorization", "")
+    if not sent and exchange.ticket:
+        return None  # the ticket of a redirect stands for the key
+    if not re.match(r"(?i)bearer \(key ", sent):
+        shown = f"Authorization: {sent}" if sent else "no Authorization"
+        return breach(f"{line(exchange)} carried {shown}; expected Authorization: Bearer KEY", exchange)
+    key = str((call.case or {}).get("api_key") or "")
+    expected = f"Bearer ({fingerprint(key)})"
+    if key and sent.lower() != expected.lower():
+        return breach(f"{line(exchange)} carried {sent}; expected the key of this case, {expected}", exchange)
+    return None
 
 
 @checks.check("auth-in-url")
-def auth_in_url(story: CallTrace) -> list[Breach] | None:
-    key = str((story.case or {}).get("api_key") or "")
-    found = []
-    for one in story.exchanges:
-        url = f"{one.path}?{one.query}".rstrip("?")
-        if key and key in url:  # sent without it in a header, so that the journal could not know it for one
-            found.append(
-                breach(f"{one.method} had the key in its URL: {url.replace(key, f'({fingerprint(key)})')}", one)
-            )
-        elif _SECRET.search(one.query) or "(key " in one.path:
-            found.append(breach(f"{one.method} had a key in its URL: {url}", one))
-    return found if story.exchanges else None
-
-
-#: A key in a query, as the journal shows it.
-_SECRET: Final = re.compile(r"(?i)\(key [0-9a-f]{8}\)|(?:^|&)[^=&]*(?:key|token|auth|secret)[^=&]*=\.\.\.")
+def auth_in_url(call: CallTrace) -> list[Breach] | None:
+    key = str((call.case or {}).get("api_key") or "")
+    breaches = []
+    for exchange in call.exchanges:
+        url = f"{exchange.path}?{exchange.query}".rstrip("?")
+        if key and key in url:  # the journal hides only keys that it also saw in a header
+            shown = url.replace(key, f"({fingerprint(key)})")
+            breaches.append(breach(f"{exchange.method} had the key in its URL: {shown}", exchange))
+        elif _KEY_IN_QUERY.search(exchange.query) or "(key " in exchange.path:
+            breaches.append(breach(f"{exchange.method} had a key in its URL: {url}", exchange))
+    return breaches if call.exchanges else None
 
 
 @checks.check("auth-cross-origin")
-def auth_cross_origin(story: CallTrace) -> list[Breach] | None:
-    asked = [one for one in story.exchanges if one.elsewhere]
-    taken = [one for one in asked if any(name in one.headers for name in CREDENTIALS)]
-    return [breach(f"{told(one)} took the key along to another origin", one) for one in taken] if asked else None
-
-
-#: What browsers ask for by themselves.
-BROWSERS: Final = frozenset({"/favicon.ico", "/robots.txt"})
+def auth_cross_origin(call: CallTrace) -> list[Breach] | None:
+    exchanges = [exchange for exchange in call.exchanges if exchange.elsewhere]
+    leaking = [exchange for exchange in exchanges if any(name in exchange.headers for name in CREDENTIALS)]
+    breaches = [breach(f"{line(exchange)} sent the key to another origin", exchange) for exchange in leaking]
+    return breaches if exchanges else None
 
 
 @checks.check("known-operation")
-def known_operation(story: CallTrace) -> list[Breach] | None:
-    if not story.exchanges:
+def known_operation(call: CallTrace) -> list[Breach] | None:
+    if not call.exchanges:
         return None
-    # Where a redirect leads to is not the client's choice; with which method, `redirect-method` judges.
-    lost = [
-        one for one in story.exchanges if one.error == "unknown_path" and not one.ticket and one.path not in BROWSERS
+    return [
+        breach(f"{line(exchange)} is not in the OpenAPI document; {exchange.hint}", exchange)
+        for exchange in call.exchanges
+        if exchange.error == "unknown_path" and not _is_excused(exchange)
     ]
-    return [breach(f"{told(one)} is not in the document; {one.hint}", one) for one in lost]
+
+
+def _is_excused(exchange: Exchange) -> bool:
+    # The client does not choose the target of a redirect; `redirect-method` judges its method.
+    return bool(exchange.ticket) or exchange.path in BROWSER_PATHS
 
 
 @checks.check("multipart-wellformed")
-def multipart_wellformed(story: CallTrace) -> list[Breach] | None:
-    found = []
-    for one in story.creates:
-        kind = _kind(one)
-        if one.error == "invalid_multipart_form":
-            found.append(breach(f"the form could not be read: {one.body.get('message', one.error)}", one))
-        elif "content-type" in one.deviations or (not one.fields and not one.files and kind != MULTIPART):
-            found.append(_other_kind(story, one, kind))
-    return found if story.creates else None
+def multipart_wellformed(call: CallTrace) -> list[Breach] | None:
+    breaches = []
+    for create in call.creates:
+        media_type = _media_type(create)
+        is_empty = not create.fields and not create.files
+        if create.error == "invalid_multipart_form":
+            problem = create.body.get("message", create.error)
+            breaches.append(breach(f"the form could not be read: {problem}", create))
+        elif "content-type" in create.deviations or (is_empty and media_type != MULTIPART):
+            breaches.append(_other_media_type(call, create, media_type))
+    return breaches if call.creates else None
 
 
-def _other_kind(story: CallTrace, one: Exchange, kind: str) -> Breach:
-    says = one.deviations.get("content-type", f"the create was sent as {kind or 'nothing'}, wanted {MULTIPART}")
-    # One that was not read, for want of a key, say, is as good as one that was; images cannot be sent like that.
-    taken = bool(one.fields) or one.error in UNREAD
-    lenient = kind == URLENCODED and taken and "text-for-file" not in one.deviations and not story.input.get("images")
-    return breach(says + ("; the service is known to take it all the same" if lenient else ""), one, lenient=lenient)
+def _other_media_type(call: CallTrace, create: Exchange, media_type: str) -> Breach:
+    usual = f"the create was sent as {media_type or 'nothing'}; expected {MULTIPART}"
+    message = create.deviations.get("content-type", usual)
+    # A form that was not read, e.g. for a missing key, may have been fine. Images cannot be sent URL-encoded.
+    acceptable = bool(create.fields) or create.error in UNREAD
+    without_images = "text-for-file" not in create.deviations and not call.input.get("images")
+    lenient = media_type == URLENCODED and acceptable and without_images
+    if lenient:
+        message += "; the service is known to accept this"
+    return breach(message, create, lenient=lenient)
 
 
 @checks.check("filename-star")
-def filename_star(story: CallTrace) -> list[Breach] | None:
-    sent = [one for one in readable(story) if one.files]
-    found = [breach(one.deviations["filename-star"], one) for one in sent if "filename-star" in one.deviations]
-    return found if sent else None
+def filename_star(call: CallTrace) -> list[Breach] | None:
+    return _deviating(_creates_with_files(call), "filename-star")
+
+
+def _creates_with_files(call: CallTrace) -> list[Exchange]:
+    return [create for create in readable_creates(call) if create.files]
+
+
+def _deviating(creates: list[Exchange], *codes: str) -> list[Breach] | None:
+    """Return the deviations that the server noted, as breaches."""
+    breaches = [
+        breach(create.deviations[code], create) for create in creates for code in codes if code in create.deviations
+    ]
+    return breaches if creates else None
 
 
 @checks.check("file-filename")
-def file_filename(story: CallTrace) -> list[Breach] | None:
-    sent = [one for one in readable(story) if one.files or _nameless(one)]
-    found = [
-        breach(
-            "a file part came without a filename, wanted one"
-            if _nameless(one)
-            else "a file part came with an empty filename, wanted one",
-            one,
-        )
-        for one in sent
-        if _nameless(one) or not all(file["filename"] for file in one.files)
-    ]
-    return found if sent else None
+def file_filename(call: CallTrace) -> list[Breach] | None:
+    creates = [create for create in readable_creates(call) if create.files or _has_nameless_file(create)]
+    breaches = []
+    for create in creates:
+        if _has_nameless_file(create):
+            breaches.append(breach("a file part has no filename; expected one, e.g. first.png", create))
+        elif not all(file["filename"] for file in create.files):
+            breaches.append(breach("a file part has an empty filename; expected one, e.g. first.png", create))
+    return breaches if creates else None
 
 
-def _nameless(one: Exchange) -> bool:
-    """Whether bytes that are no text came as an image without a filename, which makes a field of them."""
-    return "text-for-file" in one.deviations and "encoding" in one.deviations
+def _has_nameless_file(create: Exchange) -> bool:
+    """Return whether binary bytes arrived as a text field, as an image without a filename does."""
+    return "text-for-file" in create.deviations and "encoding" in create.deviations
 
 
 @checks.check("file-media-type")
-def file_media_type(story: CallTrace) -> list[Breach] | None:
-    sent = [one for one in readable(story) if one.files]
-    found = []
-    for one in sent:
-        without = [file["filename"] or file["name"] for file in one.files if not file["content_type"]]
+def file_media_type(call: CallTrace) -> list[Breach] | None:
+    creates = _creates_with_files(call)
+    breaches = []
+    for create in creates:
+        without = [file["filename"] or file["name"] for file in create.files if not file["content_type"]]
         if without:
-            found.append(breach(f"{', '.join(without)} came without a Content-Type of its own", one))
-        elif "file-media-type" in one.deviations:
-            found.append(breach(one.deviations["file-media-type"], one))
-    return found if sent else None
+            breaches.append(breach(f"{', '.join(without)} arrived without a Content-Type of its own", create))
+        elif "file-media-type" in create.deviations:
+            breaches.append(breach(create.deviations["file-media-type"], create))
+    return breaches if creates else None
 
 
 @checks.check("no-transfer-encoding-header")
-def no_transfer_encoding_header(story: CallTrace) -> list[Breach] | None:
-    sent = readable(story)
-    found = [one for one in sent if "transfer-encoding" in one.deviations]
-    return [breach(one.deviations["transfer-encoding"], one) for one in found] if sent else None
+def no_transfer_encoding_header(call: CallTrace) -> list[Breach] | None:
+    return _deviating(readable_creates(call), "transfer-encoding")
 
 
 @checks.check("unknown-parts")
-def unknown_parts(story: CallTrace) -> list[Breach] | None:
-    sent, codes = readable(story), ("unknown-part", "repeated-field", "file-for-text")
-    found = [breach(one.deviations[code], one) for one in sent for code in codes if code in one.deviations]
-    return found if sent else None
+def unknown_parts(call: CallTrace) -> list[Breach] | None:
+    return _deviating(readable_creates(call), "unknown-part", "repeated-field", "file-for-text")
 
 
 @checks.check("idempotency-key")
-def idempotency_key(story: CallTrace) -> list[Breach] | None:
-    found = [one for one in story.creates if "idempotency-key" in one.headers]
-    text = "the create carried an Idempotency-Key; the service knows none, so a repeated create is a second job"
-    return [breach(text, one) for one in found] if story.creates else None
+def idempotency_key(call: CallTrace) -> list[Breach] | None:
+    message = "the create carried an Idempotency-Key, which the service ignores: a repeated create is a second job"
+    breaches = [breach(message, create) for create in call.creates if "idempotency-key" in create.headers]
+    return breaches if call.creates else None
 
 
 @checks.check("did-create")
-def did_create(story: CallTrace) -> list[Breach] | None:
-    if story.case is None:
+def did_create(call: CallTrace) -> list[Breach] | None:
+    if call.case is None:
         return None
-    return [] if story.creates else [Breach("no create came")]
+    return [] if call.creates else [Breach("the client sent no create")]
 
 
 @checks.check("prompt-exact")
-def prompt_exact(story: CallTrace) -> list[Breach] | None:
-    wanted, sent = story.input.get("prompt"), readable(story)
-    if wanted is None or not sent:
+def prompt_exact(call: CallTrace) -> list[Breach] | None:
+    expected, creates = call.input.get("prompt"), readable_creates(call)
+    if expected is None or not creates:
         return None
-    found = []
-    for one in sent:
-        got = [part["value"] for part in one.fields if part["name"] == "prompt"]
-        if not got or not isinstance(got[0], str) or _lines(got[0]) != _lines(wanted):
-            found.append(
-                breach(
-                    f"the prompt came as {_shown(got[0] if got else None)}, wanted {_shown(wanted)}",
-                    one,
-                )
-            )
-    return found
+    breaches = []
+    for create in creates:
+        actual = _field(create, "prompt")
+        if not isinstance(actual, str) or _normalised(actual) != _normalised(expected):
+            message = f"the prompt arrived as {_shown(actual)}; expected {_shown(expected)}"
+            breaches.append(breach(message, create))
+    return breaches
+
+
+def _field(create: Exchange, name: str) -> object:
+    """Return the first value of a field; None if it was not sent."""
+    return next((part["value"] for part in create.fields if part["name"] == name), None)
 
 
 @checks.check("param-exact")
-def param_exact(story: CallTrace) -> list[Breach] | None:
-    wanted = {name: story.input[name] for name in ("model", "size") if story.input.get(name) is not None}
-    sent = readable(story)
-    if not wanted or not sent:
+def param_exact(call: CallTrace) -> list[Breach] | None:
+    expected = {name: call.input[name] for name in ("model", "size") if call.input.get(name) is not None}
+    creates = readable_creates(call)
+    if not expected or not creates:
         return None
     return [
-        breach(f"{name} came as {_shown(got)}, wanted {_shown(value)}", one)
-        for one in sent
-        for name, value in wanted.items()
-        if (got := next((part["value"] for part in one.fields if part["name"] == name), None)) != value
+        breach(f"{name} arrived as {_shown(_field(create, name))}; expected {_shown(value)}", create)
+        for create in creates
+        for name, value in expected.items()
+        if _field(create, name) != value
     ]
 
 
 @checks.check("omit-unset")
-def omit_unset(story: CallTrace) -> list[Breach] | None:
-    unset = [name for name in ("model", "size") if story.case is not None and story.input.get(name) is None]
-    sent = readable(story)
-    return [one for seen in sent for one in _invented(story, seen, unset)] if unset and sent else None
+def omit_unset(call: CallTrace) -> list[Breach] | None:
+    unset = [name for name in ("model", "size") if call.case is not None and call.input.get(name) is None]
+    creates = readable_creates(call)
+    if not unset or not creates:
+        return None
+    return [breach for create in creates for breach in _invented(call, create, unset)]
 
 
-def _invented(story: CallTrace, one: Exchange, unset: list[str]) -> Iterator[Breach]:
-    for part in one.fields:
+def _invented(call: CallTrace, create: Exchange, unset: list[str]) -> Iterator[Breach]:
+    for part in create.fields:
         name, value = part["name"], part["value"]
         if name not in unset:
             continue
-        text = str(value).strip().lower()
-        if value == story.defaults.get(name):
-            yield breach(f"{name} was left out by the caller and sent as its default, {value!r}", one, lenient=True)
-        elif text in NOTHING:
-            yield breach(f"{name} was left out by the caller and sent as the text {str(value)!r}", one)
+        if value == call.defaults.get(name):
+            message = f"the caller left out {name}, but the client sent its default, {value!r}"
+            yield breach(message, create, lenient=True)
+        elif str(value).strip().lower() in NOTHING:
+            yield breach(f"the caller left out {name}, but the client sent the text {str(value)!r}", create)
         else:
-            yield breach(f"{name} was left out by the caller and sent as {_shown(value)}", one)
+            yield breach(f"the caller left out {name}, but the client sent {_shown(value)}", create)
 
 
 @checks.check("refs-exact")
-def refs_exact(story: CallTrace) -> list[Breach] | None:
-    if story.case is None or "images" not in story.input or not readable(story):
+def refs_exact(call: CallTrace) -> list[Breach] | None:
+    creates = readable_creates(call)
+    if call.case is None or "images" not in call.input or not creates:
         return None
-    wanted = sorted(image["sha256"] for image in story.input["images"])
-    found = []
-    for one in readable(story):
-        wrong = [one.deviations[code] for code in ("image-field-name", "text-for-file") if code in one.deviations]
-        got = sorted(file["sha256"] for file in one.files if file["name"].removesuffix("[]") == FILES)
-        if wrong:
-            found.append(breach(wrong[0], one))
-        elif got != wanted:
-            differ = "" if len(got) != len(wanted) else ", of other bytes"
-            found.append(breach(f"{len(got)} images came as {FILES}{differ}, wanted {len(wanted)}", one))
-    return found
+    expected = sorted(image["sha256"] for image in call.input["images"])
+    breaches = []
+    for create in creates:
+        codes = [code for code in ("image-field-name", "text-for-file") if code in create.deviations]
+        actual = sorted(file["sha256"] for file in create.files if file["name"].removesuffix("[]") == FILES)
+        if codes:
+            breaches.append(breach(create.deviations[codes[0]], create))
+        elif len(actual) != len(expected):
+            breaches.append(breach(f"{_images(actual)} arrived as {FILES}; expected {len(expected)}", create))
+        elif actual != expected:
+            breaches.append(breach(f"{_images(actual)} arrived as {FILES} with other bytes than expected", create))
+    return breaches
+
+
+def _images(hashes: list[str]) -> str:
+    return "1 image" if len(hashes) == 1 else f"{len(hashes)} images"
 
 
 @checks.check("refs-order")
-def refs_order(story: CallTrace) -> list[Breach] | None:
-    wanted = [image["sha256"] for image in story.input.get("images", ())]
-    sent = [one for one in readable(story) if sorted(_hashes(one)) == sorted(wanted)]
-    if len(set(wanted)) < 2 or not sent:
+def refs_order(call: CallTrace) -> list[Breach] | None:
+    expected = [image["sha256"] for image in call.input.get("images", ())]
+    creates = [create for create in readable_creates(call) if sorted(_hashes(create)) == sorted(expected)]
+    if len(set(expected)) < 2 or not creates:
         return None
+    usual = _numbers(range(len(expected)))
     return [
-        breach(f"the images came in the order {_order(one, wanted)}, wanted {_numbers(range(len(wanted)))}", one)
-        for one in sent
-        if _hashes(one) != wanted
+        breach(f"the images arrived in the order {_order(create, expected)}; expected {usual}", create)
+        for create in creates
+        if _hashes(create) != expected
     ]
 
 
-def _order(one: Exchange, wanted: list[str]) -> str:
-    return _numbers(wanted.index(sha256) for sha256 in _hashes(one))
+def _order(create: Exchange, expected: list[str]) -> str:
+    return _numbers(expected.index(sha256) for sha256 in _hashes(create))
 
 
 def _numbers(places: Iterable[int]) -> str:
     return ", ".join(str(place + 1) for place in places)
 
 
-def _hashes(one: Exchange) -> list[str]:
-    return [file["sha256"] for file in one.files]
+def _hashes(create: Exchange) -> list[str]:
+    return [file["sha256"] for file in create.files]
 
 
-def _lines(text: str) -> str:
+def _normalised(text: str) -> str:
+    """Return a text with line feeds as its only line breaks."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _shown(value: object) -> str:
     text = repr(value)
-    count = f" ({len(text)} characters)" if len(text) > MAX_VALUE else ""
-    return truncate(text, MAX_VALUE) + count
+    count = f" ({len(text)} characters)" if len(text) > MAX_CHARACTERS else ""
+    return truncate(text, MAX_CHARACTERS) + count

@@ -1,4 +1,4 @@
-"""Rules about the course of a call: what follows what, and after how long."""
+"""Rules about the sequence of a call: what follows what, and after how long."""
 
 from __future__ import annotations
 
@@ -10,242 +10,234 @@ from typing import Final
 
 from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.rules.requests import UNREAD, told
+from mockveo.rules.requests import UNREAD, line
 from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace
 from mockveo.traffic.exchange import UNKNOWN_JOB, Exchange
 
 checks: Final = Checks[CallTrace]()
 
-#: Seconds that a pause may fall short of, for the clocks of two machines.
-SLACK: Final = 0.02
-#: Seconds between an answer's date and our own from which on its clock is another than the client's.
-ANOTHER_TIME: Final = 5.0
-#: A pause grows when it is so many times another.
-GROWS: Final = 1.2
-#: Troubles in a row from which on their pauses count, and from which on there are too many of them.
-IN_A_ROW: Final = 4
-TOO_MANY: Final = 100
-#: Seconds below which a pause between two polls is none.
-NO_PAUSE: Final = 0.02
+#: What a pause may be too short by, as the clocks of two machines differ. Arbitrary.
+TOLERANCE_S: Final = 0.02
+#: The same as a share of the pause. Arbitrary.
+TOLERANCE_SHARE: Final = 0.02
+#: Clock skew above which a Date header is ignored. Arbitrary.
+MAX_SKEW_S: Final = 5.0
+#: A pause has grown if it is this many times another. Arbitrary, below the usual factors of 1.5 and 2.
+GROWTH: Final = 1.2
+#: Failures in a row from which their pauses count. Three pauses show whether they grow.
+MIN_FAILURES: Final = 4
+#: Failures in a row above which a client retries without end. Arbitrary.
+MAX_FAILURES: Final = 100
+#: Below this, two polls have no pause between them. Arbitrary.
+MIN_PAUSE_S: Final = 0.02
 
 
 @checks.check("create-once")
-def create_once(story: CallTrace) -> list[Breach] | None:
-    if story.case is None or not story.made:
+def create_once(call: CallTrace) -> list[Breach] | None:
+    if call.case is None or not call.made:
         return None
-    first = story.made[0]
-    again = [one for one in story.creates if one.number > first.number]
-    what = f"the create was answered with the job {first.body['id']}, and sent again"
-    return [breach(what, first, one) for one in again]
+    first = call.made[0]
+    message = f"the create was answered with the job {first.body['id']}, and sent again"
+    return [breach(message, first, create) for create in call.creates if create.number > first.number]
 
 
 @checks.check("no-blind-retry")
-def no_blind_retry(story: CallTrace) -> list[Breach] | None:
-    lost = [one for one in story.creates if _ambiguous(one)]
-    if not lost:
+def no_blind_retry(call: CallTrace) -> list[Breach] | None:
+    lost = next((create for create in call.creates if _is_ambiguous(create)), None)
+    if lost is None:
         return None
-    again = [one for one in story.creates if one.number > lost[0].number]
-    if not again:
+    repeated = [create for create in call.creates if create.number > lost.number]
+    if not repeated:
         return []
-    jobs = {one.job for one in story.creates if one.job}
-    paid = (
-        f"{len(jobs) - 1} {'is' if len(jobs) == 2 else 'are'} paid for nothing"
-        if len(jobs) > 1
-        else ("nobody could know that the first had done nothing")
-    )
-    count = len(story.creates)
-    return [breach(f"{count} creates for one call, after {_trouble(lost[0])}: {paid}", lost[0], *again)]
+    creates = f"{len(call.creates)} creates for one call, after {_trouble(lost)}"
+    return [breach(f"{creates}: {_cost(call)}", lost, *repeated)]
 
 
-def _ambiguous(one: Exchange) -> bool:
-    if one.error_code == "model_not_found" or (300 <= one.status < 400):
+def _is_ambiguous(create: Exchange) -> bool:
+    """Return whether the client cannot know if a create made a job."""
+    if create.error_code == "model_not_found" or 300 <= create.status < 400:
         return False
-    # An error in an answer of 200 says that there is no job.
-    nothing = one.status == 200 and not one.body.get("id") and one.error_code in ("", "success")
-    return not one.whole or one.status in AMBIGUOUS or nothing
+    # An error in a response of 200 means that there is no job.
+    without_job = create.status == 200 and not create.body.get("id") and create.error_code in ("", "success")
+    return not create.whole or create.status in AMBIGUOUS or without_job
 
 
-def _trouble(one: Exchange) -> str:
-    if not one.status:
-        return "an answer that was lost"
-    return f"an answer of {one.status}" + ("" if one.whole else " that broke off")
+def _trouble(exchange: Exchange) -> str:
+    if not exchange.status:
+        return "a lost response"
+    return f"a response of {exchange.status}" if exchange.whole else f"an incomplete response of {exchange.status}"
+
+
+def _cost(call: CallTrace) -> str:
+    superfluous = len({create.job for create in call.creates if create.job}) - 1
+    if superfluous < 1:
+        return "the client could not know that the first one had no effect"
+    return "1 job is paid for in vain" if superfluous == 1 else f"{superfluous} jobs are paid for in vain"
 
 
 @checks.check("redirect-method")
-def redirect_method(story: CallTrace) -> list[Breach] | None:
-    found = _followed(story, {307, 308})
-    return (
-        [
-            breach(f"the create was redirected with {first.status} and sent on as {then.method}", first, then)
-            if then.method != "POST"
-            else breach(f"the create was redirected with {first.status} and sent on with another form", first, then)
-            for first, then in found
-            if then.method != "POST" or (then.form != first.form and _was_read(then))
-        ]
-        if found
-        else None
-    )
+def redirect_method(call: CallTrace) -> list[Breach] | None:
+    redirects = _redirects(call, {307, 308})
+    breaches = []
+    for first, second in redirects:
+        redirected = f"the create was redirected with {first.status} and repeated"
+        if second.method != "POST":
+            breaches.append(breach(f"{redirected} as {second.method}; expected POST", first, second))
+        elif second.form != first.form and _was_read(second):
+            breaches.append(breach(f"{redirected} with another form", first, second))
+    return breaches if redirects else None
 
 
 @checks.check("redirect-302-get")
-def redirect_302_get(story: CallTrace) -> list[Breach] | None:
-    found = _followed(story, {301, 302, 303})
-    return (
-        [
-            breach(f"the create was redirected with {first.status} and sent again as POST", first, then)
-            for first, then in found
-            if then.method == "POST"
-        ]
-        if found
-        else None
-    )
+def redirect_302_get(call: CallTrace) -> list[Breach] | None:
+    redirects = _redirects(call, {301, 302, 303})
+    breaches = [
+        breach(f"the create was redirected with {first.status} and repeated as POST; expected GET", first, second)
+        for first, second in redirects
+        if second.method == "POST"
+    ]
+    return breaches if redirects else None
 
 
-def _followed(story: CallTrace, statuses: set[int]) -> list[tuple[Exchange, Exchange]]:
-    """The creates that were redirected with one of these, each with the exchange that followed the redirect."""
+def _redirects(call: CallTrace, statuses: set[int]) -> list[tuple[Exchange, Exchange]]:
+    """Return the creates redirected with one of these statuses, each with the exchange that followed it."""
     return [
-        (first, then)
-        for first, then in pairwise(story.exchanges)
-        if first.operation == "create" and first.status in statuses and then.ticket
+        (first, second)
+        for first, second in pairwise(call.exchanges)
+        if first.operation == "create" and first.status in statuses and second.ticket
     ]
 
 
-def _was_read(one: Exchange) -> bool:
-    return one.status > 0 and one.operation == "create" and one.error not in UNREAD
+def _was_read(create: Exchange) -> bool:
+    return create.status > 0 and create.operation == "create" and create.error not in UNREAD
 
 
 @checks.check("poll-own-id")
-def poll_own_id(story: CallTrace) -> list[Breach] | None:
-    asked = story.of("retrieve", "content")
-    if not asked:
+def poll_own_id(call: CallTrace) -> list[Breach] | None:
+    exchanges = call.of("retrieve", "content")
+    if not exchanges:
         return None
-    unknown = [one for one in asked if not one.job and _asked_for(one) not in story.ids]
-    if story.case is None:
-        unknown = [one for one in unknown if UNKNOWN_JOB in one.hint]
-        what = "that is no job's, wanted the one that a create was answered with, unchanged"
+    unknown = [exchange for exchange in exchanges if not exchange.job and _requested_id(exchange) not in call.ids]
+    if call.case is None:
+        unknown = [exchange for exchange in unknown if UNKNOWN_JOB in exchange.hint]
+        problem = "that no job has; expected the id from a create's response, unchanged"
+    elif call.ids:
+        problem = f"that no create returned; expected {call.ids[-1]}"
     else:
-        wanted = f"wanted {story.ids[-1]}" if story.ids else "and no create had been answered with one"
-        what = f"that no create was answered with, {wanted}"
-    return [breach(f"{told(one)} asks for an id {what}", one) for one in unknown]
+        problem = "although no create returned one"
+    return [breach(f"{line(exchange)} asks for an id {problem}", exchange) for exchange in unknown]
 
 
-def _asked_for(one: Exchange) -> str:
-    return one.path.removesuffix("/content").rpartition("/")[2]
+def _requested_id(exchange: Exchange) -> str:
+    return exchange.path.removesuffix("/content").rpartition("/")[2]
 
 
 @checks.check("content-after-completed")
-def content_after_completed(story: CallTrace) -> list[Breach] | None:
-    # Of a job that was not made here nobody knows what was told before.
-    made = {one.job for one in story.creates if one.job}
-    fetched = [one for one in story.of("content") if story.case is not None or one.job in made]
-    if not fetched:
+def content_after_completed(call: CallTrace) -> list[Breach] | None:
+    # Without a case, earlier responses about a job are known only if its create is in the trace.
+    jobs = {create.job for create in call.creates if create.job}
+    fetches = [exchange for exchange in call.of("content") if call.case is not None or exchange.job in jobs]
+    if not fetches:
         return None
-    early = [
-        one
-        for one in fetched
-        if not any(_shows_success(before, one) for before in story.exchanges if before.number < one.number)
+    return [
+        breach(f"{line(fetch)} was sent before a response showed that the job had completed", fetch)
+        for fetch in fetches
+        if not any(_shows_success(before, fetch) for before in call.exchanges if before.number < fetch.number)
     ]
-    return [breach(f"{told(one)} came before any answer had told that the job completed", one) for one in early]
 
 
-def _shows_success(one: Exchange, later: Exchange) -> bool:
-    """Whether an answer told that the job of a later request completed."""
-    if one.operation not in ("create", "retrieve") or later.job not in ("", one.job):
+def _shows_success(exchange: Exchange, later: Exchange) -> bool:
+    """Return whether a response showed that the job of a later request had completed."""
+    if exchange.operation not in ("create", "retrieve") or later.job not in ("", exchange.job):
         return False
-    # In the words of another dialect too: the rule is about the order, not about words.
-    return one.status == 200 and bool(one.body) and one.job_status == "completed"
+    # By the job, not by the word for its status: the rule is about the order, in other dialects too.
+    return exchange.status == 200 and bool(exchange.body) and exchange.job_status == "completed"
 
 
 @checks.check("stop-at-terminal")
-def stop_at_terminal(story: CallTrace) -> list[Breach] | None:
-    if story.case is None or story.end is None:
+def stop_at_terminal(call: CallTrace) -> list[Breach] | None:
+    if call.case is None or call.end is None:
         return None
-    end = story.end
-    # Who could not fetch the video may ask for a fresh URL.
-    fetched = [one for one in story.of("content", "delivery") if one.number > end.number]
-    trouble = min((one.number for one in fetched if one.status not in (200, 206) or not one.whole), default=math.inf)
-    after = [one for one in story.polls if end.number < one.number < trouble and one.job == end.job]
+    end = call.end
+    # A client whose download fails may poll for a fresh URL.
+    fetches = [exchange for exchange in call.of("content", "delivery") if exchange.number > end.number]
+    failed = [exchange.number for exchange in fetches if exchange.status not in (200, 206) or not exchange.whole]
+    until = min(failed, default=math.inf)
+    polls = [poll for poll in call.polls if end.number < poll.number < until and poll.job == end.job]
     if end.operation == "create":
-        after = after[1:]  # the first poll may tell what the create does not, a `video_url`, say
-    return [breach(f"the job was {end.state}, and polled {_times(len(after))} more", end, *after)] if after else []
+        polls = polls[1:]  # the first poll may show what the create does not, e.g. a `video_url`
+    return [breach(f"the job was {end.state}, and polled {_times(len(polls))} more", end, *polls)] if polls else []
 
 
 @checks.check("poll-4xx-stop")
-def poll_4xx_stop(story: CallTrace) -> list[Breach] | None:
-    refused = next((one for one in story.polls if one.whole and one.status in (401, 403, 404)), None)
+def poll_4xx_stop(call: CallTrace) -> list[Breach] | None:
+    refused = next((poll for poll in call.polls if poll.whole and poll.status in (401, 403, 404)), None)
     if refused is None:
         return None
-    after = [one for one in story.polls if one.number > refused.number and _unchanged(refused, one)]
-    what = f"a poll was refused with {refused.status}, and sent {_times(len(after))} more"
-    return [breach(what, refused, *after)] if after else []
+    repeated = [poll for poll in call.polls if poll.number > refused.number and _is_repeated(refused, poll)]
+    message = f"a poll was refused with {refused.status}, and repeated {_times(len(repeated))}"
+    return [breach(message, refused, *repeated)] if repeated else []
 
 
 @checks.check("no-retry-4xx")
-def no_retry_4xx(story: CallTrace) -> list[Breach] | None:
-    refused = next((one for one in story.creates if _for_good(one)), None)
+def no_retry_4xx(call: CallTrace) -> list[Breach] | None:
+    refused = next((create for create in call.creates if _is_permanent(create)), None)
     if refused is None:
         return None
-    after = [one for one in story.creates if one.number > refused.number and _unchanged(refused, one)]
-    what = f"{refused.status} {refused.error_code}".strip()
-    return (
-        [breach(f"a create was refused with {what}, and sent {_times(len(after))} more", refused, *after)]
-        if after
-        else []
-    )
+    repeated = [create for create in call.creates if create.number > refused.number and _is_repeated(refused, create)]
+    error = f"{refused.status} {refused.error_code}".strip()
+    message = f"a create was refused with {error}, and repeated {_times(len(repeated))}"
+    return [breach(message, refused, *repeated)] if repeated else []
 
 
-def _unchanged(one: Exchange, other: Exchange) -> bool:
-    """Whether a request is the same again: of the same form to the same path, with the same key."""
-    keys = [seen.headers.get("authorization") for seen in (one, other)]
-    return one.path == other.path and one.form == other.form and keys[0] == keys[1]
+def _is_repeated(first: Exchange, second: Exchange) -> bool:
+    """Return whether two requests have the same path, form and key."""
+    same_key = first.headers.get("authorization") == second.headers.get("authorization")
+    return first.path == second.path and first.form == second.form and same_key
 
 
-def _for_good(one: Exchange) -> bool:
-    # Of an answer that breaks off, clients keep not even the status.
-    refused = 400 <= one.status < 500 and one.status not in RETRYABLE
-    return one.whole and (refused or one.error_code == "model_not_found")
+def _is_permanent(exchange: Exchange) -> bool:
+    # Clients do not keep even the status of an incomplete response.
+    refused = 400 <= exchange.status < 500 and exchange.status not in RETRYABLE
+    return exchange.whole and (refused or exchange.error_code == "model_not_found")
 
 
 @checks.check("retry-after")
-def retry_after(story: CallTrace) -> list[Breach] | None:
-    found, exercised = [], False
-    for one in story.exchanges:
-        wanted = seconds_to_wait(one)
-        then = next((other for other in story.exchanges if other.number > one.number and _same(one, other)), None)
-        if wanted is None or not one.whole or one.status not in RETRYABLE or then is None:
+def retry_after(call: CallTrace) -> list[Breach] | None:
+    breaches, exercised = [], False
+    for first in call.exchanges:
+        expected_s = seconds_to_wait(first)
+        second = _next_try(call, first)
+        if expected_s is None or second is None or not first.whole or first.status not in RETRYABLE:
             continue
-        if story.case is None and _of_another_time(one):
+        if call.case is None and _is_skewed(first):
             continue
         exercised = True
-        waited = story.seconds(one, then)
-        if waited < wanted - SLACK - wanted * 0.02:
-            asked = f"Retry-After: {one.retry_after}"
-            found.append(
-                breach(
-                    f"{told(one)} was answered {one.status} with {asked}, and sent again after {waited:.2f} s",
-                    one,
-                    then,
-                )
-            )
-    return found if exercised else None
+        waited_s = call.seconds(first, second)
+        if waited_s < expected_s * (1 - TOLERANCE_SHARE) - TOLERANCE_S:
+            answered = f"{line(first)} was answered {first.status} with Retry-After: {first.retry_after}"
+            breaches.append(breach(f"{answered}, and repeated after {waited_s:.2f} s", first, second))
+    return breaches if exercised else None
 
 
-def _same(one: Exchange, other: Exchange) -> bool:
-    return (one.operation, one.path) == (other.operation, other.path)
+def _next_try(call: CallTrace, first: Exchange) -> Exchange | None:
+    later = (exchange for exchange in call.exchanges if exchange.number > first.number)
+    return next((other for other in later if (other.operation, other.path) == (first.operation, first.path)), None)
 
 
-def _of_another_time(one: Exchange) -> bool:
-    """Whether the date of an answer is not its client's, as by a clock that stands still: then a date says nothing."""
+def _is_skewed(exchange: Exchange) -> bool:
+    """Return whether Retry-After is a date of a clock that is not the client's, e.g. one that stands still."""
     try:
-        date = parsedate_to_datetime(one.answer_headers["date"]).timestamp()
+        date = parsedate_to_datetime(exchange.answer_headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return False
-    return not (one.retry_after or "").isdecimal() and abs(date - float(one.time)) > ANOTHER_TIME
+    skew_s = abs(date - exchange.time)
+    return not (exchange.retry_after or "").isdecimal() and skew_s > MAX_SKEW_S
 
 
-def seconds_to_wait(one: Exchange) -> float | None:
-    """The seconds that an answer asks to wait; None where it asks for nothing that can be read."""
-    value = one.retry_after
+def seconds_to_wait(exchange: Exchange) -> float | None:
+    """Return the seconds that a response asks to wait; None without a readable Retry-After."""
+    value = exchange.retry_after
     if value is None:
         return None
     try:
@@ -253,76 +245,79 @@ def seconds_to_wait(one: Exchange) -> float | None:
     except ValueError:
         pass
     try:
-        now = one.answer_headers["date"]
-        # Both dates are cut to whole seconds, so the wait may be nearly one shorter.
+        now = exchange.answer_headers["date"]
+        # Both dates are cut to whole seconds, so the wait may be almost a second shorter.
         return max((parsedate_to_datetime(value) - parsedate_to_datetime(now)).total_seconds() - 1, 0.0)
     except (KeyError, OverflowError, TypeError, ValueError):
         return None
 
 
 @checks.check("backoff")
-def backoff(story: CallTrace) -> list[Breach] | None:
-    found, exercised = [], False
-    for run in _runs(story):
-        # Whoever is told how long to wait has nothing to choose.
-        pauses = [story.seconds(*pair) for pair in pairwise(run) if not seconds_to_wait(pair[0])]
-        if len(pauses) < IN_A_ROW - 1:
+def backoff(call: CallTrace) -> list[Breach] | None:
+    breaches, exercised = [], False
+    for run in _runs(call):
+        # After Retry-After the client does not choose its pause.
+        pauses = [call.seconds(first, second) for first, second in pairwise(run) if not seconds_to_wait(first)]
+        if len(pauses) < MIN_FAILURES - 1:
             continue
         exercised = True
-        if max(pauses[1:]) < max(min(pauses) * GROWS, NO_PAUSE):
+        if max(pauses[1:]) < max(min(pauses) * GROWTH, MIN_PAUSE_S):
             shown = ", ".join(f"{pause:.2f}" for pause in pauses[:5])
-            what = f"met trouble {_troubles(run)} times in a row with pauses of {shown} s, wanted growing ones"
-            found.append(breach(f"{told(run[0])} {what}", *run))
-    return found if exercised else None
+            message = f"{_failed(run)} with pauses of {shown} s; expected growing pauses"
+            breaches.append(breach(message, *run))
+    return breaches if exercised else None
 
 
-def _runs(story: CallTrace) -> Iterator[Sequence[Exchange]]:
-    """The troubles in a row, by what was asked for."""
+def _runs(call: CallTrace) -> Iterator[Sequence[Exchange]]:
+    """Yield the failures in a row of each operation, each run with the exchange that ends it."""
     for operation in ("create", "retrieve", "content"):
         run: list[Exchange] = []
-        for one in story.of(operation):
-            if one.transient:
-                run.append(one)
+        for exchange in call.of(operation):
+            if exchange.transient:
+                run.append(exchange)
                 continue
-            # What ends a row belongs to its last pause.
-            yield [*run, one] if run else []
+            # The exchange that ends a run belongs to its last pause.
+            yield [*run, exchange] if run else []
             run = []
         yield run
 
 
+def _failures(run: Sequence[Exchange]) -> int:
+    return sum(exchange.transient for exchange in run)
+
+
+def _failed(run: Sequence[Exchange]) -> str:
+    return f"{line(run[0])} failed {_failures(run)} times in a row"
+
+
 @checks.check("retry-bounded")
-def retry_bounded(story: CallTrace) -> list[Breach] | None:
-    runs = [run for run in _runs(story) if _troubles(run) >= IN_A_ROW]
-    if story.case is None or not runs:
+def retry_bounded(call: CallTrace) -> list[Breach] | None:
+    runs = [run for run in _runs(call) if _failures(run) >= MIN_FAILURES]
+    if call.case is None or not runs:
         return None
     return [
-        breach(f"{told(run[0])} met trouble {_troubles(run)} times in a row and was still tried", run[0], run[-1])
+        breach(f"{_failed(run)}, and was still retried", run[0], run[-1])
         for run in runs
-        if _troubles(run) > TOO_MANY
+        if _failures(run) > MAX_FAILURES
     ]
 
 
-def _troubles(run: Sequence[Exchange]) -> int:
-    return sum(one.transient for one in run)
-
-
 @checks.check("poll-interval")
-def poll_interval(story: CallTrace) -> list[Breach] | None:
-    if story.case is None:
+def poll_interval(call: CallTrace) -> list[Breach] | None:
+    if call.case is None:
         return None
-    asked = float(story.case.get("poll_interval_s", 0) or 0) if story.features.get("poll_interval") else NO_PAUSE
-    # After an end there may be one more poll for a fresh URL, which need not wait; others `stop-at-terminal` judges.
-    pairs = [pair for pair in pairwise(story.polls) if pair[0].state and pair[0].state not in SUCCESS | FAILURE]
+    declared = bool(call.features.get("poll_interval"))
+    interval_s = float(call.case.get("poll_interval_s", 0) or 0) if declared else MIN_PAUSE_S
+    # After the end one more poll may ask for a fresh URL at once; `stop-at-terminal` judges any others.
+    pairs = [pair for pair in pairwise(call.polls) if pair[0].state and pair[0].state not in SUCCESS | FAILURE]
     if not pairs:
         return None
-    short = [pair for pair in pairs if story.seconds(*pair) < asked * 0.9 - 0.002]
+    short = [pair for pair in pairs if call.seconds(*pair) < interval_s * 0.9 - 0.002]
     if not short:
         return []
-    least = min(story.seconds(*pair) for pair in short)
-    text = (
-        f"{len(short)} of {len(pairs)} pauses between polls were shorter than {asked:g} s, the shortest {least:.3f} s"
-    )
-    return [breach(text, *short[0])]
+    shortest_s = min(call.seconds(*pair) for pair in short)
+    count = f"{len(short)} of {len(pairs)} pauses between polls were shorter than {interval_s:g} s"
+    return [breach(f"{count}, the shortest {shortest_s:.3f} s", *short[0])]
 
 
 def _times(count: int) -> str:

@@ -1,12 +1,12 @@
-"""What a client did, as its exchanges tell it: the trace of a call, read for the rules.
+"""The trace of a call, as the rules for clients read it, and how traffic is split into calls.
 
-A trace is the exchanges as JSON, as `ExchangeRecord.to_json` writes them for the journal, the control API and the
-reports. So it can be saved, and judged again. Nothing here knows a clock, a server or a client.
+A trace consists of exchanges in the JSON form of `mockveo.traffic.exchange`, so it can be saved and judged again. It
+knows no clock, no server and no client.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -14,39 +14,39 @@ from typing import Any, Final
 
 from mockveo.traffic.exchange import Exchange
 
-#: Statuses that are an end, by the pages of both generations.
+#: Final statuses of a job, by the pages of both generations.
 SUCCESS: Final = frozenset({"completed"})
 FAILURE: Final = frozenset({"failed", "error"})
-#: Statuses on the way, by the pages.
+#: Statuses of a running job, by the pages.
 GOING: Final = frozenset({"queued", "in_progress"})
-#: Seconds without an exchange after which the same form is another call. Longer than any pause the pages advise.
-SILENCE: Final = 120.0
+#: Silence after which the same form is another call. Longer than any pause that the pages advise.
+MAX_SILENCE_S: Final = 120.0
 
 
 @dataclass(frozen=True)
 class CallTrace:
-    """The exchanges of one call, and what is known of the call beside them.
+    """The exchanges of one call, with its case and its outcome.
 
-    `case` is what the client was asked to do, `outcome` what it said came of it; each as in the client protocol, None
-    where it is not known.
+    `case` is what the client was asked to do, `outcome` what it reported; both as in the client protocol, and None if
+    unknown.
     """
 
     exchanges: Sequence[Exchange]
     case: Mapping[str, Any] | None = None
     outcome: Mapping[str, Any] | None = None
     features: Mapping[str, Any] = field(default_factory=dict)
-    #: What the document has for fields that are left out.
+    #: Defaults of the document for fields that are left out.
     defaults: Mapping[str, Any] = field(default_factory=dict)
     #: Seconds of the trace's clock in one of the client's.
     pace: float = 1.0
 
     def of(self, *operations: str) -> list[Exchange]:
-        """The exchanges of these operations."""
-        return [one for one in self.exchanges if one.operation in operations]
+        """Return the exchanges of these operations."""
+        return [exchange for exchange in self.exchanges if exchange.operation in operations]
 
     @cached_property
     def creates(self) -> list[Exchange]:
-        """The creates at the server's own origin and elsewhere."""
+        """The creates, at the server's own origin and at others."""
         return self.of("create")
 
     @cached_property
@@ -56,64 +56,89 @@ class CallTrace:
 
     @cached_property
     def made(self) -> list[Exchange]:
-        """The creates whose answer, with a job in it, arrived."""
-        return [one for one in self.creates if one.status == 200 and one.body.get("id")]
+        """The creates whose response arrived with a job."""
+        return [create for create in self.creates if create.status == 200 and create.body.get("id")]
 
     @cached_property
     def ids(self) -> list[str]:
-        """The ids that the client was told."""
-        return [str(one.body["id"]) for one in self.made]
+        """The ids in the responses to creates."""
+        return [str(create.body["id"]) for create in self.made]
 
     @cached_property
     def end(self) -> Exchange | None:
-        """The first answer to a create or a poll that told of an end."""
-        told = self.of("create", "retrieve")
-        return next((one for one in told if one.state in SUCCESS | FAILURE), None)
+        """The first response to a create or a poll with a final status."""
+        exchanges = self.of("create", "retrieve")
+        return next((exchange for exchange in exchanges if exchange.state in SUCCESS | FAILURE), None)
 
     @property
     def input(self) -> Mapping[str, Any]:
         """What the client was asked to send."""
-        found: Mapping[str, Any] = (self.case or {}).get("input", {})
-        return found
+        case_input: Mapping[str, Any] = (self.case or {}).get("input", {})
+        return case_input
 
     def seconds(self, first: Exchange, second: Exchange) -> float:
-        """The client's seconds between two exchanges."""
+        """Return the client's seconds between two exchanges."""
         return (second.at - first.at) / self.pace
 
-    def out_of_time(self, wait: float = 0.0) -> bool:
-        """Whether the deadline leaves no time for another try, after a `wait` or after what it has waited so far."""
-        limit = (self.case or {}).get("deadline_s")
-        if limit is None or not self.exchanges:
+    def out_of_time(self, wait_s: float = 0.0) -> bool:
+        """Return whether the deadline leaves no time for another try, after a wait or the usual pause."""
+        limit_s = (self.case or {}).get("deadline_s")
+        if limit_s is None or not self.exchanges:
             return False
         # Pauses may grow, so the next one may be twice the longest.
-        pauses = [self.seconds(*pair) for pair in pairwise(self.exchanges)]
-        spent = self.seconds(self.exchanges[0], self.exchanges[-1])
-        return spent + max([wait, *(2 * pause for pause in pauses)]) >= float(limit)
+        pauses = [2 * self.seconds(first, second) for first, second in pairwise(self.exchanges)]
+        spent_s = self.seconds(self.exchanges[0], self.exchanges[-1])
+        return spent_s + max([wait_s, *pauses]) >= float(limit_s)
 
 
 def split_calls(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[CallTrace]:
-    """The calls that are in the traffic of a world, each with its own exchanges.
+    """Return the calls in the traffic of a world, each with its own exchanges.
 
-    A call is a form and a key: the creates that send it, and what is asked about their jobs. The same form after a long
-    silence is another call. What belongs to no create goes to a story of its own.
+    A call is the creates with one form and one key, and the requests about their jobs. The same form after a long
+    silence is another call. Exchanges that belong to no create form a call of their own.
     """
-    calls: dict[Any, list[Exchange]] = {}
-    latest: dict[Any, Any] = {}
-    of: dict[str, Any] = {}
+    splitter = _CallSplitter(MAX_SILENCE_S * pace)
     for data in trace:
-        seen = Exchange.from_json(data, clock=clock)
-        # Whatever follows a redirect belongs to what was redirected, even as another method or with another form.
-        call = of.get(seen.ticket) if seen.ticket else None
-        if call is None and seen.operation == "create":
-            what = (seen.key, seen.form)
-            call = latest.get(what)
-            if call is None or seen.at - calls[call][-1].at > SILENCE * pace:
-                call = latest[what] = (*what, seen.number)
-        elif call is None:
-            call = of.get(seen.job) or of.get(seen.path.split("/")[-1].removesuffix(".mp4"))
-        if seen.operation == "create" and seen.job:
-            of[seen.job] = call
-        if seen.redirected_to:
-            of[seen.redirected_to] = call
-        calls.setdefault(call, []).append(seen)
-    return [CallTrace(exchanges, pace=pace) for exchanges in calls.values()]
+        splitter.add(Exchange.from_json(data, clock=clock))
+    return [CallTrace(exchanges, pace=pace) for exchanges in splitter.calls.values()]
+
+
+class _CallSplitter:
+    """The calls so far, by their key, form and first exchange."""
+
+    def __init__(self, max_silence_s: float) -> None:
+        self.calls: dict[Hashable, list[Exchange]] = {}
+        self._max_silence_s = max_silence_s
+        #: Key and form -> their latest call.
+        self._latest: dict[Hashable, Hashable] = {}
+        #: Ids of jobs and tickets of redirects -> their call.
+        self._call_of: dict[str, Hashable] = {}
+
+    def add(self, exchange: Exchange) -> None:
+        """Add an exchange to its call."""
+        call = self._call(exchange)
+        if exchange.operation == "create" and exchange.job:
+            self._call_of[exchange.job] = call
+        if exchange.redirected_to:
+            self._call_of[exchange.redirected_to] = call
+        self.calls.setdefault(call, []).append(exchange)
+
+    def _call(self, exchange: Exchange) -> Hashable:
+        # A request that follows a redirect belongs to the redirected one, even with another method or form.
+        redirected = self._call_of.get(exchange.ticket) if exchange.ticket else None
+        if redirected is not None:
+            return redirected
+        if exchange.operation == "create":
+            return self._call_of_create(exchange)
+        return self._call_of.get(exchange.job, self._call_of.get(_last_part(exchange.path)))
+
+    def _call_of_create(self, create: Exchange) -> Hashable:
+        request = (create.key, create.form)
+        call = self._latest.get(request)
+        if call is None or create.at - self.calls[call][-1].at > self._max_silence_s:
+            call = self._latest[request] = (*request, create.number)
+        return call
+
+
+def _last_part(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".mp4")

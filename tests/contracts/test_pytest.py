@@ -58,7 +58,7 @@ def test_a_failure_says_it_all(project: pytest.Pytester) -> None:
         "test_client[text/newlines]",
         "VIOLATION  prompt-exact (MUST)",
         "The prompt arrives character by character",
-        "the prompt came as 'A kite.', wanted",
+        "the prompt arrived as 'A kite.'; expected",
         "mockveo replay text/newlines",
     ):
         assert part in text

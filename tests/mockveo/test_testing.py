@@ -474,4 +474,4 @@ def test_what_a_client_got_wrong_can_be_asserted(world: Mockveo) -> None:
     create(world, "another")
     (finding,) = world.findings
     assert (finding["rule"], finding["verdict"], finding["exchanges"]) == ("no-blind-retry", "warning", [2, 3])
-    assert finding["message"] == "2 creates for one call, after an answer that was lost: 1 is paid for nothing"
+    assert finding["message"] == "2 creates for one call, after a lost response: 1 job is paid for in vain"

@@ -1,4 +1,4 @@
-"""Stories for the judge: traffic of a real server, and what is known of a case beside it."""
+"""Traces for the rules: traffic of a real server, with a case and an outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEAD, TAIL = (
     ("input_reference", ("first.png", FIRST, "image/png")),
     ("input_reference", ("last.png", LAST, "image/png")),
 )
-#: What a document of this generation has for what is left out.
+#: Defaults of the document for fields that are left out.
 DEFAULTS = {"model": "veo3-fast", "size": "16x9"}
 ALL_FEATURES = {"images": 2, "content": True, "deadline": True, "poll_interval": True, "model": True, "size": True}
 
@@ -50,18 +50,18 @@ def stored(data: bytes) -> dict[str, Any]:
 
 
 def read_job(answer: httpx.Response) -> dict[str, Any]:
-    """The job in an answer, out of its outer envelope; empty where there is none."""
+    """Return the job in a response, without its outer envelope; empty without one."""
     try:
         body = answer.json()
     except ValueError:
         return {}
     inner = body.get("data") if isinstance(body, dict) else None
-    found = inner if isinstance(inner, dict) else body
-    return found if isinstance(found, dict) else {}
+    job = inner if isinstance(inner, dict) else body
+    return job if isinstance(job, dict) else {}
 
 
-class Stage:
-    """A world of its own whose time stands still, a client that does as it is told, and the story of it all."""
+class Recorder:
+    """A world whose time stands still, a client to send requests with, and the trace of them."""
 
     def __init__(self, server: ServerThread, name: str, http: httpx.Client, **settings: Any) -> None:
         self.http = http
@@ -71,11 +71,11 @@ class Stage:
         self.url = f"{server.url}/@{name}"
 
     def play(self, *faults: Mapping[str, Any], **more: Any) -> None:
-        """The scenario of the world from now on."""
+        """Use a scenario from now on."""
         self.world.use(scenario({"faults": list(faults), **more}))
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response | None:
-        """A request with the key, None where no whole answer came."""
+        """Send a request with the key; None without a complete response."""
         more.setdefault("headers", KEY)
         url = path if path.startswith("http") else f"{self.url}{path}"
         try:
@@ -84,30 +84,30 @@ class Stage:
             return None
 
     def create(self, *files: Any, headers: Mapping[str, str] | None = None, **fields: Any) -> str:
-        """Sends a form; the id of the job that was made, or nothing."""
+        """Send a form; return the id of the new job, or an empty text."""
         parts = [(name, (None, value)) for name, value in {"prompt": PROMPT, **fields}.items() if value is not None]
-        return self.told(self.send("POST", "/v1/videos", files=[*parts, *files], headers={**KEY, **(headers or {})}))
+        return self.job_id(self.send("POST", "/v1/videos", files=[*parts, *files], headers={**KEY, **(headers or {})}))
 
     def raw(self, content_type: str, body: bytes) -> str:
-        """Sends a create with a body that was made by hand."""
+        """Send a create with a handmade body."""
         headers = {**KEY, **({"Content-Type": content_type} if content_type else {})}
-        return self.told(self.send("POST", "/v1/videos", content=body, headers=headers))
+        return self.job_id(self.send("POST", "/v1/videos", content=body, headers=headers))
 
     def form(self, *parts: str | bytes) -> str:
-        """Sends a form of parts that were made by hand, each with its headers."""
+        """Send a form of handmade parts, each with its headers."""
         lines = [part.encode() if isinstance(part, str) else part for part in parts]
         whole = [
             head.replace(b"\n", b"\r\n") + b"\r\n\r\n" + value
-            for head, _, value in (one.partition(b"\n\n") for one in lines)
+            for head, _, value in (line.partition(b"\n\n") for line in lines)
         ]
-        body = b"".join(b"--x\r\n" + one + b"\r\n" for one in whole) + b"--x--\r\n"
+        body = b"".join(b"--x\r\n" + part + b"\r\n" for part in whole) + b"--x--\r\n"
         return self.raw("multipart/form-data; boundary=x", body)
 
-    def told(self, answer: httpx.Response | None) -> str:
+    def job_id(self, answer: httpx.Response | None) -> str:
         return str(read_job(answer).get("id", "")) if answer is not None and answer.status_code == 200 else ""
 
     def poll(self, job: str, times: int = 1, **more: Any) -> Any:
-        """Asks for a job; what the last answer says."""
+        """Poll a job; return it as in the last response."""
         for _ in range(times):
             answer = self.send("GET", f"/v1/videos/{job}", **more)
         return read_job(answer) if answer is not None else {}
@@ -120,7 +120,7 @@ class Stage:
         self.world.clock.advance(seconds)
 
     def finished(self, **more: Any) -> str:
-        """A job from its create to the poll that tells its end."""
+        """Follow a job from its create to its end; return its id."""
         job = self.create(**more)
         self.poll(job)
         self.pass_time()
@@ -129,44 +129,45 @@ class Stage:
 
     @property
     def trace(self) -> list[dict[str, Any]]:
-        return [one.to_json() for one in self.world.journal]
+        return [record.to_json() for record in self.world.journal]
 
-    def story(
+    def call(
         self,
-        said: str | Mapping[str, Any] | None = None,
+        reported: str | Mapping[str, Any] | None = None,
         *,
         times: Sequence[float] = (),
         pace: float = 1.0,
         features: Mapping[str, Any] | None = None,
         **case: Any,
     ) -> CallTrace:
-        """What happened, as of a case: the words of `case` that it asks for are of its input, others its own.
+        """Return the trace as a call with a case.
 
-        The exchanges are a second apart where no `times` are given.
+        Names of the input in `case` go to its input, others to the case. Without `times` the exchanges are a second
+        apart.
         """
         trace = timed(self.trace, times)
-        wanted = {"prompt": PROMPT, "model": None, "size": None, "images": []}
-        known = {
+        usual = {"prompt": PROMPT, "model": None, "size": None, "images": []}
+        data = {
             "id": "1",
             "base_url": f"{self.url}/v1",
             "api_key": SECRET,
             "poll_interval_s": 0.5,
             "deadline_s": 600.0,
         }
-        known |= {name: value for name, value in case.items() if name not in wanted}
-        known["input"] = wanted | {name: value for name, value in case.items() if name in wanted}
-        result = outcome(said) if isinstance(said, str) else said
+        data |= {name: value for name, value in case.items() if name not in usual}
+        data["input"] = usual | {name: value for name, value in case.items() if name in usual}
+        result = outcome(reported) if isinstance(reported, str) else reported
         features = ALL_FEATURES if features is None else features
-        seen = [Exchange.from_json(data) for data in trace]
-        return CallTrace(seen, case=known, outcome=result, features=features, defaults=DEFAULTS, pace=pace)
+        exchanges = [Exchange.from_json(exchange) for exchange in trace]
+        return CallTrace(exchanges, case=data, outcome=result, features=features, defaults=DEFAULTS, pace=pace)
 
     def traffic(self, *, times: Sequence[float] = ()) -> CallTrace:
-        """What happened, of which no case is known."""
+        """Return the trace as a call without a case."""
         return CallTrace([Exchange.from_json(data) for data in timed(self.trace, times)])
 
 
 def timed(trace: list[dict[str, Any]], times: Sequence[float]) -> list[dict[str, Any]]:
-    """A trace with other times: those given, and after the last of them a second from one to the next."""
+    """Return a trace with other times; after the last of them the exchanges are a second apart."""
     at, given = -1.0, list(times)
     for place, data in enumerate(trace):
         at = given[place] if place < len(given) else at + 1.0
@@ -174,46 +175,46 @@ def timed(trace: list[dict[str, Any]], times: Sequence[float]) -> list[dict[str,
     return trace
 
 
-class Told(NamedTuple):
-    """A story, the rule that it is about, and what the judge is to say of it."""
+class RuleExample(NamedTuple):
+    """A recorded call, a rule, and the expected verdict; `message` is a pattern."""
 
     rule: str
     verdict: str
     message: str
-    tell: Callable[[Stage], CallTrace]
+    record: Callable[[Recorder], CallTrace]
 
     def __str__(self) -> str:
-        return f"{self.rule}-{self.verdict.replace(' ', '-')}-{self.tell.__name__}"
+        return f"{self.rule}-{self.verdict.replace(' ', '-')}-{self.record.__name__}"
 
 
-class Tales(list[Told]):
-    """Stories with what the judge is to say of them."""
+class RuleExamples(list[RuleExample]):
+    """Recorded calls with the expected verdicts."""
 
-    def told(self, *rules: str, verdict: str = "pass", message: str = "") -> Callable[[Any], Any]:
-        """Keeps a function that plays a story; `message` is what the judge's has to have in it, as a pattern."""
+    def expect(self, *rules: str, verdict: str = "pass", message: str = "") -> Callable[[Any], Any]:
+        """Add the decorated function, which records a call, with the verdict on it."""
 
-        def keep(tell: Callable[[Stage], CallTrace]) -> Callable[[Stage], CallTrace]:
-            self.extend(Told(rule, verdict, message, tell) for rule in rules)
-            return tell
+        def add(record: Callable[[Recorder], CallTrace]) -> Callable[[Recorder], CallTrace]:
+            self.extend(RuleExample(rule, verdict, message, record) for rule in rules)
+            return record
 
-        return keep
+        return add
 
 
-def judged(story: CallTrace, rule: str) -> Verdict:
-    (verdict,) = client_rules().judge(story, [rule])
+def judged(call: CallTrace, rule: str) -> Verdict:
+    (verdict,) = client_rules().judge(call, [rule])
     return verdict
 
 
-def check(one: Told, stage: Stage) -> None:
-    """Plays a story, and holds what the judge says against what it is to say."""
-    story = one.tell(stage)
-    verdict = judged(story, one.rule)
-    assert verdict.verdict == one.verdict, (verdict, [exchange.line for exchange in story.exchanges])
+def check(example: RuleExample, recorder: Recorder) -> None:
+    """Record a call and compare the verdict with the expected one."""
+    call = example.record(recorder)
+    verdict = judged(call, example.rule)
+    assert verdict.verdict == example.verdict, (verdict, [exchange.line for exchange in call.exchanges])
     for breach in verdict.breaches:
-        assert re.search(one.message, breach.message), breach.message
+        assert re.search(example.message, breach.message), breach.message
         assert SECRET not in breach.message
-        assert set(breach.exchanges) <= {exchange.number for exchange in story.exchanges}
-    assert bool(verdict.breaches) == bool(one.message)
+        assert set(breach.exchanges) <= {exchange.number for exchange in call.exchanges}
+    assert bool(verdict.breaches) == bool(example.message)
 
 
 @pytest.fixture(scope="session")
@@ -223,19 +224,19 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def stage(server: ServerThread, http: httpx.Client, request: pytest.FixtureRequest) -> Stage:
-    return Stage(server, re.sub(r"[^A-Za-z0-9._~-]", "-", request.node.name)[-90:], http)
+def recorder(server: ServerThread, http: httpx.Client, request: pytest.FixtureRequest) -> Recorder:
+    return Recorder(server, re.sub(r"[^A-Za-z0-9._~-]", "-", request.node.name)[-90:], http)
 
 
 def asked_to_wait(retry_after: str, date: str) -> float:
-    """Seconds of a Retry-After in an answer of that date."""
+    """Return the seconds of a Retry-After in a response of that date."""
     if retry_after.replace(".", "", 1).isdecimal():
         return float(retry_after)
     return (parsedate_to_datetime(retry_after) - parsedate_to_datetime(date)).total_seconds()
 
 
 class Virtual:
-    """The time of a client that only counts its pauses."""
+    """Time that only the pauses of a client advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -247,7 +248,7 @@ class Virtual:
 
 
 class Reference:
-    """A client as it should be, by the pages and no more: what it does must never be flagged."""
+    """A correct client, by the API's pages alone: no rule may find anything."""
 
     PASSING = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
 
@@ -276,7 +277,7 @@ class Reference:
         for attempt in range(8):
             answer = self.ask("POST", "/videos", files=self.form())
             if answer is None:
-                raise OSError("nobody knows whether the job was made")
+                raise OSError("the job may exist")
             job = read_job(answer)
             if answer.status_code == 200 and job.get("id"):
                 return job
@@ -286,13 +287,13 @@ class Reference:
         raise OSError("the service is too busy")
 
     def followed(self, job: dict[str, Any]) -> dict[str, Any]:
-        troubles, found = 0, job
-        while found.get("status") not in ("completed", "failed", "error", "SUCCESS", "FAILED"):
+        failures, latest = 0, job
+        while latest.get("status") not in ("completed", "failed", "error", "SUCCESS", "FAILED"):
             self.sleep(self.pause)
             answer = self.ask("GET", f"/videos/{job['id']}")
             lost = answer is None or answer.status_code in self.PASSING
             if not lost and answer is not None and answer.status_code == 200 and read_job(answer).get("status"):
-                found, troubles = read_job(answer), 0
+                latest, failures = read_job(answer), 0
                 continue
             if (
                 not lost
@@ -301,9 +302,9 @@ class Reference:
                 and answer.status_code != 200
             ):
                 raise OSError(self.error(answer)[1])
-            self.wait(answer, troubles)
-            troubles += 1
-        return found
+            self.wait(answer, failures)
+            failures += 1
+        return latest
 
     def downloaded(self, video: dict[str, Any]) -> dict[str, Any]:
         for attempt in range(6):
@@ -316,7 +317,9 @@ class Reference:
     def form(self) -> list[Any]:
         given = self.case["input"]
         fields = {name: given[name] for name in ("prompt", "model", "size") if given[name] is not None}
-        files = [("input_reference", (one["filename"], one["data"], one["content_type"])) for one in given["images"]]
+        files = [
+            ("input_reference", (image["filename"], image["data"], image["content_type"])) for image in given["images"]
+        ]
         return [*((name, (None, value)) for name, value in fields.items()), *files]
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response | None:
@@ -328,9 +331,11 @@ class Reference:
             return None
 
     def wait(self, answer: httpx.Response | None, attempt: int) -> None:
-        told = answer.headers.get("retry-after") if answer is not None else None
-        usual = self.pause * 2 ** min(attempt, 5)
-        self.sleep(asked_to_wait(told, answer.headers["date"]) if told and answer is not None else usual)
+        retry_after = answer.headers.get("retry-after") if answer is not None else None
+        if answer is not None and retry_after:
+            self.sleep(asked_to_wait(retry_after, answer.headers["date"]))
+        else:
+            self.sleep(self.pause * 2 ** min(attempt, 5))
 
     def sleep(self, seconds: float) -> None:
         if self.time.now + seconds > self.end:

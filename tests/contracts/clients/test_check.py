@@ -71,7 +71,7 @@ def test_a_broken_client() -> None:
     assert [one["case"] for one in report.findings] == ["text/newlines", "text/crlf", "text/boundary"]
     (first, *_) = report.findings
     assert first["verdict"] == "violation"
-    assert first["message"].startswith("the prompt came as 'A kite.', wanted 'A kite.\\n\\n")
+    assert first["message"].startswith("the prompt arrived as 'A kite.'; expected 'A kite.\\n\\n")
     assert first["source"].startswith("The API's create page")
     assert first["again"] == ["mockveo check --case 'text/newlines' --python x:y", "mockveo replay text/newlines"]
     assert first["exchanges"] == [1]

@@ -137,7 +137,7 @@ def test_a_click_shows_the_exchanges_and_another_hides_them(
 ) -> None:
     url = opened(browser, tmp_path / "report.html", bad)
     text = browser.run(TEXT)
-    assert "the images came in the order 2, 1, wanted 1, 2" in text
+    assert "the images arrived in the order 2, 1; expected 1, 2" in text
     assert "known.txt:4: auth-bearer call/* is not broken any more" in text
     assert browser.run(PANEL) == ""
     browser.click("#cell-refs-order-0")

@@ -50,7 +50,7 @@ def test_junit_has_a_test_for_each_case(bad: dict[str, Any]) -> None:
     failure = tests["image/two"].find("failure")
     assert failure is not None
     assert failure.attrib["type"] == "violation"
-    assert failure.attrib["message"] == "refs-order: the images came in the order 2, 1, wanted 1, 2"
+    assert failure.attrib["message"] == "refs-order: the images arrived in the order 2, 1; expected 1, 2"
     assert "  exchanges ▶   1    0.000 s  POST /v1/videos with 2 files" in (failure.text or "")
     assert len(tests["call/plain"]) == 0
     # A warning is told and fails nothing.

@@ -102,7 +102,7 @@ def test_sarif_has_rules_with_help_and_results_with_levels(bad: dict[str, Any]) 
     assert levels["retry-after"] == "warning"
     (swapped,) = [one for one in run["results"] if one["ruleId"] == "refs-order"]
     assert swapped["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "cases/image/two.yaml"
-    assert swapped["message"]["text"].startswith("the images came in the order 2, 1, wanted 1, 2\n\nVIOLATION")
+    assert swapped["message"]["text"].startswith("the images arrived in the order 2, 1; expected 1, 2\n\nVIOLATION")
     suppressed = [one["ruleId"] for one in run["results"] if "suppressions" in one]
     assert suppressed == ["no-blind-retry"]
 

@@ -19,7 +19,7 @@ from mockveo.text import printable
 SWAPPED = """\
 VIOLATION  refs-order (MUST)
   Two images arrive in the order in which the caller gave them: first frame, last frame.
-  seen      the images came in the order 2, 1, wanted 1, 2
+  seen      the images arrived in the order 2, 1; expected 1, 2
   source    The API's create page; RFC 7578 section 5.2 (the order of parts is kept).
   case      image/two · Two images.
   call      images: [a.png, b.png]

@@ -149,7 +149,7 @@ def test_what_a_client_gets_wrong_is_told_once(tmp_path: Path, log: str) -> None
     else:
         found = [re.fullmatch(r" +\? (\w+) of ([a-z-]+): (.*)", line) for line in lines]
         findings = [(one[1], one[2], one[3]) for one in found if one]
-    retry = "2 creates for one call, after an answer that was lost: 1 is paid for nothing"
+    retry = "2 creates for one call, after a lost response: 1 job is paid for in vain"
     assert findings.count(("warning", "no-blind-retry", retry)) == 1
     assert [one[:2] for one in findings].count(("violation", "auth-in-url")) == 1
 

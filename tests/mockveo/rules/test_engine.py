@@ -1,4 +1,4 @@
-"""The judge as a whole: its catalogue, what it must never do, and a client that it has nothing to say against."""
+"""The rules as a whole: their book, what judging must never do, and a client that breaks none."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from traces import (
     LAST,
     PROMPT,
     SECRET,
+    Recorder,
     Reference,
-    Stage,
     Virtual,
     http,
     image,
     outcome,
-    stage,
+    recorder,
     timed,
 )
 
@@ -39,12 +39,12 @@ import mockveo
 from mockveo.errors import RuleError, ScenarioError
 from mockveo.rules.client_rules import client_rules, findings, findings_of, judge_traffic
 from mockveo.rules.engine import Checks, RuleBook
-from mockveo.rules.trace import SILENCE, CallTrace
+from mockveo.rules.trace import MAX_SILENCE_S, CallTrace
 from mockveo.server.app import ServerThread
 from mockveo.simulator.scenarios import built_in, scenario
 from mockveo.traffic.exchange import Exchange, ExchangeJson
 
-__all__ = ["http", "stage"]  # fixtures
+__all__ = ["http", "recorder"]  # fixtures
 
 
 def fits(data: Any) -> bool:
@@ -56,7 +56,7 @@ def fits(data: Any) -> bool:
 
 
 SCENARIO = ANY_SCENARIO.filter(fits)
-TALES = [*test_requests.TALES, *test_sequence.TALES, *test_outcome.TALES]
+EXAMPLES = [*test_requests.EXAMPLES, *test_sequence.EXAMPLES, *test_outcome.EXAMPLES]
 BROKEN = {"must": "violation", "should": "warning", "info": "info"}
 VERDICTS = {"pass", "violation", "warning", "info", "not exercised"}
 
@@ -69,18 +69,20 @@ def polled() -> Iterator[ServerThread]:
 
 
 @pytest.mark.parametrize("rule", client_rules().rules)
-def test_each_rule_is_kept_broken_and_not_exercised_in_some_story(rule: str) -> None:
-    told = Counter(one.verdict for one in TALES if one.rule == rule)
-    assert told["pass"]
-    assert told[BROKEN[client_rules().rules[rule].severity]]
-    assert told["not exercised"]
+def test_rule_has_examples_of_each_verdict(rule: str) -> None:
+    verdicts = Counter(example.verdict for example in EXAMPLES if example.rule == rule)
+    assert verdicts["pass"]
+    assert verdicts[BROKEN[client_rules().rules[rule].severity]]
+    assert verdicts["not exercised"]
 
 
-def test_the_catalogue() -> None:
+def test_client_rules_are_complete() -> None:
     assert len(client_rules().rules) == 44
     for rule in client_rules().rules.values():
         assert rule.severity in BROKEN
-        assert rule.description.endswith(".")
+        for text in (rule.description, rule.why, rule.advice):
+            assert text.endswith(".")
+        assert rule.example
         assert rule.source
         assert not rule.assumed or rule.severity == "info"
 
@@ -145,14 +147,14 @@ def test_rule_book_with_an_invalid_rule_is_refused(tmp_path: Path, text: str, me
         book(tmp_path / "rules.yaml", text=text)
 
 
-def test_a_rule_that_does_not_exist(stage: Stage) -> None:
+def test_unknown_rule_is_refused_with_the_valid_ones(recorder: Recorder) -> None:
     with pytest.raises(RuleError, match=r"the rule 'auth' does not exist; .*expected one of auth-bearer, auth-in-url"):
-        client_rules().judge(stage.story(), ["auth"])
+        client_rules().judge(recorder.call(), ["auth"])
 
 
-def test_a_verdict_as_a_finding(stage: Stage) -> None:
-    stage.create(seconds="8")
-    assert [finding.to_json() for finding in findings(stage.trace)] == [
+def test_finding_has_the_documented_fields(recorder: Recorder) -> None:
+    recorder.create(seconds="8")
+    assert [finding.to_json() for finding in findings(recorder.trace)] == [
         {
             "rule": "unknown-parts",
             "severity": "should",
@@ -164,27 +166,27 @@ def test_a_verdict_as_a_finding(stage: Stage) -> None:
     ]
 
 
-def test_one_breach_in_full_among_lenient_ones_counts_in_full(stage: Stage) -> None:
-    stage.create(size="16x9", model="None")
-    (verdict,) = client_rules().judge(stage.story(), ["omit-unset"])
-    assert (verdict.verdict, [one.lenient for one in verdict.breaches]) == ("violation", [True, False])
+def test_verdict_with_one_full_breach_is_not_lenient(recorder: Recorder) -> None:
+    recorder.create(size="16x9", model="None")
+    (verdict,) = client_rules().judge(recorder.call(), ["omit-unset"])
+    assert (verdict.verdict, [breach.lenient for breach in verdict.breaches]) == ("violation", [True, False])
 
 
 def follow(
     server: ServerThread, name: str, http: httpx.Client, data: Any, **case: Any
 ) -> tuple[CallTrace, list[ExchangeJson]]:
-    """The reference client's story under a scenario, and its exchanges as JSON."""
+    """Return the call of the reference client under a scenario, and its exchanges as JSON."""
     world = server.app.worlds.reset(name, {"clock": "poll", "step": 10.0}, scenario(data))
     images = case.pop("images", [])
     given = {"prompt": PROMPT, "model": None, "size": None, "images": images, **case}
     base = {"id": "1", "base_url": f"{server.url}/@{name}/v1", "api_key": SECRET, "input": given}
-    known = {**base, "poll_interval_s": 10.0, "deadline_s": 600.0}
+    asked = {**base, "poll_interval_s": 10.0, "deadline_s": 600.0}
     time = Virtual()
-    said = Reference(known, http, time)()
-    trace = timed([one.to_json() for one in world.journal], time.sent)
+    reported = Reference(asked, http, time)()
+    trace = timed([record.to_json() for record in world.journal], time.sent)
     assert len(trace) == len(time.sent)
     exchanges = [Exchange.from_json(data) for data in trace]
-    return CallTrace(exchanges, case=known, outcome=said, features=ALL_FEATURES, defaults=DEFAULTS), trace
+    return CallTrace(exchanges, case=asked, outcome=reported, features=ALL_FEATURES, defaults=DEFAULTS), trace
 
 
 INPUTS: list[Mapping[str, Any]] = [
@@ -195,24 +197,22 @@ INPUTS: list[Mapping[str, Any]] = [
 
 
 @pytest.mark.parametrize("more", INPUTS, ids=["text", "set", "images"])
-@pytest.mark.parametrize("played", list(built_in()), ids=lambda one: one.name)
-def test_a_client_as_it_should_be_breaks_nothing(
-    polled: ServerThread, http: httpx.Client, played: Any, more: Mapping[str, Any]
+@pytest.mark.parametrize("builtin", list(built_in()), ids=lambda builtin: builtin.name)
+def test_correct_client_under_a_builtin_scenario_breaks_no_rule(
+    polled: ServerThread, http: httpx.Client, builtin: Any, more: Mapping[str, Any]
 ) -> None:
-    story, trace = follow(polled, played.name, http, dict(played.data), **more)
-    broken = [one for one in client_rules().judge(story) if one.breaches]
-    assert not broken, (broken, story.outcome, [one.line for one in story.exchanges])
+    call, trace = follow(polled, builtin.name, http, dict(builtin.data), **more)
+    broken = [verdict for verdict in client_rules().judge(call) if verdict.breaches]
+    assert not broken, (broken, call.outcome, [exchange.line for exchange in call.exchanges])
     assert judge_traffic(trace) == []
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=SCENARIO)
-def test_a_client_as_it_should_be_breaks_nothing_whatever_happens(
-    polled: ServerThread, http: httpx.Client, data: Any
-) -> None:
-    story, _ = follow(polled, "whatever", http, data)
-    broken = [one for one in client_rules().judge(story) if one.verdict in ("violation", "warning")]
-    assert not broken, (broken, story.outcome, [one.line for one in story.exchanges])
+def test_correct_client_under_any_scenario_breaks_no_rule(polled: ServerThread, http: httpx.Client, data: Any) -> None:
+    call, _ = follow(polled, "whatever", http, data)
+    broken = [verdict for verdict in client_rules().judge(call) if verdict.verdict in ("violation", "warning")]
+    assert not broken, (broken, call.outcome, [exchange.line for exchange in call.exchanges])
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=8)
@@ -240,21 +240,22 @@ REQUEST = st.one_of(
     st.tuples(st.just("GET"), st.just("/{job}"), st.just({"Authorization": f"Bearer {SECRET}"}), st.just({})),
     st.tuples(st.just("follow"), st.just(""), HEADERS, BODY),
 )
-ODD = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | TEXT, lambda one: st.lists(one) | st.dictionaries(TEXT, one)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | TEXT,
+    lambda nested: st.lists(nested) | st.dictionaries(TEXT, nested),
 )
 JOB = st.fixed_dictionaries(
     {},
     optional={
-        "id": ODD,
-        "status": ODD | st.sampled_from(["completed", "failed"]),
-        "error": ODD,
-        "data": ODD,
-        "model": ODD,
+        "id": ANYTHING,
+        "status": ANYTHING | st.sampled_from(["completed", "failed"]),
+        "error": ANYTHING,
+        "data": ANYTHING,
+        "model": ANYTHING,
     },
 )
 FAULT = st.fixed_dictionaries(
-    {"json": JOB | ODD},
+    {"json": JOB | ANYTHING},
     optional={
         "operation": st.sampled_from(["create", "retrieve", "content"]),
         "status": st.sampled_from([200, 204, 302, 400, 429, 503]),
@@ -279,82 +280,81 @@ FEATURES = st.dictionaries(st.sampled_from(list(ALL_FEATURES)), st.booleans())
 @given(
     data=SCENARIO | FAULT.map(lambda fault: {"faults": [fault]}).filter(fits),
     requests=st.lists(REQUEST, max_size=10),
-    known=st.tuples(OUTCOME, FEATURES),
+    reported=st.tuples(OUTCOME, FEATURES),
     pauses=st.lists(st.floats(-1, 100), max_size=10),
 )
-def test_the_judge_judges_whatever_comes(
-    stage: Stage,
+def test_judging_any_traffic_is_pure_and_repeatable(
+    recorder: Recorder,
     data: Any,
     requests: list[tuple[str, str, dict[str, str], dict[str, Any]]],
-    known: tuple[Any, dict[str, bool]],
+    reported: tuple[Any, dict[str, bool]],
     pauses: list[float],
 ) -> None:
-    """It raises nothing, changes nothing, and says the same again, of a trace out of a file too."""
-    (said, features), stage = known, Stage(stage.server, stage.name, stage.http)
-    stage.world.use(scenario(data))
+    """Judging raises nothing, changes nothing, and repeats itself, with a trace from a file too."""
+    (result, features), recorder = reported, Recorder(recorder.server, recorder.name, recorder.http)
+    recorder.world.use(scenario(data))
     job, where = "none", ""
     for method, path, headers, body in requests:
         target = where if method == "follow" and where else f"/v1/videos{path.replace('{job}', job)}"
-        answer = stage.send("POST" if method == "follow" else method, target, headers=headers, **body)
-        job = stage.told(answer) or job
+        answer = recorder.send("POST" if method == "follow" else method, target, headers=headers, **body)
+        job = recorder.job_id(answer) or job
         location = answer.headers.get("location", "") if answer is not None else ""
-        where = location if location.startswith("http") else f"{stage.server.url}{location}" if location else where
-    before = timed(stage.trace, pauses)
+        where = location if location.startswith("http") else f"{recorder.server.url}{location}" if location else where
+    before = timed(recorder.trace, pauses)
     kept = copy.deepcopy(before)
-    case = stage.story().case
+    case = recorder.call().case
 
     def verdicts(trace: list[dict[str, Any]]) -> list[Any]:
-        story = CallTrace(
-            [Exchange.from_json(one) for one in trace], case=case, outcome=said, features=features, defaults=DEFAULTS
-        )
+        exchanges = [Exchange.from_json(data) for data in trace]
+        call = CallTrace(exchanges, case=case, outcome=result, features=features, defaults=DEFAULTS)
         return [
-            client_rules().judge(story),
-            client_rules().judge(story),
-            client_rules().judge(CallTrace(story.exchanges)),
+            client_rules().judge(call),
+            client_rules().judge(call),
+            client_rules().judge(CallTrace(call.exchanges)),
             judge_traffic(trace),
         ]
 
-    found = verdicts(before)
-    assert found[0] == found[1]
-    assert verdicts(before) == found
+    results = verdicts(before)
+    assert results[0] == results[1]
+    assert verdicts(before) == results
     assert before == kept
-    assert verdicts(json.loads(json.dumps(before))) == found
-    assert {one.verdict for one in found[0]} <= VERDICTS
-    assert all(one.rule.wire for one in found[3])
-    json.dumps([finding.to_json() for verdict in found[0] for finding in findings_of(verdict)])
-    assert SECRET not in str(found)
+    assert verdicts(json.loads(json.dumps(before))) == results
+    assert {verdict.verdict for verdict in results[0]} <= VERDICTS
+    assert all(verdict.rule.wire for verdict in results[3])
+    json.dumps([finding.to_json() for verdict in results[0] for finding in findings_of(verdict)])
+    assert SECRET not in str(results)
 
 
-def test_stories_are_judged_in_threads(stage: Stage) -> None:
-    stage.content(stage.finished())
-    trace, found = stage.trace, []
-    threads = [threading.Thread(target=lambda: found.append(judge_traffic(trace))) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert found == [[]] * 4
+def test_traffic_is_judged_in_threads(recorder: Recorder) -> None:
+    recorder.content(recorder.finished())
+    trace, results = recorder.trace, []
+    threads = [threading.Thread(target=lambda: results.append(judge_traffic(trace))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [[]] * 4
 
 
-def test_the_same_form_after_a_long_silence_is_another_call(stage: Stage) -> None:
-    stage.play({"operation": "create", "nth": 1, "status": 504})
+def test_same_form_after_a_long_silence_is_another_call(recorder: Recorder) -> None:
+    recorder.play({"operation": "create", "nth": 1, "status": 504})
     for _ in range(2):
-        stage.create()
-    trace: list[dict[str, Any]] = [one.to_json() for one in stage.world.journal]
+        recorder.create()
+    trace: list[dict[str, Any]] = [record.to_json() for record in recorder.world.journal]
     assert "no-blind-retry" in {verdict.rule.id for verdict in judge_traffic(trace)}
-    trace[1]["time"] = trace[0]["time"] + SILENCE + 1
+    trace[1]["time"] = trace[0]["time"] + MAX_SILENCE_S + 1
     assert "no-blind-retry" not in {verdict.rule.id for verdict in judge_traffic(trace)}
 
 
-def test_a_date_of_a_clock_that_stands_still_is_no_time_to_wait_for(stage: Stage) -> None:
-    stage.play({"operation": "create", "nth": 1, "status": 429, "retry_after": {"date": 60}})
+def test_retry_after_date_of_a_stopped_clock_is_ignored(recorder: Recorder) -> None:
+    recorder.play({"operation": "create", "nth": 1, "status": 429, "retry_after": {"date": 60}})
     for _ in range(2):
-        stage.create()
+        recorder.create()
     assert "retry-after" not in {
-        verdict.rule.id for verdict in judge_traffic([one.to_json() for one in stage.world.journal])
+        verdict.rule.id for verdict in judge_traffic([record.to_json() for record in recorder.world.journal])
     }
 
 
-def test_what_browsers_ask_for_by_themselves_is_nobodys_fault(stage: Stage) -> None:
-    stage.send("GET", "/favicon.ico")
-    assert judge_traffic([one.to_json() for one in stage.world.journal]) == []
+def test_paths_that_browsers_request_break_no_rule(recorder: Recorder) -> None:
+    recorder.send("GET", "/favicon.ico")
+    assert judge_traffic([record.to_json() for record in recorder.world.journal]) == []

@@ -1,18 +1,29 @@
-"""The rules about what a client makes of it all: what keeps each, what breaks it, what looks close."""
+"""Rules about what a client reports: examples that keep each, break it, or come close."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from traces import ALL_FEATURES, SECRET, Stage, Tales, Told, check, http, outcome, stage, stored
+from traces import (
+    ALL_FEATURES,
+    SECRET,
+    Recorder,
+    RuleExample,
+    RuleExamples,
+    check,
+    http,
+    outcome,
+    recorder,
+    stored,
+)
 
 from mockveo.rules.trace import CallTrace
 
-__all__ = ["http", "stage"]  # fixtures
+__all__ = ["http", "recorder"]  # fixtures
 
-TALES = Tales()
-told = TALES.told
+EXAMPLES = RuleExamples()
+expect = EXAMPLES.expect
 POLLS: Any = {"operation": "retrieve"}
 CONTENT: Any = {"operation": "content"}
 HTML: Any = {"status": 200, "html": True}
@@ -27,548 +38,574 @@ def error(message: str) -> dict[str, str]:
     return {"type": "E", "message": message}
 
 
-def polled(stage: Stage, times: int = 1, **fault: Any) -> str:
-    """A job that is under way, and polls of it."""
+def polled(recorder: Recorder, times: int = 1, **fault: Any) -> str:
+    """Return a running job after some polls."""
     if fault:
-        stage.play({**POLLS, **fault})
-    job = stage.create()
-    stage.poll(job, times)
+        recorder.play({**POLLS, **fault})
+    job = recorder.create()
+    recorder.poll(job, times)
     return job
 
 
-@told(*ALWAYS, "result-id", "result-model", "content-exact")
-@told("report-failed", "survive-transient", "failure-reason", "error-envelopes", *RARE, verdict="not exercised")
-def a_plain_life(stage: Stage) -> CallTrace:
-    job = stage.finished()
-    data = stage.content(job)
+@expect(*ALWAYS, "result-id", "result-model", "content-exact")
+@expect("report-failed", "survive-transient", "failure-reason", "error-envelopes", *RARE, verdict="not exercised")
+def a_plain_life(recorder: Recorder) -> CallTrace:
+    job = recorder.finished()
+    data = recorder.content(job)
     video = {"id": job, "model": "veo_3_1-4K", "status": "completed"}
-    return stage.story(outcome("completed", video=video, content=stored(data)))
+    return recorder.call(outcome("completed", video=video, content=stored(data)))
 
 
-@told(*ALL, verdict="not exercised")
-def nothing_is_known_of_the_outcome(stage: Stage) -> CallTrace:
-    stage.content(stage.finished())
-    return stage.story()
+@expect(*ALL, verdict="not exercised")
+def no_outcome(recorder: Recorder) -> CallTrace:
+    recorder.content(recorder.finished())
+    return recorder.call()
 
 
-@told("report-completed", "report-failed", *SOMETIMES, *RARE, "poll-until-terminal", verdict="not exercised")
-@told("no-false-success", "deadline", "key-in-output")
-def nothing_came(stage: Stage) -> CallTrace:
-    return stage.story("error")
+@expect("report-completed", "report-failed", *SOMETIMES, *RARE, "poll-until-terminal", verdict="not exercised")
+@expect("no-false-success", "deadline", "key-in-output")
+def nothing_came(recorder: Recorder) -> CallTrace:
+    return recorder.call("error")
 
 
-@told("key-in-output", verdict="violation", message="^the key was in standard error$")
-@told("no-false-success", "report-completed")
-def a_key_in_a_log(stage: Stage) -> CallTrace:
-    stage.finished()
-    return stage.story(outcome("completed", leaks=["standard error"]))
+@expect("key-in-output", verdict="violation", message="^the key appeared in standard error$")
+@expect("no-false-success", "report-completed")
+def a_key_in_a_log(recorder: Recorder) -> CallTrace:
+    recorder.finished()
+    return recorder.call(outcome("completed", leaks=["standard error"]))
 
 
-@told(
+@expect(
     "poll-until-terminal",
     verdict="violation",
-    message="ended with 'completed' when the job was last told to be 'queued'",
+    message="reported 'completed', but the last status .* was 'queued'",
 )
-@told("no-false-success", verdict="violation", message="reported 'completed' when the job was last told to be 'queued'")
-def the_create_is_taken_for_the_end(stage: Stage) -> CallTrace:
-    stage.create()
-    return stage.story("completed")
-
-
-@told(
-    "poll-until-terminal", verdict="violation", message="ended with 'completed' when .* last told to be 'in_progress'"
+@expect(
+    "no-false-success",
+    verdict="violation",
+    message="reported 'completed', but the last status .* was 'queued'",
 )
-@told("no-false-success", verdict="violation", message="reported 'completed' when .* to be 'in_progress'")
-@told("content-exact", verdict="violation", message="what was stored is the body of an answer of 400$")
-def polled_once_then_downloaded(stage: Stage) -> CallTrace:
-    job = polled(stage)
-    stage.pass_time(20)
-    stage.poll(job)
-    return stage.story(outcome("completed", content=stored(stage.content(job))))
+def the_create_is_taken_for_the_end(recorder: Recorder) -> CallTrace:
+    recorder.create()
+    return recorder.call("completed")
 
 
-@told(
+@expect(
+    "poll-until-terminal", verdict="violation", message="reported 'completed', but the last status .* was 'in_progress'"
+)
+@expect(
+    "no-false-success", verdict="violation", message="reported 'completed', but the last status .* was 'in_progress'"
+)
+@expect("content-exact", verdict="violation", message="is not the video but the body of a response of 400$")
+def polled_once_then_downloaded(recorder: Recorder) -> CallTrace:
+    job = polled(recorder)
+    recorder.pass_time(20)
+    recorder.poll(job)
+    return recorder.call(outcome("completed", content=stored(recorder.content(job))))
+
+
+@expect(
     "poll-until-terminal",
     verdict="violation",
-    message="ended with 'error' when the job was last told to be 'in_progress'",
+    message="reported 'error', but the last status .* was 'in_progress'",
 )
-@told("report-completed", verdict="not exercised")
-def an_early_completed_at_that_confuses(stage: Stage) -> CallTrace:
-    stage.play(completed_at="early", phases=[{"duration": 1}, {"duration": 10}])
-    job = stage.create()
-    stage.pass_time(2)
-    assert stage.poll(job)["completed_at"]
-    return stage.story("error")
+@expect("report-completed", verdict="not exercised")
+def an_early_completed_at_that_confuses(recorder: Recorder) -> CallTrace:
+    recorder.play(completed_at="early", phases=[{"duration": 1}, {"duration": 10}])
+    job = recorder.create()
+    recorder.pass_time(2)
+    assert recorder.poll(job)["completed_at"]
+    return recorder.call("error")
 
 
-@told(
-    "poll-until-terminal", verdict="violation", message="ended with 'failed' when the job was last told to be 'queued'"
+@expect(
+    "poll-until-terminal",
+    verdict="violation",
+    message="reported 'failed', but the last status .* was 'queued'",
 )
-@told("report-failed", verdict="not exercised")
-def a_failure_that_nobody_told(stage: Stage) -> CallTrace:
-    polled(stage)
-    return stage.story("failed")
+@expect("report-failed", verdict="not exercised")
+def a_failure_that_no_answer_showed(recorder: Recorder) -> CallTrace:
+    polled(recorder)
+    return recorder.call("failed")
 
 
-@told("poll-until-terminal", "deadline")
-@told("report-completed", verdict="not exercised")
-def a_timeout(stage: Stage) -> CallTrace:
-    polled(stage, 5)
-    return stage.story("timeout", deadline_s=6)
+@expect("poll-until-terminal", "deadline")
+@expect("report-completed", verdict="not exercised")
+def a_timeout(recorder: Recorder) -> CallTrace:
+    polled(recorder, 5)
+    return recorder.call("timeout", deadline_s=6)
 
 
-@told("poll-until-terminal", "deadline")
-def an_error_at_the_deadline(stage: Stage) -> CallTrace:
-    polled(stage, 5)
-    return stage.story("error", deadline_s=6)
+@expect("poll-until-terminal", "deadline")
+def an_error_at_the_deadline(recorder: Recorder) -> CallTrace:
+    polled(recorder, 5)
+    return recorder.call("error", deadline_s=6)
 
 
-@told("poll-until-terminal", verdict="violation", message="ended with 'error' when")
-def an_error_long_before_the_deadline(stage: Stage) -> CallTrace:
-    polled(stage, 2)
-    return stage.story("error", deadline_s=6)
+@expect("poll-until-terminal", verdict="violation", message="reported 'error', but the last status")
+def an_error_long_before_the_deadline(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2)
+    return recorder.call("error", deadline_s=6)
 
 
-@told("poll-until-terminal")
-@told("survive-transient", verdict="not exercised")
-def an_error_when_the_poll_was_refused(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, status=404)
-    return stage.story("error")
+@expect("poll-until-terminal")
+@expect("survive-transient", verdict="not exercised")
+def an_error_when_the_poll_was_refused(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, status=404)
+    return recorder.call("error")
 
 
-@told("poll-until-terminal", verdict="violation", message="ended with 'completed'")
-def a_success_when_the_poll_was_refused(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, status=404)
-    return stage.story("completed")
+@expect("poll-until-terminal", verdict="violation", message="reported 'completed', but")
+def a_success_when_the_poll_was_refused(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, status=404)
+    return recorder.call("completed")
 
 
-@told("no-false-success", verdict="violation", message="reported 'completed' when the job was last told to be 'failed'")
-@told("report-failed", verdict="violation", message="the job was told to be 'failed', it reported 'completed'")
-def a_failure_taken_for_a_success(stage: Stage) -> CallTrace:
-    stage.play(**FAILED)
-    stage.finished()
-    return stage.story("completed")
+@expect(
+    "no-false-success",
+    verdict="violation",
+    message="reported 'completed', but the last status .* was 'failed'",
+)
+@expect("report-failed", verdict="violation", message="the job was 'failed', but the client reported 'completed'")
+def a_failure_taken_for_a_success(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED)
+    recorder.finished()
+    return recorder.call("completed")
 
 
-@told("no-false-success", verdict="violation", message="reported 'completed' when no answer had told of a job")
-@told("poll-until-terminal", verdict="not exercised")
-def a_refusal_taken_for_a_success(stage: Stage) -> CallTrace:
-    stage.create(prompt="")
-    return stage.story("completed")
+@expect("no-false-success", verdict="violation", message="reported 'completed', but no response had shown a job")
+@expect("poll-until-terminal", verdict="not exercised")
+def a_refusal_taken_for_a_success(recorder: Recorder) -> CallTrace:
+    recorder.create(prompt="")
+    return recorder.call("completed")
 
 
-@told("no-false-success", verdict="violation", message="was last told to be 'queued'")
-def a_page_of_html_taken_for_a_success(stage: Stage) -> CallTrace:
-    stage.play({**POLLS, **HTML})
-    stage.finished()
-    return stage.story("completed")
+@expect("no-false-success", verdict="violation", message="the last status it had received was 'queued'")
+def a_page_of_html_taken_for_a_success(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, **HTML})
+    recorder.finished()
+    return recorder.call("completed")
 
 
-@told("no-false-success", "poll-until-terminal", "unknown-status")
-@told("report-completed", verdict="not exercised")
-def a_success_in_another_dialect(stage: Stage) -> CallTrace:
-    stage.play(style={"statuses": {"in_progress": "IN_PROGRESS", "completed": "SUCCESS"}, "envelope": True})
-    stage.finished()
-    return stage.story("completed")
+@expect("no-false-success", "poll-until-terminal", "unknown-status")
+@expect("report-completed", verdict="not exercised")
+def a_success_in_another_dialect(recorder: Recorder) -> CallTrace:
+    recorder.play(style={"statuses": {"in_progress": "IN_PROGRESS", "completed": "SUCCESS"}, "envelope": True})
+    recorder.finished()
+    return recorder.call("completed")
 
 
-@told("report-failed", "failure-reason", "no-false-success", "poll-until-terminal", "survive-transient")
-@told("report-completed", "bad-json-on-poll", verdict="not exercised")
-def a_failure(stage: Stage) -> CallTrace:
-    stage.play({**POLLS, "nth": 1, "status": 503}, **FAILED)
-    stage.finished()
-    return stage.story(outcome("failed", error={"type": "moderated", "message": "The job failed: No kites."}))
+@expect("report-failed", "failure-reason", "no-false-success", "poll-until-terminal", "survive-transient")
+@expect("report-completed", "bad-json-on-poll", verdict="not exercised")
+def a_failure(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "nth": 1, "status": 503}, **FAILED)
+    recorder.finished()
+    return recorder.call(outcome("failed", error={"type": "moderated", "message": "The job failed: No kites."}))
 
 
-@told("report-failed", "failure-reason")
-def a_failure_that_is_raised(stage: Stage) -> CallTrace:
-    stage.play(**FAILED, style={"statuses": {"failed": "error"}})
-    stage.finished()
-    return stage.story(outcome("error", error="JobFailed: No kites. (moderated)"))
+@expect("report-failed", "failure-reason")
+def a_failure_that_is_raised(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED, style={"statuses": {"failed": "error"}})
+    recorder.finished()
+    return recorder.call(outcome("error", error="JobFailed: No kites. (moderated)"))
 
 
-@told("report-failed", verdict="violation", message="the job was told to be 'failed', it reported 'timeout'")
-@told("failure-reason", verdict="not exercised")
-def a_failure_taken_for_a_timeout(stage: Stage) -> CallTrace:
-    stage.play(**FAILED)
-    stage.finished()
-    return stage.story("timeout")
+@expect("report-failed", verdict="violation", message="the job was 'failed', but the client reported 'timeout'")
+@expect("failure-reason", verdict="not exercised")
+def a_failure_taken_for_a_timeout(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED)
+    recorder.finished()
+    return recorder.call("timeout")
 
 
-@told("report-failed", verdict="violation", message="told to be 'error', it reported 'nothing'")
-@told("deadline", verdict="not exercised")
-def a_failure_that_is_polled_for_ever(stage: Stage) -> CallTrace:
-    stage.play(**FAILED, style={"statuses": {"failed": "error"}})
-    stage.finished()
-    return stage.story(outcome(None, ended_by="10 s"), features={"deadline": False})
+@expect("report-failed", verdict="violation", message="the job was 'error', but the client reported nothing")
+@expect("deadline", verdict="not exercised")
+def a_failure_that_is_polled_for_ever(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED, style={"statuses": {"failed": "error"}})
+    recorder.finished()
+    return recorder.call(outcome(None, ended_by="10 s"), features={"deadline": False})
 
 
-@told("failure-reason", verdict="warning", message="the reason was 'No kites.', the caller was told 'E failed'")
-@told("report-failed")
-def a_failure_without_its_reason(stage: Stage) -> CallTrace:
-    stage.play(**FAILED)
-    stage.finished()
-    return stage.story(outcome("failed", error=error("failed")))
+@expect("failure-reason", verdict="warning", message="the reason was 'No kites.', but the client reported 'E failed'")
+@expect("report-failed")
+def a_failure_without_its_reason(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED)
+    recorder.finished()
+    return recorder.call(outcome("failed", error=error("failed")))
 
 
-@told("failure-reason", verdict="not exercised")
-@told("report-failed")
-def a_failure_that_has_no_reason(stage: Stage) -> CallTrace:
-    stage.play(ending="failure")
-    stage.finished()
-    return stage.story("failed")
+@expect("failure-reason", verdict="not exercised")
+@expect("report-failed")
+def a_failure_that_has_no_reason(recorder: Recorder) -> CallTrace:
+    recorder.play(ending="failure")
+    recorder.finished()
+    return recorder.call("failed")
 
 
-@told("failure-reason")
-def a_failure_whose_reason_is_a_number(stage: Stage) -> CallTrace:
-    stage.play({**POLLS, "json": {"id": "x", "status": "failed", "error": {"message": 5}}})
-    stage.finished()
-    return stage.story(outcome("failed", error=error("failed with 5")))
+@expect("failure-reason")
+def a_failure_whose_reason_is_a_number(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "json": {"id": "x", "status": "failed", "error": {"message": 5}}})
+    recorder.finished()
+    return recorder.call(outcome("failed", error=error("failed with 5")))
 
 
-@told("report-completed", verdict="violation", message="the job was told to be 'completed', it reported 'failed'")
-def a_success_taken_for_a_failure(stage: Stage) -> CallTrace:
-    stage.play(video_url=False)
-    stage.finished()
-    return stage.story("failed")
+@expect("report-completed", verdict="violation", message="the job was 'completed', but the client reported 'failed'")
+def a_success_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    recorder.play(video_url=False)
+    recorder.finished()
+    return recorder.call("failed")
 
 
-@told("report-completed", verdict="violation", message="it reported 'timeout'")
-def a_success_that_was_waited_for(stage: Stage) -> CallTrace:
-    stage.finished()
-    return stage.story("timeout")
+@expect("report-completed", verdict="violation", message="the client reported 'timeout'")
+def a_success_that_was_waited_for(recorder: Recorder) -> CallTrace:
+    recorder.finished()
+    return recorder.call("timeout")
 
 
-@told("content-exact", verdict="violation", message="not the video, but the answer to GET .*variant=thumbnail$")
-def the_thumbnail_for_the_video(stage: Stage) -> CallTrace:
-    return stage.story(outcome("completed", content=stored(stage.content(f"{stage.finished()}", "?variant=thumbnail"))))
+@expect("content-exact", verdict="violation", message="not the video but the response to GET .*variant=thumbnail$")
+def the_thumbnail_for_the_video(recorder: Recorder) -> CallTrace:
+    return recorder.call(
+        outcome("completed", content=stored(recorder.content(f"{recorder.finished()}", "?variant=thumbnail")))
+    )
 
 
-@told("content-exact")
-def the_video_by_its_name(stage: Stage) -> CallTrace:
-    return stage.story(outcome("completed", content=stored(stage.content(f"{stage.finished()}", "?variant=video"))))
+@expect("content-exact")
+def the_video_by_its_name(recorder: Recorder) -> CallTrace:
+    return recorder.call(
+        outcome("completed", content=stored(recorder.content(f"{recorder.finished()}", "?variant=video")))
+    )
 
 
-@told("content-exact", verdict="violation", message="not the video, but the answer to GET /v1/videos/task_\\w+$")
-def a_poll_for_the_video(stage: Stage) -> CallTrace:
-    job = stage.finished()
-    answer = stage.send("GET", f"/v1/videos/{job}")
+@expect("content-exact", verdict="violation", message="not the video but the response to GET /v1/videos/task_\\w+$")
+def a_poll_for_the_video(recorder: Recorder) -> CallTrace:
+    job = recorder.finished()
+    answer = recorder.send("GET", f"/v1/videos/{job}")
     assert answer is not None
-    return stage.story(outcome("completed", content=stored(answer.content)))
+    return recorder.call(outcome("completed", content=stored(answer.content)))
 
 
-@told("report-completed")
-@told("content-exact", verdict="not exercised")
-def a_download_that_failed(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "status": 404})
-    stage.content(stage.finished())
-    return stage.story(outcome("error", error=error("Task not found")))
+@expect("report-completed")
+@expect("content-exact", verdict="not exercised")
+def a_download_that_failed(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "status": 404})
+    recorder.content(recorder.finished())
+    return recorder.call(outcome("error", error=error("Task not found")))
 
 
-@told("report-completed", "no-false-success", "poll-until-terminal")
-@told("content-exact", verdict="not exercised")
-@told("survive-transient", verdict="warning", message="it gave up with 'completed' after an answer of 502")
-def a_download_that_failed_of_a_job_that_did_not(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "status": 502})
-    stage.content(stage.finished())
-    return stage.story(outcome("completed", error=error("502")))
+@expect("report-completed", "no-false-success", "poll-until-terminal")
+@expect("content-exact", verdict="not exercised")
+@expect("survive-transient", verdict="warning", message="the client gave up with 'completed' after a response of 502")
+def a_download_that_failed_of_a_job_that_did_not(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "status": 502})
+    recorder.content(recorder.finished())
+    return recorder.call(outcome("completed", error=error("502")))
 
 
-@told("report-completed", "survive-transient")
-def a_deadline_while_downloading(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "truncate": 10})
-    stage.content(stage.finished())
-    return stage.story("timeout")
+@expect("report-completed", "survive-transient")
+def a_deadline_while_downloading(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "truncate": 10})
+    recorder.content(recorder.finished())
+    return recorder.call("timeout")
 
 
-@told("result-id", verdict="violation", message="the result's id is 'task_x', wanted 'task_")
-@told("result-model", verdict="warning", message="the result's model is 'veo3-fast', answers said 'veo_3_1-4K'")
-def another_id_and_the_alias(stage: Stage) -> CallTrace:
-    stage.finished()
-    return stage.story(outcome("completed", video={"id": "task_x", "model": "veo3-fast"}))
+@expect("result-id", verdict="violation", message="the id of the result is 'task_x'; expected 'task_")
+@expect("result-model", verdict="warning", message="the model of the result is 'veo3-fast'; expected 'veo_3_1-4K'")
+def another_id_and_the_alias(recorder: Recorder) -> CallTrace:
+    recorder.finished()
+    return recorder.call(outcome("completed", video={"id": "task_x", "model": "veo3-fast"}))
 
 
-@told("result-id", "result-model")
-def the_model_that_changes(stage: Stage) -> CallTrace:
-    stage.play(style={"model": "flip"})
-    return stage.story(outcome("completed", video={"id": stage.finished(), "model": "veo3-fast"}))
+@expect("result-id", "result-model")
+def the_model_that_changes(recorder: Recorder) -> CallTrace:
+    recorder.play(style={"model": "flip"})
+    return recorder.call(outcome("completed", video={"id": recorder.finished(), "model": "veo3-fast"}))
 
 
-@told("result-id", "result-model", verdict="not exercised")
-def a_result_without_a_video(stage: Stage) -> CallTrace:
-    stage.finished()
-    return stage.story(outcome("completed", video={"status": "completed"}))
+@expect("result-id", "result-model", verdict="not exercised")
+def a_result_without_a_video(recorder: Recorder) -> CallTrace:
+    recorder.finished()
+    return recorder.call(outcome("completed", video={"status": "completed"}))
 
 
-@told("content-exact", verdict="violation", message="what was stored is the body of an answer of 200 that broke off")
-def half_a_video(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "truncate": 1000})
-    job = stage.finished()
-    stage.content(job)
-    stage.play()
-    return _without_last(stage, stage.content(job)[:1000])
+@expect(
+    "content-exact",
+    verdict="violation",
+    message="is not the video but the body of an incomplete response of 200",
+)
+def half_a_video(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "truncate": 1000})
+    job = recorder.finished()
+    recorder.content(job)
+    recorder.play()
+    return _without_last(recorder, recorder.content(job)[:1000])
 
 
-def _without_last(stage: Stage, data: bytes) -> CallTrace:
-    """A story without its last exchange, which was only to know what there is."""
-    story = stage.story(outcome("completed", content=stored(data)))
-    return CallTrace(story.exchanges[:-1], story.case, story.outcome, story.features)
+def _without_last(recorder: Recorder, data: bytes) -> CallTrace:
+    """Return a call without its last exchange, which only served to learn the content."""
+    call = recorder.call(outcome("completed", content=stored(data)))
+    return CallTrace(call.exchanges[:-1], call.case, call.outcome, call.features)
 
 
-@told("content-exact", verdict="violation", message="the 3 bytes that were stored are not those of any whole answer")
-def other_bytes(stage: Stage) -> CallTrace:
-    stage.content(stage.finished())
-    return stage.story(outcome("completed", content=stored(b"mp4")))
+@expect("content-exact", verdict="violation", message="the 3 bytes that were stored match no complete response")
+def other_bytes(recorder: Recorder) -> CallTrace:
+    recorder.content(recorder.finished())
+    return recorder.call(outcome("completed", content=stored(b"mp4")))
 
 
-@told("content-exact")
-def a_video_that_came_at_the_second_try(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "nth": 1, "truncate": 1000})
-    job = stage.finished()
-    stage.content(job)
-    return stage.story(outcome("completed", content=stored(stage.content(job))))
+@expect("content-exact")
+def a_video_that_came_at_the_second_try(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "nth": 1, "truncate": 1000})
+    job = recorder.finished()
+    recorder.content(job)
+    return recorder.call(outcome("completed", content=stored(recorder.content(job))))
 
 
-@told("content-exact", "report-completed")
-def a_video_in_two_pieces(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "nth": 1, "truncate": 1000})
-    job = stage.finished()
-    stage.content(job)
-    rest = stage.content(job, headers={"Authorization": f"Bearer {SECRET}", "Range": "bytes=1000-"})
-    stage.play()
-    whole = stage.content(job)
+@expect("content-exact", "report-completed")
+def a_video_in_two_pieces(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "nth": 1, "truncate": 1000})
+    job = recorder.finished()
+    recorder.content(job)
+    rest = recorder.content(job, headers={"Authorization": f"Bearer {SECRET}", "Range": "bytes=1000-"})
+    recorder.play()
+    whole = recorder.content(job)
     assert whole[1000:] == rest
-    return _without_last(stage, whole)
+    return _without_last(recorder, whole)
 
 
-@told("content-exact")
-def a_video_from_its_url(stage: Stage) -> CallTrace:
-    stage.play(video_url=True, phases=[])
-    answer = stage.send("GET", stage.poll(stage.create())["video_url"], headers={})
+@expect("content-exact")
+def a_video_from_its_url(recorder: Recorder) -> CallTrace:
+    recorder.play(video_url=True, phases=[])
+    answer = recorder.send("GET", recorder.poll(recorder.create())["video_url"], headers={})
     assert answer is not None
-    return stage.story(outcome("completed", content=stored(answer.content)))
+    return recorder.call(outcome("completed", content=stored(answer.content)))
 
 
-@told("survive-transient", verdict="warning", message="it gave up with 'error' after an answer of 503 that may pass")
-@told("poll-until-terminal")
-def one_bad_poll(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, status=503)
-    return stage.story("error")
-
-
-@told(
-    "survive-transient", verdict="warning", message="gave up with 'failed' after a connection that broke that may pass"
+@expect(
+    "survive-transient",
+    verdict="warning",
+    message="gave up with 'error' after a response of 503, which may be",
 )
-def one_bad_poll_taken_for_a_failure(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, reset=True)
-    return stage.story("failed")
+@expect("poll-until-terminal")
+def one_bad_poll(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, status=503)
+    return recorder.call("error")
 
 
-@told("survive-transient", verdict="warning", message="gave up with 'error' after a connection that broke")
-def one_download_that_broke(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "truncate": 1000})
-    stage.content(stage.finished())
-    return stage.story("error")
+@expect(
+    "survive-transient",
+    verdict="warning",
+    message="gave up with 'failed' after a broken connection, which",
+)
+def one_bad_poll_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, reset=True)
+    return recorder.call("failed")
 
 
-@told("content-exact", verdict="violation", message="the video was not asked for, though the client declares `content`")
-def a_video_that_nobody_asked_for(stage: Stage) -> CallTrace:
-    stage.finished()
-    return stage.story("completed")
+@expect("survive-transient", verdict="warning", message="gave up with 'error' after a broken connection")
+def one_download_that_broke(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "truncate": 1000})
+    recorder.content(recorder.finished())
+    return recorder.call("error")
 
 
-@told("content-exact", verdict="not exercised")
-def a_video_that_is_no_business_of_the_client(stage: Stage) -> CallTrace:
-    stage.finished()
-    return stage.story("completed", features={**ALL_FEATURES, "content": False})
+@expect("content-exact", verdict="violation", message="did not request the video although it declares `content`")
+def a_video_that_was_not_requested(recorder: Recorder) -> CallTrace:
+    recorder.finished()
+    return recorder.call("completed")
 
 
-@told("survive-transient", verdict="warning", message="it gave up with 'error' after an answer of 503")
-def three_bad_polls(stage: Stage) -> CallTrace:
-    polled(stage, 4, nth=[2, 4], status=503)
-    return stage.story("error")
+@expect("content-exact", verdict="not exercised")
+def a_video_that_is_no_business_of_the_client(recorder: Recorder) -> CallTrace:
+    recorder.finished()
+    return recorder.call("completed", features={**ALL_FEATURES, "content": False})
 
 
-@told("survive-transient")
-def three_bad_downloads(stage: Stage) -> CallTrace:
-    stage.play({**CONTENT, "status": 503})
-    job = stage.finished()
+@expect("survive-transient", verdict="warning", message="the client gave up with 'error' after a response of 503")
+def three_bad_polls(recorder: Recorder) -> CallTrace:
+    polled(recorder, 4, nth=[2, 4], status=503)
+    return recorder.call("error")
+
+
+@expect("survive-transient")
+def three_bad_downloads(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "status": 503})
+    job = recorder.finished()
     for _ in range(3):
-        stage.content(job)
-    return stage.story("error")
+        recorder.content(job)
+    return recorder.call("error")
 
 
-@told("survive-transient", "poll-until-terminal")
-def many_bad_polls(stage: Stage) -> CallTrace:
-    polled(stage, 6, nth=[2, 9], status=429)
-    return stage.story("error")
+@expect("survive-transient", "poll-until-terminal")
+def many_bad_polls(recorder: Recorder) -> CallTrace:
+    polled(recorder, 6, nth=[2, 9], status=429)
+    return recorder.call("error")
 
 
-@told("survive-transient", "poll-until-terminal")
-def a_wait_that_does_not_fit(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, status=429, retry_after=60)
-    return stage.story("error", deadline_s=30)
+@expect("survive-transient", "poll-until-terminal")
+def a_wait_that_does_not_fit(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, status=429, retry_after=60)
+    return recorder.call("error", deadline_s=30)
 
 
-@told("survive-transient", verdict="warning", message="gave up with 'error' after an answer of 429")
-def a_wait_that_fits(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, status=429, retry_after=10)
-    return stage.story("error", deadline_s=30)
+@expect("survive-transient", verdict="warning", message="gave up with 'error' after a response of 429")
+def a_wait_that_fits(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, status=429, retry_after=10)
+    return recorder.call("error", deadline_s=30)
 
 
-@told("survive-transient", "bad-json-on-poll", *ALWAYS)
-def all_sorts_of_trouble(stage: Stage) -> CallTrace:
+@expect("survive-transient", "bad-json-on-poll", *ALWAYS)
+def all_sorts_of_trouble(recorder: Recorder) -> CallTrace:
     faults = [{"status": 503}, {"reset": True}, {"error": "rate_limited"}, HTML, {"status": 524, "html": True}]
-    stage.play(*({**POLLS, "nth": nth, **fault} for nth, fault in enumerate(faults, 1)))
-    job = polled(stage, 5)
-    stage.pass_time()
-    stage.poll(job)
-    return stage.story("completed")
+    recorder.play(*({**POLLS, "nth": nth, **fault} for nth, fault in enumerate(faults, 1)))
+    job = polled(recorder, 5)
+    recorder.pass_time()
+    recorder.poll(job)
+    return recorder.call("completed")
 
 
-@told("bad-json-on-poll", verdict="info", message="gave up with 'error' after an answer that was no JSON")
-@told("survive-transient", verdict="not exercised")
-def a_page_of_html(stage: Stage) -> CallTrace:
-    polled(stage, 2, nth=2, **HTML)
-    return stage.story("error")
+@expect("bad-json-on-poll", verdict="info", message="gave up with 'error' after a response that is not JSON")
+@expect("survive-transient", verdict="not exercised")
+def a_page_of_html(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, **HTML)
+    return recorder.call("error")
 
 
-@told("bad-json-on-poll")
-def a_page_of_html_at_the_deadline(stage: Stage) -> CallTrace:
-    polled(stage, 5, nth=5, **HTML)
-    return stage.story("error", deadline_s=6)
+@expect("bad-json-on-poll")
+def a_page_of_html_at_the_deadline(recorder: Recorder) -> CallTrace:
+    polled(recorder, 5, nth=5, **HTML)
+    return recorder.call("error", deadline_s=6)
 
 
-@told("bad-json-on-poll", verdict="info", message="gave up with 'failed'")
-def half_an_answer(stage: Stage) -> CallTrace:
-    polled(stage, 1, malformed=True)
-    return stage.story("failed")
+@expect("bad-json-on-poll", verdict="info", message="gave up with 'failed'")
+def half_an_answer(recorder: Recorder) -> CallTrace:
+    polled(recorder, 1, malformed=True)
+    return recorder.call("failed")
 
 
-@told("deadline", verdict="warning", message="had not given up 10 s after its deadline of 6.0 s")
-@told("poll-until-terminal", "no-false-success", verdict="not exercised")
-def no_deadline(stage: Stage) -> CallTrace:
-    polled(stage, 5)
-    return stage.story(outcome(None, ended_by="10 s"), deadline_s=6.0)
+@expect("deadline", verdict="warning", message="had not given up 10 s after its deadline of 6.0 s")
+@expect("poll-until-terminal", "no-false-success", verdict="not exercised")
+def no_deadline(recorder: Recorder) -> CallTrace:
+    polled(recorder, 5)
+    return recorder.call(outcome(None, ended_by="10 s"), deadline_s=6.0)
 
 
-@told("deadline", verdict="warning", message=r"still asked 10\.0 s after it had begun, wanted no more after 6\.0 s")
-def a_deadline_that_is_late(stage: Stage) -> CallTrace:
-    polled(stage, 10)
-    return stage.story("timeout", deadline_s=6.0)
+@expect("deadline", verdict="warning", message=r"still sent a request after 10\.0 s; expected none after 6\.0 s")
+def a_deadline_that_is_late(recorder: Recorder) -> CallTrace:
+    polled(recorder, 10)
+    return recorder.call("timeout", deadline_s=6.0)
 
 
-@told("deadline", verdict="not exercised")
-def a_client_that_declares_no_deadline(stage: Stage) -> CallTrace:
-    polled(stage, 10)
-    return stage.story("timeout", deadline_s=6.0, features={})
+@expect("deadline", verdict="not exercised")
+def a_client_that_declares_no_deadline(recorder: Recorder) -> CallTrace:
+    polled(recorder, 10)
+    return recorder.call("timeout", deadline_s=6.0, features={})
 
 
-@told("deadline", "poll-until-terminal")
-def given_up_early(stage: Stage) -> CallTrace:
-    polled(stage, 1)
-    return stage.story("timeout")
+@expect("deadline", "poll-until-terminal")
+def given_up_early(recorder: Recorder) -> CallTrace:
+    polled(recorder, 1)
+    return recorder.call("timeout")
 
 
-@told("error-envelopes", verdict="info", message="the error was 'prompt is required', the caller was told 'E 400'")
-def a_flat_error_dropped(stage: Stage) -> CallTrace:
-    stage.create(prompt="")
-    return stage.story(outcome("error", error=error("400")))
+@expect("error-envelopes", verdict="info", message="error was 'prompt is required', but the client reported 'E 400'")
+def a_flat_error_dropped(recorder: Recorder) -> CallTrace:
+    recorder.create(prompt="")
+    return recorder.call(outcome("error", error=error("400")))
 
 
-@told("error-envelopes", verdict="info", message="the error was 'no available channel for .*', the caller was told ''")
-def a_nested_error_dropped(stage: Stage) -> CallTrace:
-    stage.create(model="veo9")
-    return stage.story("error")
+@expect("error-envelopes", verdict="info", message="the error was 'no available .*', but the client reported ''")
+def a_nested_error_dropped(recorder: Recorder) -> CallTrace:
+    recorder.create(model="veo9")
+    return recorder.call("error")
 
 
-@told("error-envelopes")
-def a_nested_error_without_the_id_of_the_request(stage: Stage) -> CallTrace:
-    stage.create(model="veo9")
+@expect("error-envelopes")
+def a_nested_error_without_the_id_of_the_request(recorder: Recorder) -> CallTrace:
+    recorder.create(model="veo9")
     message = "no available channel for group default and model veo9 (distributor)"
-    return stage.story(outcome("error", error=error(message)))
+    return recorder.call(outcome("error", error=error(message)))
 
 
-@told("error-envelopes")
-def a_flat_error(stage: Stage) -> CallTrace:
-    stage.create(prompt="")
-    return stage.story(outcome("error", error="400: prompt is required"))
+@expect("error-envelopes")
+def a_flat_error(recorder: Recorder) -> CallTrace:
+    recorder.create(prompt="")
+    return recorder.call(outcome("error", error="400: prompt is required"))
 
 
-@told("error-envelopes", verdict="not exercised")
-def an_error_of_html(stage: Stage) -> CallTrace:
-    stage.play({"operation": "create", "status": 502, "html": True})
-    stage.create()
-    return stage.story("error")
+@expect("error-envelopes", verdict="not exercised")
+def an_error_of_html(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "status": 502, "html": True})
+    recorder.create()
+    return recorder.call("error")
 
 
-@told("error-envelopes", verdict="not exercised")
-def a_redirect_that_is_refused_after_a_429(stage: Stage) -> CallTrace:
-    stage.play(
+@expect("error-envelopes", verdict="not exercised")
+def a_redirect_that_is_refused_after_a_429(recorder: Recorder) -> CallTrace:
+    recorder.play(
         {"operation": "create", "nth": 1, "error": "rate_limited"},
         {"operation": "create", "nth": 2, "redirect": {"status": 307}},
     )
-    stage.create()
-    stage.create()
-    return stage.story(outcome("error", error=error("an answer of 307")))
+    recorder.create()
+    recorder.create()
+    return recorder.call(outcome("error", error=error("an answer of 307")))
 
 
-@told("error-envelopes", verdict="not exercised")
-def an_answer_that_is_lost_after_a_429(stage: Stage) -> CallTrace:
-    stage.play(
+@expect("error-envelopes", verdict="not exercised")
+def an_answer_that_is_lost_after_a_429(recorder: Recorder) -> CallTrace:
+    recorder.play(
         {"operation": "create", "nth": 1, "error": "rate_limited"},
         {"operation": "create", "nth": 2, "reset": True},
     )
-    stage.create()
-    stage.create()
-    return stage.story(outcome("error", error=error("connection reset")))
+    recorder.create()
+    recorder.create()
+    return recorder.call(outcome("error", error=error("connection reset")))
 
 
-def odd(stage: Stage, status: str, said: str, *, times: int = 2) -> CallTrace:
-    stage.play(phases=[{"duration": 1, "progress": 0}, {"duration": 90, "status": status}])
-    job = stage.create()
-    stage.pass_time(5)
-    stage.poll(job, times)
-    return stage.story(said, deadline_s=6)
+def under_status(recorder: Recorder, status: str, report: str, *, times: int = 2) -> CallTrace:
+    recorder.play(phases=[{"duration": 1, "progress": 0}, {"duration": 90, "status": status}])
+    job = recorder.create()
+    recorder.pass_time(5)
+    recorder.poll(job, times)
+    return recorder.call(report, deadline_s=6)
 
 
-@told("unknown-status", verdict="info", message="it took the status 'unknown' for 'failed'")
-@told("poll-until-terminal")
-def an_unknown_status_taken_for_a_failure(stage: Stage) -> CallTrace:
-    return odd(stage, "unknown", "failed")
+@expect("unknown-status", verdict="info", message="the client took the unknown status 'unknown' for 'failed'")
+@expect("poll-until-terminal")
+def an_unknown_status_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    return under_status(recorder, "unknown", "failed")
 
 
-@told("unknown-status", verdict="info", message="it took the status 'NOT_START' for 'completed'")
-@told("no-false-success", verdict="violation", message="was last told to be 'NOT_START'")
-def an_unknown_status_taken_for_a_success(stage: Stage) -> CallTrace:
-    return odd(stage, "NOT_START", "completed")
+@expect("unknown-status", verdict="info", message="the client took the unknown status 'NOT_START' for 'completed'")
+@expect("no-false-success", verdict="violation", message="the last status it had received was 'NOT_START'")
+def an_unknown_status_taken_for_a_success(recorder: Recorder) -> CallTrace:
+    return under_status(recorder, "NOT_START", "completed")
 
 
-@told("unknown-status", "poll-until-terminal", "no-false-success")
-def an_unknown_status_waited_for(stage: Stage) -> CallTrace:
-    return odd(stage, "unknown", "timeout", times=5)
+@expect("unknown-status", "poll-until-terminal", "no-false-success")
+def an_unknown_status_waited_for(recorder: Recorder) -> CallTrace:
+    return under_status(recorder, "unknown", "timeout", times=5)
 
 
-@told("unknown-status", "report-completed", "no-false-success", "poll-until-terminal")
-def an_unknown_status_on_the_way(stage: Stage) -> CallTrace:
-    odd(stage, "unknown", "completed")
-    stage.pass_time()
-    stage.poll(stage.trace[0]["job"])
-    return stage.story("completed")
+@expect("unknown-status", "report-completed", "no-false-success", "poll-until-terminal")
+def an_unknown_status_on_the_way(recorder: Recorder) -> CallTrace:
+    under_status(recorder, "unknown", "completed")
+    recorder.pass_time()
+    recorder.poll(recorder.trace[0]["job"])
+    return recorder.call("completed")
 
 
-@told("unknown-status", "poll-until-terminal", "no-false-success")
-def a_failure_in_another_dialect(stage: Stage) -> CallTrace:
-    stage.play(**FAILED, style={"statuses": {"failed": "FAILED"}})
-    stage.finished()
-    return stage.story("failed")
+@expect("unknown-status", "poll-until-terminal", "no-false-success")
+def a_failure_in_another_dialect(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED, style={"statuses": {"failed": "FAILED"}})
+    recorder.finished()
+    return recorder.call("failed")
 
 
-@told("unknown-status", "no-false-success")
-def a_job_that_was_cancelled(stage: Stage) -> CallTrace:
-    return odd(stage, "cancelled", "failed")
+@expect("unknown-status", "no-false-success")
+def a_job_that_was_cancelled(recorder: Recorder) -> CallTrace:
+    return under_status(recorder, "cancelled", "failed")
 
 
-@pytest.mark.parametrize("one", TALES, ids=str)
-def test_a_rule_of_the_outcome(stage: Stage, one: Told) -> None:
-    check(one, stage)
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_outcome_rule_judges_example_as_expected(recorder: Recorder, example: RuleExample) -> None:
+    check(example, recorder)

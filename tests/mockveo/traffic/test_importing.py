@@ -116,7 +116,7 @@ def test_the_commands_say_what_is_wrong_and_by_what_right(bad_day: list[dict[str
     bad = run("judge", str(tmp_path / "bad.json"))
     assert (bad.returncode, bad.stderr) == (1, "")
     assert bad.stdout.endswith("7 exchanges, 10 findings, by the rules that requests alone can show\n")
-    assert "warning of no-blind-retry: 2 creates for one call, after an answer that was lost: 1 is paid" in bad.stdout
+    assert "warning of no-blind-retry: 2 creates for one call, after a lost response: 1 job is paid" in bad.stdout
     assert "  source: RFC 9110 section 9.2.2" in bad.stdout
     good = run("judge", str(tmp_path / "good.json"), "--json")
     assert (good.returncode, json.loads(good.stdout)["exchanges"]) == (0, 1)
