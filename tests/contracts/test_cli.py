@@ -157,7 +157,7 @@ def test_a_program_is_a_client(place: Path) -> None:
         (("--python", "clients:correct", "--report", "jnuit=x"), "did you mean 'junit'"),
         (("--python", "clients:correct", "--known", "nothing.txt"), "nothing.txt"),
         (("--python", "clients:correct", "--profile", "docs"), "docs"),
-        (("--python", "clients:correct", "--features", "image=1"), "'image' is no feature; did you mean 'images'?"),
+        (("--python", "clients:correct", "--features", "image=1"), "'image' is not a feature; did you mean 'images'?"),
         (
             ("--python", "clients:correct", "--", "a"),
             "both a function, clients:correct, and a program, a; expected one",

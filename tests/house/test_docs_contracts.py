@@ -15,7 +15,7 @@ import pytest
 import yaml
 from mockveo_contracts import Case, Outcome
 from mockveo_contracts.case import FEATURES
-from mockveo_contracts.cases.definitions import catalogue, script
+from mockveo_contracts.cases.definitions import catalogue, parse_case
 from mockveo_contracts.check import Plan, check
 from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.reports.formats import FORMATS
@@ -111,7 +111,7 @@ def test_the_test_of_a_gateway_works_as_it_stands(place: Path) -> None:
 
 def test_the_case_of_the_guide_is_one() -> None:
     (text,) = blocks(GUIDE, "yaml").values()
-    one = script(yaml.safe_load(text))
+    one = parse_case(yaml.safe_load(text))
     assert one.name == "create/our-gateway"
     assert len(one.images) == 2
     assert [fault.names for fault in one.scenario.faults] == [["status"], ["error"]]

@@ -48,14 +48,14 @@ class Correct:
 
 def broken(play: CaseRun) -> dict[str, Verdict]:
     """The rules that a play breaks."""
-    assert not play.adapter_error, (play.script.name, play.adapter_error)
+    assert not play.adapter_error, (play.test_case.name, play.adapter_error)
     return {one.rule.id: one for one in play.verdicts() if one.verdict in FINDINGS}
 
 
 def catalogue(seed: int | None = None) -> list[TestCase]:
     """The cases that are always played; with another seed than their own, if that is wanted."""
     cases = definitions.catalogue().values()
-    return list(cases) if seed is None else [definitions.script({**one.data, "seed": seed}) for one in cases]
+    return list(cases) if seed is None else [definitions.parse_case({**one.data, "seed": seed}) for one in cases]
 
 
 class MutantDriver(Functions):
@@ -111,7 +111,7 @@ def by_promise(cage: MutantDriver, rule: str, cases: tuple[TestCase, ...]) -> li
 def exercised(cage: MutantDriver, cases: tuple[TestCase, ...]) -> Mapping[str, frozenset[str]]:
     """Case -> the rules that have something to say of the correct client there."""
     cage.inside = Correct()
-    told = ((one.script.name, one.verdicts()) for one in cage.play(cases))
+    told = ((one.test_case.name, one.verdicts()) for one in cage.play(cases))
     return {name: frozenset(one.rule.id for one in said if one.verdict != "not exercised") for name, said in told}
 
 
@@ -131,7 +131,7 @@ def _row(cage: MutantDriver, mutant: Mutant) -> str:
 
 def _showing(cage: MutantDriver, mutant: Mutant, cases: Iterable[TestCase]) -> str:
     play = first_to_break(cage, mutant, cases)
-    return play.script.name if play is not None else "none"
+    return play.test_case.name if play is not None else "none"
 
 
 if __name__ == "__main__":

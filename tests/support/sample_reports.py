@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from hypothesis import strategies as st
 from mockveo_contracts import Case, JobFailed, Outcome
-from mockveo_contracts.cases.definitions import script
+from mockveo_contracts.cases.definitions import parse_case
 from mockveo_contracts.clients.client_report import ClientReport
 from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.reports.known_failures import Entry
@@ -105,7 +105,7 @@ def report_of(client: Callable[[Case], Any], names: Sequence[str] = (), **settin
     with Functions(client, name=client.__name__) as driver:
         again = "mockveo check --python my_client:client --case {case}"
         report = ClientReport(driver.client, again=again, **{"seed": 0, "profile": "docs-2026-03", **settings})
-        for play in driver.play(script(one) for one in CASES if not names or one["name"] in names):
+        for play in driver.play(parse_case(one) for one in CASES if not names or one["name"] in names):
             report.judged(play)
     report.seconds = 1.25
     return report

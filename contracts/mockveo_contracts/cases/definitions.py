@@ -1,7 +1,7 @@
-"""A script: what a case is made of, as plain data - the call that a client is asked to make, and the scenario it meets.
+"""Cases as plain data: the call that a client is asked to make, and the scenario that it meets.
 
-The catalogue is a file of scripts, generated ones are made of the same schema, and a failure that was found is written
-as a file of one, to be committed, run again, and served by hand.
+The catalogue is a file of cases, generated ones follow the same schema, and a failure that was found is written as a
+file of one case, to be committed, run again, and served by hand.
 """
 
 from __future__ import annotations
@@ -21,82 +21,82 @@ from mockveo.schemas import DataSchema
 from mockveo.simulator import scenarios
 from mockveo.simulator.scenarios import Scenario
 from mockveo.spec.spec import Spec
-from mockveo_contracts.cases.images import USUAL_SIZE
+from mockveo_contracts.cases.images import DEFAULT_BYTES
 
 _HERE: Final = Path(__file__).parent
 SCHEMA: Final = _HERE / "case.schema.json"
 CATALOGUE: Final = _HERE / "catalogue.yaml"
 #: Seconds of a scenario in one of the client's.
 SPEED: Final = 100.0
-#: What is asked for where a script does not say.
-PROMPT: Final = "A paper kite floats above a field."
-DEADLINE: Final = 6.0
-POLL_INTERVAL: Final = 0.05
+#: Defaults of a call. Source: case.schema.json and docs/client-protocol.md.
+DEFAULT_PROMPT: Final = "A paper kite floats above a field."
+DEFAULT_DEADLINE_S: Final = 6.0
+DEFAULT_POLL_INTERVAL_S: Final = 0.05
 #: The deadline of generated cases that would never end; arbitrary, as every such case takes that long.
 BRIEF_DEADLINE_S: Final = 1.5
-#: What the names of generated ones begin with.
+#: The prefix of the names of generated cases.
 GENERATED: Final = "generated/"
-#: Phases of a scenario that names none, in its seconds: long enough for some polls of each.
+#: Phases of a scenario without any, in its seconds: long enough for some polls of each.
 BRIEF: Final = ({"duration": 8, "progress": 0}, {"duration": 12, "progress": {"from": 0, "to": 99}})
 
 
 class CaseError(MockveoError):
-    """A case does not exist, or its data is none."""
+    """The case does not exist or is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestCase:
-    """A case to be played. Equal to another one that was made of the same data."""
+    """A case to play. Equal to another that was made of the same data."""
 
     #: Not a class of tests, for pytest.
     __test__: ClassVar = False
 
     name: str
-    says: str = field(compare=False)
+    description: str = field(compare=False)
     prompt: str = field(compare=False)
     model: str | None = field(compare=False)
     size: str | None = field(compare=False)
-    #: Names and lengths of the images.
+    #: Names of the images, and their lengths in bytes.
     images: tuple[tuple[str, int], ...] = field(compare=False)
     deadline: float = field(compare=False)
     poll_interval: float = field(compare=False)
     scenario: Scenario = field(compare=False)
-    #: Features without which it says nothing.
+    #: Features that a client must have for the case to say anything about it.
     needs: frozenset[str] = field(compare=False)
     seed: int = field(compare=False)
-    #: What it was made of; whole, so that it says the same whatever is usual later.
+    #: What it was made of, with defaults, so that it means the same if a default changes.
     data: Mapping[str, Any] = field(repr=False)
-    #: Where it was read from, if that was a file.
+    #: The file that it was read from, if any.
     file: str = field(default="", compare=False)
 
     __hash__ = object.__hash__
 
     @property
     def world(self) -> str:
-        """The name of the world that it is played in; ids follow from it."""
+        """The name of the world that it is played in; ids depend on it."""
         return self.name.replace("/", ".")
 
     @property
     def key(self) -> str:
-        """The API key of its client, which is no other's."""
+        """The API key of its client, which no other case has."""
         return f"sk-{sha256(f'{self.name} {self.seed}'.encode()).hexdigest()[:40]}"
 
     def missing(self, features: Mapping[str, Any]) -> list[str]:
-        """The features that a client lacks for it."""
-        lacks = [name for name in sorted(self.needs) if not features[name]]
-        lacks += [name for name in ("model", "size") if getattr(self, name) is not None and not features[name]]
+        """Return the features that a client lacks for it."""
+        missing = [name for name in sorted(self.needs) if not features[name]]
+        missing += [name for name in ("model", "size") if getattr(self, name) is not None and not features[name]]
         images = len(self.images)
-        return lacks + ([f"images={images}"] if images > features["images"] else [])
+        return missing + ([f"images={images}"] if images > features["images"] else [])
 
     def fitted(self, spec: Spec) -> TestCase:
-        """The same for a document that wants a model, which a case may leave out: with the first that it has."""
+        """Return the case for an API that requires a model: if it has none, with the first one of the API."""
         if self.model is not None or not spec.form.requires("model") or not spec.aliases:
             return self
         call = {**self.data["call"], "model": next(iter(spec.aliases))}
-        return replace(script({**self.data, "call": call}), file=self.file)
+        return replace(parse_case({**self.data, "call": call}), file=self.file)
 
     def refused_by(self, spec: Spec) -> str:
-        """Why a document would refuse what the client is asked to send; empty where it would not."""
+        """Return why an API would refuse the call; empty if it would not."""
         values: dict[str, Any] = {"prompt": self.prompt, "model": self.model, "size": self.size}
         values = {name: value for name, value in values.items() if value is not None}
         if self.images:
@@ -107,109 +107,112 @@ class TestCase:
         return problems[0] if problems else ""
 
 
-def script(data: Any, name: str = "unnamed") -> TestCase:
-    """The script that plain data describes. `name` is for data that has none.
+def parse_case(data: Any, name: str = "unnamed") -> TestCase:
+    """Return the case in plain data; `name` is for data without one.
 
-    Raises CaseError or ScenarioError, which say what is wrong and what was wanted.
+    Raises CaseError or ScenarioError, with what is wrong and what was expected.
     """
     if not isinstance(data, dict):
-        raise CaseError(f"case {name} is {data!r}; wanted a mapping, e.g. {{scenario: fails}}")
-    mistakes = _vocabulary().mistakes(data)
+        raise CaseError(f"case {name} is {data!r}; expected a mapping, e.g. {{scenario: fails}}")
+    mistakes = _schema().mistakes(data)
     if mistakes:
         raise CaseError("\n  ".join([f"case {name}: {mistakes[0]}", *mistakes[1:]]))
     name, call = data.get("name", name), data.get("call", {})
-    prompt = call.get("prompt", PROMPT)
-    given = data.get("scenario", {})
-    if isinstance(given, str):
-        scenario = scenarios.named(given)
+    prompt = call.get("prompt", DEFAULT_PROMPT)
+    scenario_data = data.get("scenario", {})
+    if isinstance(scenario_data, str):
+        scenario = scenarios.named(scenario_data)
     else:
-        scenario = scenarios.scenario({"phases": list(BRIEF), **given}, name.rpartition("/")[2])
+        scenario = scenarios.scenario({"phases": list(BRIEF), **scenario_data}, name.rpartition("/")[2])
+        scenario_data = scenario.data
     return TestCase(
         name=name,
-        says=data.get("says", ""),
+        description=data.get("says", ""),
         prompt=prompt if isinstance(prompt, str) else prompt["text"] * prompt["times"],
         model=call.get("model"),
         size=call.get("size"),
-        images=tuple((one["filename"], one.get("bytes", USUAL_SIZE)) for one in call.get("images", ())),
-        deadline=float(call.get("deadline_s", DEADLINE)),
-        poll_interval=float(call.get("poll_interval_s", POLL_INTERVAL)),
+        images=tuple((image["filename"], image.get("bytes", DEFAULT_BYTES)) for image in call.get("images", ())),
+        deadline=float(call.get("deadline_s", DEFAULT_DEADLINE_S)),
+        poll_interval=float(call.get("poll_interval_s", DEFAULT_POLL_INTERVAL_S)),
         scenario=scenario,
         needs=frozenset(data.get("needs", ())),
         seed=data.get("seed", 0),
-        data={**data, "name": name, "call": call, "scenario": given if isinstance(given, str) else scenario.data},
+        data={**data, "name": name, "call": call, "scenario": scenario_data},
     )
 
 
 def read(path: Path) -> TestCase:
-    """The script of a YAML or JSON file. Raises CaseError or ScenarioError."""
+    """Return the case in a YAML or JSON file. Raises CaseError or ScenarioError."""
     data = yamlfiles.parse(yamlfiles.read(path, CaseError), path.name, CaseError)
-    return replace(script(data, path.stem.lower()), file=str(path))
+    return replace(parse_case(data, path.stem.lower()), file=str(path))
 
 
-def write(one: TestCase, directory: Path, root: Path = Path()) -> TestCase:
-    """Writes a script to a file of its own, whose name is the script's; the script, which knows its file.
+def write(test_case: TestCase, directory: Path, root: Path = Path()) -> TestCase:
+    """Write a case to a file that is named as the case is; return the case with that file.
 
-    `root` is where a relative directory begins. Raises CaseError where the file cannot be written.
+    A relative directory begins at `root`. Raises CaseError if the file cannot be written.
     """
-    path = directory / f"{one.world}.yaml"
+    path = directory / f"{test_case.world}.yaml"
     try:
         (root / directory).mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(as_yaml(one), encoding="utf-8")
+        (root / path).write_text(as_yaml(test_case), encoding="utf-8")
     except OSError as error:
         raise CaseError(f"{path}: the case cannot be written: {error.strerror}") from None
-    return replace(one, file=str(path))
+    return replace(test_case, file=str(path))
 
 
-def as_yaml(one: TestCase) -> str:
-    """A script as a file has it."""
-    return yamlfiles.dump(dict(one.data))
+def as_yaml(test_case: TestCase) -> str:
+    """Return a case as its file has it."""
+    return yamlfiles.dump(dict(test_case.data))
 
 
 @cache
 def catalogue() -> Mapping[str, TestCase]:
-    """The cases that are always played, by name, in their order."""
+    """Return the cases that every check plays, by name, in their order."""
     data = yamlfiles.parse(CATALOGUE.read_bytes(), CATALOGUE.name, CaseError)
-    return {name: script({"name": name, **one}) for name, one in data.items()}
+    return {name: parse_case({"name": name, **case}) for name, case in data.items()}
 
 
 def corpus(directory: Path, root: Path = Path()) -> Iterator[TestCase]:
-    """The scripts in the files of a directory, by name. Raises CaseError where two have one name.
+    """Yield the cases in the files of a directory, by name. Raises CaseError if two have the same name.
 
-    `root` is where a relative directory begins.
+    A relative directory begins at `root`.
     """
-    found: dict[str, Path] = {}
-    whole = root / directory
-    for path in sorted([*whole.glob("*.yaml"), *whole.glob("*.yml"), *whole.glob("*.json")]):
-        one = replace(read(path), file=str(directory / path.name))
-        if one.name in found or one.name in catalogue():
-            other = found[one.name].name if one.name in found else "the catalogue"
-            raise CaseError(f"{path.name}: its name {one.name!r} is that of {other} too; wanted another")
-        found[one.name] = path
-        yield one
+    paths: dict[str, Path] = {}
+    folder = root / directory
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("*.json")]):
+        test_case = replace(read(path), file=str(directory / path.name))
+        name = test_case.name
+        if name in paths or name in catalogue():
+            other = paths[name].name if name in paths else "the catalogue"
+            raise CaseError(f"{path.name}: the name {name!r} is used in {other} too; expected another name")
+        paths[name] = path
+        yield test_case
 
 
-def find(what: str) -> TestCase:
-    """The case of the catalogue of that name, or the one in the file of that path. Raises CaseError."""
-    return read(Path(what)) if _is_file(what) else matching((what,), catalogue())[0]
+def find(name: str) -> TestCase:
+    """Return the case of the catalogue with a name, or the one in a file. Raises CaseError."""
+    return read(Path(name)) if _is_file(name) else matching((name,), catalogue())[0]
 
 
-def matching(what: tuple[str, ...], among: Mapping[str, TestCase]) -> list[TestCase]:
-    """The scripts that names, patterns of them such as "create/*", or paths of files tell. Raises CaseError."""
-    found: dict[str, TestCase] = {}
-    for one in what:
-        if _is_file(one):
-            script = read(Path(one))
-            found[script.name] = script
+def matching(patterns: tuple[str, ...], among: Mapping[str, TestCase]) -> list[TestCase]:
+    """Return the cases that names, patterns such as "create/*", or paths of files select. Raises CaseError."""
+    selected: dict[str, TestCase] = {}
+    for pattern in patterns:
+        if _is_file(pattern):
+            test_case = read(Path(pattern))
+            selected[test_case.name] = test_case
             continue
-        named = {name: script for name, script in among.items() if fnmatchcase(name, one)}
-        if not named:
-            raise CaseError(f"no case is named {one!r}; {did_you_mean(one, among)}`mockveo cases` lists all")
-        found |= named
-    return list(found.values())
+        matches = {name: test_case for name, test_case in among.items() if fnmatchcase(name, pattern)}
+        if not matches:
+            suggestion = did_you_mean(pattern, among)
+            raise CaseError(f"no case is named {pattern!r}; {suggestion}`mockveo cases` lists all")
+        selected |= matches
+    return list(selected.values())
 
 
 def canonical(data: Mapping[str, Any]) -> str:
-    """Data as text that is the same for the same data."""
+    """Return data as text that is the same for the same data."""
     return json.dumps(data, sort_keys=True)
 
 
@@ -225,10 +228,10 @@ def fit_deadline(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fitted.items() if value}
 
 
-def _is_file(what: str) -> bool:
-    return what.endswith((".yaml", ".yml", ".json"))
+def _is_file(name: str) -> bool:
+    return name.endswith((".yaml", ".yml", ".json"))
 
 
 @cache
-def _vocabulary() -> DataSchema:
+def _schema() -> DataSchema:
     return DataSchema(SCHEMA, "the case")

@@ -1,4 +1,4 @@
-"""Reference images: bytes that differ from case to case, of any size, and real pictures where there is room for one."""
+"""Reference images: bytes that differ from case to case, of any size, and valid pictures if that is large enough."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 #: Extensions -> media types of the images that a case can ask for.
 MEDIA_TYPES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
-#: Bytes of an image where a case does not say. Above 4 KiB, says the client protocol.
-USUAL_SIZE: Final = 5000
-#: A JPEG of one grey point, made with Pillow.
+#: Bytes of an image by default: more than 4 KiB, the block that many programs read at once.
+DEFAULT_BYTES: Final = 5000
+#: A JPEG of one grey pixel, made with Pillow.
 _JPEG: Final = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAFA3PEY8MlBGQUZaVVBfeMiCeG5uePWvuZHI////////////////////////////////"
     "////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAP/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAI"
@@ -21,7 +21,7 @@ _JPEG: Final = base64.b64decode(
 
 
 def picture(content_type: str, size: int, seed: str) -> bytes:
-    """A picture of exactly `size` bytes that only this seed has; noise where so few bytes are none."""
+    """Return a picture of exactly `size` bytes that no other seed has; noise if a picture needs more."""
     dice = random.Random(seed)
     made = _png(size, dice) if content_type == "image/png" else _jpeg(size, dice)
     return made if made is not None else dice.randbytes(size)
@@ -53,7 +53,7 @@ def _jpeg(size: int, dice: random.Random) -> bytes | None:
     if room < 4:
         return None
     while room:
-        # A comment has its length, of up to 65535, in front; what is left has to hold one more.
+        # A comment begins with its length, at most 65535; the rest must have room for another comment.
         length = room if room <= 65537 else 60000
         comments += b"\xff\xfe" + struct.pack(">H", length - 2) + dice.randbytes(length - 4)
         room -= length

@@ -23,7 +23,7 @@ def cases(name: str | None) -> None:
         return
     width = max(map(len, catalogue())) + 2
     for case in catalogue().values():
-        click.echo(f"{case.name:{width}}{case.says}")
+        click.echo(f"{case.name:{width}}{case.description}")
 
 
 @click.command()

@@ -22,21 +22,21 @@ from mockveo_contracts.reports.model import TOLD
 if TYPE_CHECKING:
     from mockveo_contracts.clients.search import SearchResult
 
-#: Cases in a row in which a client had to be ended, after which it is given no more: each costs its whole wait.
-MOST_ENDED: Final = 10
-#: The same for one that says that it keeps deadlines. The catalogue has no more than two in a row that never end.
-MOST_ENDED_IN_TIME: Final = 5
+#: Cases in a row in which a client had to be ended, after which no more are played: each costs its whole wait.
+MAX_ENDED: Final = 10
+#: The same for a client that declares `deadline`. The catalogue has no more than two in a row that never end.
+MAX_ENDED_WITH_DEADLINE: Final = 5
 #: Our seconds that an end costs at least, to count: in virtual time a client's deadline may pass at once.
-COSTLY: Final = 1.0
+COSTLY_S: Final = 1.0
 
 
 @dataclass(frozen=True)
 class CheckPlan:
-    """What is to be played."""
+    """What a check plays."""
 
     #: Patterns of the cases of the catalogue and the corpus; empty for all of them.
     cases: tuple[str, ...] = ()
-    #: Where scripts of the user's own are, and where failures that are found are written.
+    #: The directory of the user's own cases; failures of generated cases are written there.
     corpus: Path | None = None
     #: How many cases are generated.
     generated: int = 200
@@ -44,38 +44,37 @@ class CheckPlan:
     strict: bool = False
     known: tuple[Entry, ...] = ()
     profile: str = "docs-2026-03"
-    #: What repeats one case, with {case} in the place of its name or file.
+    #: The command that repeats one case, with {case} in place of its name or file.
     again: str = ""
-    #: Told of each case as it is done: its number, how many there are, its name, and how many findings it has.
+    #: Called after each case with its number, how many there are, its name, and how many findings it has.
     progress: Callable[[int, int, str, int], None] = field(default=lambda *_: None)
-    #: What may end the check before its time.
     stop: Stop = field(default_factory=Stop)
-    #: Where a corpus that is relative begins, whatever directory a client goes to.
+    #: Where a relative corpus begins, whatever directory a client changes to.
     root: Path = field(default_factory=Path.cwd)
 
 
-def check(driver: Driver, plan: CheckPlan, played: Iterable[TestCase] | None = None) -> ClientReport:
-    """Plays what a plan asks for with a driver that has been entered, or these scripts instead of those it names.
+def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None = None) -> ClientReport:
+    """Play what a plan selects, or these cases instead, with a driver that has been entered.
 
-    Raises CaseError or ScenarioError for cases that do not exist or are none.
+    Raises CaseError or ScenarioError for cases that do not exist or are invalid.
     """
     begun = perf_counter()
     search = _search() if plan.generated else None
-    chosen = list(chosen_by(plan)) if played is None else list(played)
-    check_cases(plan.known, [*definitions.catalogue(), *(one.name for one in chosen)])
+    chosen = list(chosen_by(plan)) if test_cases is None else list(test_cases)
+    check_cases(plan.known, [*definitions.catalogue(), *(test_case.name for test_case in chosen)])
     report = ClientReport(
         driver.client, again=plan.again, seed=plan.seed, profile=plan.profile, strict=plan.strict, known=plan.known,
-        whole=played is None and not plan.cases,
+        whole=test_cases is None and not plan.cases,
     )  # fmt: skip
     possible = _possible(report, chosen, driver.spec)
-    watched = _Watched(driver, plan.stop)
+    guarded = _GuardedDriver(driver, plan.stop)
     try:
-        for number, play in enumerate(watched.play(possible), 1):
-            found = report.judged(play)
-            count = sum(one["verdict"] in TOLD and not one["known"] for one in found)
-            plan.progress(number, len(possible) + plan.generated, play.script.name, count)
+        for number, run in enumerate(guarded.play(possible), 1):
+            findings = report.judged(run)
+            count = sum(finding["verdict"] in TOLD and not finding["known"] for finding in findings)
+            plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)
         if search is not None:
-            _generated(search, watched, plan, report, len(possible))
+            _generated(search, guarded, plan, report, len(possible))
     except DriverError as error:
         report.stopped = str(error)
     report.seconds = perf_counter() - begun
@@ -83,29 +82,31 @@ def check(driver: Driver, plan: CheckPlan, played: Iterable[TestCase] | None = N
 
 
 def chosen_by(plan: CheckPlan) -> Iterable[TestCase]:
-    """The scripts of the catalogue and the corpus that a plan names. Raises CaseError or ScenarioError."""
-    there = plan.corpus is not None and (plan.root / plan.corpus).is_dir()
-    saved = definitions.corpus(plan.corpus, plan.root) if plan.corpus is not None and there else ()
-    known = dict(definitions.catalogue()) | {one.name: one for one in saved}
-    return definitions.matching(plan.cases, known) if plan.cases else known.values()
+    """Return the cases of the catalogue and the corpus that a plan selects. Raises CaseError or ScenarioError."""
+    cases = dict(definitions.catalogue())
+    if plan.corpus is not None and (plan.root / plan.corpus).is_dir():
+        cases |= {test_case.name: test_case for test_case in definitions.corpus(plan.corpus, plan.root)}
+    return definitions.matching(plan.cases, cases) if plan.cases else cases.values()
 
 
 def _possible(report: ClientReport, chosen: Iterable[TestCase], spec: Spec) -> list[TestCase]:
-    """The scripts that a client has the features for, and whose calls are none that the document refuses."""
+    """Return the cases that the client has the features for and the API accepts; skip the others."""
     possible = []
-    for one in (each.fitted(spec) for each in chosen):
-        lacks, refused = one.missing(report.client.features), one.refused_by(spec)
+    for test_case in (each.fitted(spec) for each in chosen):
+        missing, refused = test_case.missing(report.client.features), test_case.refused_by(spec)
         if refused:
-            report.skip(one.name, one.says, f"the profile {report.profile} refuses its call: {refused}")
-        elif lacks:
-            report.skip(one.name, one.says, f"the client does not declare {', '.join(lacks)}")
+            reason = f"the profile {report.profile} refuses its call: {refused}"
+            report.skip(test_case.name, test_case.description, reason)
+        elif missing:
+            reason = f"the client does not declare {', '.join(missing)}"
+            report.skip(test_case.name, test_case.description, reason)
         else:
-            possible.append(one)
+            possible.append(test_case)
     return possible
 
 
 def _search() -> Callable[..., SearchResult]:
-    # Here, not above: who plays the catalogue alone needs no hypothesis, and does not wait for it.
+    # Imported lazily: without generated cases a check needs no hypothesis, and does not wait for its import.
     try:
         from mockveo_contracts.clients.search import search
     except ModuleNotFoundError as error:
@@ -116,66 +117,69 @@ def _search() -> Callable[..., SearchResult]:
 
 
 def _generated(
-    search: Callable[..., SearchResult], driver: _Watched, plan: CheckPlan, report: ClientReport, before: int
+    search: Callable[..., SearchResult], driver: _GuardedDriver, plan: CheckPlan, report: ClientReport, before: int
 ) -> None:
-    broken = {str(one["rule"]) for one in report.findings}
+    broken = {str(finding["rule"]) for finding in report.findings}
 
-    def told(number: int, name: str, findings: int) -> None:
+    def progress(number: int, name: str, findings: int) -> None:
         plan.progress(before + number, before + plan.generated, name, findings)
 
-    found = search(driver, driver.spec, plan.generated, plan.seed, broken_before=broken, progress=told, stop=plan.stop)
-    report.generated = found.played
-    for rule, counts in found.counts.items():
+    result = search(
+        driver, driver.spec, plan.generated, plan.seed, broken_before=broken, progress=progress, stop=plan.stop
+    )
+    report.generated = result.played
+    for rule, counts in result.counts.items():
         report.counts[rule] += counts
-    for play, verdict in found.failures:
-        about = {"says": f"A generated case that broke {verdict.rule.id}.", "breaks": verdict.rule.id}
-        one = definitions.script({**play.script.data, **about})
+    for run, verdict in result.failures:
+        rule = verdict.rule.id
+        about = {"says": f"A generated case that broke {rule}.", "breaks": rule}
+        test_case = definitions.parse_case({**run.test_case.data, **about})
         if plan.corpus is not None:
             try:
-                one = definitions.write(one, plan.corpus, plan.root)
+                test_case = definitions.write(test_case, plan.corpus, plan.root)
             except CaseError as error:
-                report.notes.append(f"{error}; what {verdict.rule.id} was broken by is in the report alone")
-        report.judged(replace(play, script=one), [verdict], counted=True)
-    if found.adapter_error is not None:
-        report.judged(found.adapter_error)
-    if found.error is not None:
-        raise found.error
+                report.notes.append(f"{error}; the case that broke {rule} is in the report only")
+        report.judged(replace(run, test_case=test_case), [verdict], counted=True)
+    if result.adapter_error is not None:
+        report.judged(result.adapter_error)
+    if result.error is not None:
+        raise result.error
 
 
-class _Watched:
-    """A driver that gives up where a check is to end, or where a client has to be ended time and again."""
+class _GuardedDriver:
+    """A driver that stops when the check is interrupted, or when a client has to be ended time and again."""
 
     def __init__(self, driver: Driver, stop: Stop) -> None:
         self._driver, self._stop = driver, stop
         self.client, self.spec = driver.client, driver.spec
         self._ended = 0
 
-    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Plays scripts, as they are done. Raises DriverError where there will be no more."""
-        plays = iter(self._driver.play(scripts))
+    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
+        """Play cases, and yield each run when it is done. Raises DriverError when it stops."""
+        runs = iter(self._driver.play(test_cases))
         while True:
             begun = perf_counter()
             try:
                 with self._stop.soon():
-                    play = next(plays, None)
+                    run = next(runs, None)
             except Interrupted as error:
                 raise DriverError(str(error)) from None
-            if play is None:
+            if run is None:
                 return
-            yield play
-            self._look_at(play, perf_counter() - begun)
+            yield run
+            self._count_end(run, perf_counter() - begun)
 
-    def _look_at(self, play: CaseRun, seconds: float) -> None:
-        ended_by = (play.outcome or {}).get("ended_by")
+    def _count_end(self, run: CaseRun, seconds: float) -> None:
+        ended_by = (run.outcome or {}).get("ended_by")
         # Of several that are open at once, the first has waited for all.
-        costly = play.clock == "time" or seconds >= COSTLY
+        costly = run.clock == "time" or seconds >= COSTLY_S
         self._ended = self._ended + 1 if ended_by and costly else 0
         declared = self.client.features["deadline"]
-        if self._ended >= (MOST_ENDED_IN_TIME if declared else MOST_ENDED):
-            says = "though it declares deadline" if declared else "as it gave no answer"
+        if self._ended >= (MAX_ENDED_WITH_DEADLINE if declared else MAX_ENDED):
+            cause = "though it declares deadline" if declared else "as it gave no answer"
             raise DriverError(
-                f"the client had to be ended in {self._ended} cases in a row, {says}, the last of them"
-                f" {play.script.name}; wanted an answer to each, e.g. to one: --case call/prompt-only"
+                f"the client had to be ended in {self._ended} cases in a row, {cause}, the last of them"
+                f" {run.test_case.name}; expected an answer to each, e.g. to one: --case call/prompt-only"
             )
 
 
@@ -188,18 +192,18 @@ def drive(
     factor: float = 1.0,
     profile: str = "docs-2026-03",
 ) -> Driver:
-    """The driver of a function, or of a program by its command. Raises MockveoError."""
-    # Here, not above: a function needs no processes, and a program no virtual time.
-    stage = {"profile": profile}
+    """Return the driver of a function, or of a program by its command. Raises MockveoError."""
+    # Imported lazily: a function needs no processes, and a program no virtual time.
+    settings = {"profile": profile}
     if callable(client):
         from mockveo_contracts.clients.functions import Functions
 
-        return Functions(client, name=name, features=features, stage=stage)
+        return Functions(client, name=name, features=features, settings=settings)
     from mockveo_contracts.clients.programs import Programs
 
-    return Programs(client, mode=mode, features=features, factor=factor, stage=stage)
+    return Programs(client, mode=mode, features=features, factor=factor, settings=settings)
 
 
 def usual_count(client: object) -> int:
-    """How many cases are generated where nothing is said: a function's cost no time, a program's do."""
+    """Return how many cases are generated by default: a function's cost no time, a program's do."""
     return 200 if callable(client) else 40

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
 from mockveo_contracts.cases.definitions import GENERATED, TestCase
-from mockveo_contracts.clients.driver import Client
+from mockveo_contracts.clients.driver import ClientInfo
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.clients.wire_log import kept, wire_log
 from mockveo_contracts.reports.model import FINDINGS, Report
@@ -26,7 +26,7 @@ class ClientReport(Report):
     `again` is what repeats one case, with {case} in the place of its name or file; the rest is as of a Report.
     """
 
-    def __init__(self, client: Client, *, again: str = "", **more: Any) -> None:
+    def __init__(self, client: ClientInfo, *, again: str = "", **more: Any) -> None:
         about = {"name": client.name, "version": client.version, "features": dict(client.features)}
         super().__init__(subject={"client": about}, rules=client_rules().rules, **more)
         self.client = client
@@ -49,14 +49,14 @@ class ClientReport(Report):
         verdicts = play.verdicts() if verdicts is None else verdicts
         log = wire_log(play, {number for one in verdicts for breach in one.breaches for number in breach.exchanges})
         self.count_in(() if counted else verdicts)
-        broken = [self.finding(one, play.script.name) for one in verdicts if one.verdict in FINDINGS]
+        broken = [self.finding(one, play.test_case.name) for one in verdicts if one.verdict in FINDINGS]
         broken += [self._adapter_error(play)] if play.adapter_error else []
         found = [{**one, **self._what(play, log, one["exchanges"])} for one in broken]
         case = {
-            "name": play.script.name,
-            "says": play.script.says,
-            "call": play.script.data["call"],
-            "scenario": play.script.data["scenario"],
+            "name": play.test_case.name,
+            "says": play.test_case.description,
+            "call": play.test_case.data["call"],
+            "scenario": play.test_case.data["scenario"],
             "outcome": play.outcome,
             "adapter_error": play.adapter_error or None,
             "log": log,
@@ -74,14 +74,14 @@ class ClientReport(Report):
             "source": "the client protocol",
             "known": None,
             "exchanges": [],
-            "case": play.script.name,
+            "case": play.test_case.name,
         }
 
     def _what(self, play: CaseRun, log: Any, exchanges: Iterable[int]) -> dict[str, Any]:
-        data = play.script.data
+        data = play.test_case.data
         numbers = kept([one["number"] for one in play.trace], exchanges, MOST_EXCHANGES)
         return {
-            "case_says": play.script.says,
+            "case_says": play.test_case.description,
             "call": data["call"],
             "scenario": data["scenario"],
             "outcome": play.outcome,
@@ -91,8 +91,8 @@ class ClientReport(Report):
             "pace": play.pace,
             "trace": [one for one in play.trace if one["number"] in numbers],
             "output": play.output[-MOST_OUTPUT:],
-            "file": play.script.file or None,
-            "again": self._repeated(play.script),
+            "file": play.test_case.file or None,
+            "again": self._repeated(play.test_case),
         }
 
     def _repeated(self, script: TestCase) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is common to the ways of driving a client."""
+"""The interface of all drivers, which play cases with a client: a function or a program."""
 
 from __future__ import annotations
 
@@ -12,30 +12,28 @@ from mockveo.spec.spec import Spec
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.testbed import CaseRun
 
-#: Seconds that a client gets after its deadline, before it is ended. Source: the client protocol.
-PATIENCE: Final = 10.0
-
-
-#: How variables begin that lead a client to the service, which costs money.
-_FOREIGN: Final = ("COMETAPI_", "OPENAI_")
+#: Seconds that a client gets after its deadline, before it is ended. Source: docs/client-protocol.md.
+PATIENCE_S: Final = 10.0
+#: Prefixes of the variables that could lead a client to the real service, which costs money.
+_SERVICE_VARIABLES: Final = ("COMETAPI_", "OPENAI_")
 _LOOPBACK: Final = "127.0.0.1,localhost"
 
 
-def nobodys(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment without keys and addresses of the API, in which this machine is asked without a proxy."""
-    found = {name: value for name, value in environment.items() if not name.startswith(_FOREIGN)}
+def isolated(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without keys and addresses of the API, and without a proxy for this machine."""
+    variables = {name: value for name, value in environment.items() if not name.startswith(_SERVICE_VARIABLES)}
     for name in ("NO_PROXY", "no_proxy"):
-        found[name] = ",".join(filter(None, [found.get(name), _LOOPBACK]))
-    return found
+        variables[name] = ",".join(filter(None, [variables.get(name), _LOOPBACK]))
+    return variables
 
 
 class DriverError(MockveoError):
-    """A client cannot be driven, or not any more."""
+    """The client cannot be driven, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """Who a client says it is, and what it can do."""
+class ClientInfo:
+    """A client's name and version, and the features that it declares."""
 
     name: str
     version: str
@@ -46,15 +44,15 @@ class Driver(Protocol):
     """Drives one client. A context manager."""
 
     @property
-    def client(self) -> Client:
-        """Who it is; known once the driver has been entered."""
+    def client(self) -> ClientInfo:
+        """The client; available once the driver has been entered."""
 
     @property
     def spec(self) -> Spec:
-        """The document that the client is held against."""
+        """The API description that the client is checked against."""
 
-    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Plays scripts, as they are done. Raises DriverError where the client cannot be driven any more."""
+    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
+        """Play cases, and yield each run when it is done. Raises DriverError if the client cannot be driven."""
 
     def __enter__(self) -> Self: ...
 

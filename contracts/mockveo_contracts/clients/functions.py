@@ -19,38 +19,45 @@ from typing import Any, Final, Self, TextIO
 from mockveo.errors import SettingsError, did_you_mean
 from mockveo.spec.spec import Spec
 from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, places_of, result
-from mockveo_contracts.case import features as known_features
+from mockveo_contracts.case import features as checked_features
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients import virtual_time
-from mockveo_contracts.clients.driver import PATIENCE, Client, nobodys
-from mockveo_contracts.clients.testbed import CaseRun, OpenCase, Testbed
+from mockveo_contracts.clients.driver import PATIENCE_S, ClientInfo, isolated
+from mockveo_contracts.clients.testbed import CaseRun, Testbed
 
-#: Our own seconds that a case may take, for a client that waits for what virtual time does not move.
-MOST_SECONDS: Final = 15.0
+#: Our own seconds that a case may take: a client may wait for something that virtual time does not move; arbitrary.
+MAX_CASE_S: Final = 15.0
+#: Our own seconds between two looks at whether a client has ended.
+_TICK_S: Final = 0.25
+#: How often Ended is raised in a client that catches it, and the seconds between; arbitrary.
+_MAX_INTERRUPTS: Final = 20
+_INTERRUPT_TICK_S: Final = 0.1
+#: What `signal.signal` says in a thread.
+_SIGNAL_IN_THREAD: Final = "signal only works in main thread"
 
 
 class Functions:
-    """A driver of one function, which takes a Case and returns an Outcome, or a coroutine of one. A context manager."""
+    """A driver of a function that takes a Case and returns an Outcome or a coroutine. A context manager."""
 
     def __init__(
         self,
-        call: Callable[[Case], Any],
+        function: Callable[[Case], Any],
         *,
         name: str = "",
         features: Mapping[str, Any] | None = None,
-        stage: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self._call = call
-        self._stage = Testbed(**(stage or {}))
+        self._function = function
+        self._testbed = Testbed(**(settings or {}))
         self._exit = ExitStack()
-        declared = getattr(call, "features", {}) if features is None else features
-        #: Who it is, and what it can do.
-        self.client = Client(name or _name(call), getattr(call, "version", ""), known_features(declared))
+        declared = getattr(function, "features", {}) if features is None else features
+        #: The client, as its attributes describe it.
+        self.client = ClientInfo(name or _name(function), getattr(function, "version", ""), checked_features(declared))
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:
-            entered.enter_context(self._stage)
-            entered.enter_context(_nobodys_environment())
+            entered.enter_context(self._testbed)
+            entered.enter_context(_isolated_environment())
             entered.enter_context(virtual_time.installed())
             self._exit = entered.pop_all()
         return self
@@ -60,50 +67,55 @@ class Functions:
 
     @property
     def spec(self) -> Spec:
-        """The document that the client is held against."""
-        return self._stage.spec
+        """The API description that the client is checked against."""
+        return self._testbed.spec
 
-    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Plays scripts, one after the other."""
-        return map(self._play, scripts)
+    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
+        """Play cases, one after the other."""
+        return map(self._play, test_cases)
 
-    def _play(self, script: TestCase) -> CaseRun:
-        output = virtual_time.CapturedOutput(script.key)
-        time = virtual_time.VirtualTime(limit=script.deadline + PATIENCE, settle=self._stage.settle, output=output)
-        # One at a time in a process, whose streams are caught meanwhile.
+    def _play(self, test_case: TestCase) -> CaseRun:
+        output = virtual_time.CapturedOutput(test_case.key)
+        time = virtual_time.VirtualTime(
+            limit=test_case.deadline + PATIENCE_S, settle=self._testbed.settle, output=output
+        )
+        # One at a time in a process, since the streams of the process are redirected meanwhile.
         with _PLAYING:
-            scene = self._stage.open(script, time)
-            call = _Call(self._call, scene)
+            open_case = self._testbed.open(test_case, time)
+            call = _Call(self._function, open_case.case)
             thread = virtual_time.run(time, call)
-            with _caught():
+            with _redirected_streams():
                 thread.start()
                 ended_by = _wait(thread, time)
             if thread.is_alive():
-                call = _Call(self._call, scene)  # nothing it still does is to be taken for its result
+                call = _Call(self._function, open_case.case)  # so that nothing it still does becomes its result
             try:
-                return scene.play(
+                leaks = places_of(open_case.case.api_key, call.texts())
+                if output.leaked:
+                    leaks.append("the output")
+                return open_case.run(
                     call.outcome,
                     self.client.features,
-                    leaks=places_of(scene.case.api_key, call.said()) + (["the output"] if output.leaked else []),
+                    leaks=leaks,
                     ended_by=ended_by if call.outcome is None else None,
                     adapter_error=call.adapter_error,
                     output=output.text + call.traceback,
                 )
             finally:
-                scene.close()
+                open_case.close()
 
 
 _PLAYING: Final = threading.Lock()
 
 
 @contextmanager
-def _nobodys_environment() -> Iterator[None]:
-    """Gives this process the environment that programs get, for as long."""
+def _isolated_environment() -> Iterator[None]:
+    """Give this process the environment that programs get, within the block."""
     before = dict(os.environ)
-    wanted = nobodys(before)
-    for name in before.keys() - wanted.keys():
+    variables = isolated(before)
+    for name in before.keys() - variables.keys():
         del os.environ[name]
-    os.environ.update(wanted)
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -112,163 +124,163 @@ def _nobodys_environment() -> Iterator[None]:
 
 
 def _wait(thread: threading.Thread, time: virtual_time.VirtualTime) -> str | None:
-    """Waits for a client; what ended it, where something had to."""
-    left = MOST_SECONDS
+    """Wait for a client; return what ended it, if it did not end by itself."""
+    left = MAX_CASE_S
     while thread.is_alive() and left > 0 and not time.busy_loop.is_set():
-        thread.join(0.25)
-        left -= 0.25
+        thread.join(_TICK_S)
+        left -= _TICK_S
     if not thread.is_alive():
-        return f"{PATIENCE:g} s" if time.now() > time.limit else None
-    reason = f"{virtual_time.MOST_ANSWERS} requests" if time.busy_loop.is_set() else f"{MOST_SECONDS:g} s"
-    for _ in range(20):
+        return f"{PATIENCE_S:g} s" if time.now() > time.limit else None
+    reason = f"{virtual_time.MAX_ANSWERS} requests" if time.busy_loop.is_set() else f"{MAX_CASE_S:g} s"
+    for _ in range(_MAX_INTERRUPTS):
         time.busy_loop.set()
         virtual_time.interrupt(thread)
-        thread.join(0.1)
+        thread.join(_INTERRUPT_TICK_S)
         if not thread.is_alive():
             break
     return reason
 
 
 class _Call:
-    """One call of the function, and what came of it."""
+    """One call of the function, with its outcome."""
 
-    def __init__(self, call: Callable[[Case], Any], scene: OpenCase) -> None:
-        self._function = call
-        self._scene = scene
+    def __init__(self, function: Callable[[Case], Any], case: Case) -> None:
+        self._function = function
+        self._case = case
         self.outcome: dict[str, Any] | None = None
         self.adapter_error = ""
-        #: Of what it raised, if that was none of ours.
+        #: Of the exception that it raised, if that was not one of ours.
         self.traceback = ""
 
     def __call__(self) -> None:
         try:
-            told = self._function(self._scene.case)
-            if inspect.isawaitable(told):
-                told = asyncio.run(_awaited(told))
+            returned = self._function(self._case)
+            if inspect.isawaitable(returned):
+                returned = asyncio.run(_awaited(returned))
         except virtual_time.Ended:
             return
         except JobFailed as error:
-            self._raised("failed", error)
+            self._take_exception("failed", error)
         except DeadlinePassed as error:
-            self._raised("timeout", error)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the client's answer
-            self._raised("error", error)
+            self._take_exception("timeout", error)
+        except BaseException as error:  # noqa: BLE001 - any other exception is the client's outcome
+            self._take_exception("error", error)
         else:
-            self._returned(told)
+            self._take_result(returned)
 
-    def _returned(self, told: Any) -> None:
+    def _take_result(self, returned: Any) -> None:
         try:
-            self.outcome = result(told)
+            self.outcome = result(returned)
         except ValueError as error:
             self.adapter_error = str(error)
-        except Exception as error:  # noqa: BLE001 - its own methods may raise what they like
-            self.adapter_error = f"the result cannot be looked at: {type(error).__name__} {_text(error)}".rstrip()
+        except Exception as error:  # noqa: BLE001 - its own methods may raise anything
+            self.adapter_error = f"the result cannot be read: {type(error).__name__} {_text(error)}".rstrip()
 
-    def _raised(self, outcome: str, error: BaseException) -> None:
+    def _take_exception(self, outcome: str, error: BaseException) -> None:
         message = _text(error)
-        if isinstance(error, ValueError) and message.startswith("signal only works in main thread"):
+        if isinstance(error, ValueError) and message.startswith(_SIGNAL_IN_THREAD):
             self.adapter_error = "the client sets signal handlers, which a function cannot; check it as a program"
             return
         if outcome == "error":
-            with suppress(Exception):  # an exception that cannot be shown
+            with suppress(Exception):  # an exception that cannot be printed
                 self.traceback = "".join(traceback.format_exception(error))
-        told = {"type": type(error).__name__, "message": message}
-        self.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": told}
+        reason = {"type": type(error).__name__, "message": message}
+        self.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": reason}
 
-    def said(self) -> list[tuple[str, str]]:
-        """Places to look for the key in."""
+    def texts(self) -> list[tuple[str, str]]:
+        """Return the texts to look for the key in, each with its place."""
         # A traceback shows lines of code and the message, never values; so only the message can have the key.
         return [("the result", json.dumps(self.outcome, ensure_ascii=False))]
 
 
-async def _awaited(what: Any) -> Any:
-    return await what
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
 
 
-def load(what: str) -> Callable[[Case], Any]:
-    """The function that `package.module:name` names. Raises SettingsError, which says what is missing."""
-    module_name, colon, name = what.partition(":")
+def load(path: str) -> Callable[[Case], Any]:
+    """Return the function at `package.module:name`. Raises SettingsError, with what is missing."""
+    module_name, colon, name = path.partition(":")
     if not colon or not module_name or not name:
-        raise SettingsError(f"--python is {what!r}, wanted a module and a function in it, e.g. my_client:client")
+        raise SettingsError(f"--python is {path!r}; expected a module and a function in it, e.g. my_client:client")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise SettingsError(f"--python {what}: {module_name} needs {error.name!r}, which is missing") from None
-        near = "" if module_name.isidentifier() else "; a module is named with dots and without .py"
-        raise SettingsError(f"--python {what}: there is no module {module_name!r} here{near}") from None
-    found: Any = module
+            raise SettingsError(f"--python {path}: {module_name} needs {error.name!r}, which is missing") from None
+        hint = "" if module_name.isidentifier() else "; a module is named with dots and without .py"
+        raise SettingsError(f"--python {path}: there is no module {module_name!r} here{hint}") from None
+    function: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
-            near = did_you_mean(part, [one for one in vars(module) if not one.startswith("_")])
-            raise SettingsError(f"--python {what}: {module_name} has no {part!r}; {near}wanted a function")
-        found = getattr(found, part)
-    if not callable(found):
-        raise SettingsError(f"--python {what}: {name} is no function, wanted one that takes a case")
-    return partial(found) if inspect.isclass(found) else found
+        if not hasattr(function, part):
+            suggestion = did_you_mean(part, [public for public in vars(module) if not public.startswith("_")])
+            raise SettingsError(f"--python {path}: {module_name} has no {part!r}; {suggestion}expected a function")
+        function = getattr(function, part)
+    if not callable(function):
+        raise SettingsError(f"--python {path}: {name} is not a function; expected one that takes a case")
+    return partial(function) if inspect.isclass(function) else function
 
 
-def _name(call: Callable[..., Any]) -> str:
-    name = getattr(call, "__qualname__", type(call).__qualname__)
-    return f"{getattr(call, '__module__', '')}:{name}".lstrip(":")
+def _name(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', '')}:{name}".lstrip(":")
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception that cannot be shown
+    except Exception:  # noqa: BLE001 - an exception that cannot be printed
         return ""
 
 
 @contextmanager
-def _caught() -> Iterator[None]:
-    """Catches what clients write, in whatever thread; the writing of others goes where it did."""
+def _redirected_streams() -> Iterator[None]:
+    """Capture what clients write, in any thread, within the block; other threads write as before."""
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Split(streams[0]), _Split(streams[1])
+    sys.stdout, sys.stderr = _ClientStream(streams[0]), _ClientStream(streams[1])
     try:
         yield
     finally:
         sys.stdout, sys.stderr = streams
 
 
-class _Split(io.TextIOBase):
-    """A stream of which the writing of clients is caught."""
+class _ClientStream(io.TextIOBase):
+    """A stream that captures what the threads of clients write, and passes on the rest."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes a text to where the calling thread's goes."""
+        """Write a text to the output of the calling thread."""
         time = virtual_time.current()
         return self._stream.write(text) if time is None else time.output.write(text)
 
     @property
     def buffer(self) -> Any:
         """The same for bytes."""
-        return self._stream.buffer if virtual_time.current() is None else _Bytes()
+        return self._stream.buffer if virtual_time.current() is None else _ClientBytes()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The stream's."""
+        """The encoding of the stream."""
         return self._stream.encoding
 
     def isatty(self) -> bool:
-        """Whether it is a terminal, which a client's is not."""
+        """Return whether it is a terminal; for a client it is not."""
         return virtual_time.current() is None and self._stream.isatty()
 
     def fileno(self) -> int:
-        """The stream's."""
+        """Return the descriptor of the stream."""
         return self._stream.fileno()
 
     def flush(self) -> None:
-        """Writes what waits."""
+        """Flush the stream."""
         self._stream.flush()
 
 
-class _Bytes(io.RawIOBase):
+class _ClientBytes(io.RawIOBase):
     def write(self, data: Any) -> int:
         time = virtual_time.current()
         if time is not None:

@@ -1,7 +1,7 @@
-"""A program that is driven through its pipes: what it writes is read as it comes, and nothing of it stays behind.
+"""A program that is driven through its pipes: its output is read as it comes, and nothing of it stays behind.
 
-It runs in a process group of its own, so that its children end with it; one that leaves the group (`setsid`) is out of
-reach. Pipes are waited for with poll(2), which Linux and macOS have; Windows cannot wait for pipes.
+It runs in a process group of its own, so that its children end with it; a child that leaves the group (`setsid`) is out
+of reach. Pipes are waited for with poll(2), which Linux and macOS have; Windows cannot wait for pipes.
 """
 
 from __future__ import annotations
@@ -19,34 +19,40 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from mockveo_contracts.clients.driver import DriverError, nobodys
+from mockveo_contracts.clients.driver import DriverError, isolated
 
-#: Seconds that a program gets after SIGTERM, before it is killed.
-GENTLY: Final = 0.5
-#: Seconds between two looks at whether a program has ended; its pipes, which children may hold open, need not tell.
-TICK: Final = 0.02
-#: Bytes that are read at once of each pipe: more than one can hold, so that whatever was written before is seen.
-MOST: Final = 2**18
-#: Bytes of a line; what is longer is no message.
-LONGEST_LINE: Final = 2**24
-#: Bytes that are kept of what is written to standard error, and of it in front of what follows, as a key may be cut.
-TAIL: Final = 4000
-_OVERLAP: Final = 200
-#: What may send a client elsewhere, or lend it a key that is none of ours.
-_LIBRARY: Final = "libfaketimeMT.so.1"
-#: Where it is looked for.
-LIBRARIES: Final = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/lib64/faketime", "/usr/local/lib/faketime")
+#: Seconds that a program gets after SIGTERM, before it is killed; arbitrary, enough to delete its files.
+TERMINATION_S: Final = 0.5
+#: Seconds between two looks at whether a program has ended. Its pipes need not show that: children may hold them open.
+TICK_S: Final = 0.02
+#: Bytes that are read of each pipe at once: more than a pipe holds, so that all that was written before is read.
+MAX_READ_BYTES: Final = 2**18
+#: Bytes of a line of standard output; arbitrary, no message is nearly as long.
+MAX_LINE_BYTES: Final = 2**24
+#: Bytes of standard error that are kept; arbitrary, about two screens.
+MAX_STDERR_BYTES: Final = 4000
+#: Bytes that are seen again before what follows them, as a key may be cut in two: longer than any key.
+OVERLAP_BYTES: Final = 200
+#: Characters of standard error in an error message; arbitrary.
+MAX_SAID_CHARS: Final = 1500
+#: The library that makes a program's clocks faster, in its variant for programs with threads.
+_LIBFAKETIME: Final = "libfaketimeMT.so.1"
+#: Where Linux distributions install it.
+LIBFAKETIME_FOLDERS: Final = (
+    *("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/lib64/faketime"),
+    "/usr/local/lib/faketime",
+)
 
 
 class Process:
-    """A program that runs. Raises DriverError where it cannot be started, ValueError for an environment that cannot be.
+    """A running program. Raises DriverError if it cannot be started, ValueError for an environment that is too large.
 
-    `seconds` pass for it in one of ours, which its environment has to see to.
+    `factor` seconds pass for it in one of ours; the environment has to see to that.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, seconds: float = 1.0) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, factor: float = 1.0) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self._seconds = seconds
+        self._factor = factor
         self._began = time.monotonic(), time.time()
         try:
             self._popen = subprocess.Popen(command, **pipes, bufsize=0, env=environment, start_new_session=True)  # type: ignore[call-overload]  # noqa: S603
@@ -61,27 +67,27 @@ class Process:
         self._open = {self._in, self._out, self._err}
         self._unsent, self._last = bytearray(), False
         self._line = bytearray()
-        #: Whole lines of standard output that nobody has taken yet, and the rest of it once it has ended.
+        #: Whole lines of standard output that were not taken yet, and the rest of it once it has ended.
         self.lines: deque[bytes] = deque()
-        #: What came on standard error that nobody has taken yet, each piece with the end of the one before.
+        #: Pieces of standard error that were not taken yet, each after the end of the piece before, of that length.
         self.errors: deque[tuple[bytes, int]] = deque()
         #: The end of standard error.
         self.tail = b""
 
     @property
     def age(self) -> float:
-        """Our own seconds since it was started."""
+        """Our own seconds since the start."""
         return time.monotonic() - self._began[0]
 
     @property
     def date(self) -> float:
-        """What its calendar says, in Unix seconds."""
-        return self._began[1] + self.age * self._seconds
+        """The program's date, in Unix seconds."""
+        return self._began[1] + self.age * self._factor
 
     @property
     def in_step(self) -> bool:
-        """Whether its time can pass as it is to: what is linked statically, as Go links, loads no library for that."""
-        if self._seconds == 1:
+        """Whether its time passes as it should: programs that are linked statically, as Go links, load no library."""
+        if self._factor == 1:
             return True
         try:
             return "libfaketime" in Path(f"/proc/{self._popen.pid}/maps").read_text(errors="replace")
@@ -100,21 +106,21 @@ class Process:
         return self._out not in self._open or self.status is not None
 
     def write(self, data: bytes, *, last: bool = False) -> None:
-        """Sends it something as soon as it takes it; after the `last` its input ends."""
+        """Send data as soon as the program takes it; after the `last` its input ends."""
         self._unsent += data
         self._last = self._last or last
         self._send()
 
-    def end(self, *, gently: float = GENTLY) -> None:
-        """Ends it with its children, and reads what it has written up to then."""
+    def end(self, *, termination_s: float = TERMINATION_S) -> None:
+        """End it with its children, and read what it has written up to then."""
         if self._popen.returncode is None:
-            if gently:
+            if termination_s:
                 self._signal(signal.SIGTERM)
-                until = time.monotonic() + gently
+                until = time.monotonic() + termination_s
                 while self.status is None and time.monotonic() < until:
-                    wait([self], TICK)
+                    wait([self], TICK_S)
             self.receive()
-        # Children may be there still; no process is given the number of a group that has members.
+        # Children may still run; no process is given the number of a group that has members.
         self._signal(signal.SIGKILL)
         self._popen.wait()
         self.receive()
@@ -122,24 +128,31 @@ class Process:
             self._close(number)
         self._finish_line()
         for name in (f"faketime_shm_{self._popen.pid}", f"sem.faketime_sem_{self._popen.pid}"):
-            # libfaketime leaves them where its program is killed, and stumbles over them later.
+            # libfaketime leaves them behind if its program is killed, and a later program with this number fails.
             with suppress(OSError):
                 Path("/dev/shm", name).unlink()  # noqa: S108 - its own place
 
+    def said(self) -> str:
+        """Return the end of its standard error, as the last line of an error message."""
+        tail = self.tail.decode("utf-8", "replace").strip()
+        return f"\n  standard error: {tail[-MAX_SAID_CHARS:] or 'nothing'}"
+
     def wants(self) -> dict[int, int]:
-        """The pipes to wait for."""
-        found = {number: selectors.EVENT_READ for number in (self._out, self._err) if number in self._open}
-        return found | ({self._in: selectors.EVENT_WRITE} if self._in in self._open and self._unsent else {})
+        """Return the pipes to wait for, each with its events."""
+        pipes = {number: selectors.EVENT_READ for number in (self._out, self._err) if number in self._open}
+        if self._in in self._open and self._unsent:
+            pipes[self._in] = selectors.EVENT_WRITE
+        return pipes
 
     def receive(self) -> None:
-        """Takes what it has written, and sends what it has room for."""
+        """Read what it has written, and send what it has room for."""
         self._send()
-        # In this order: what was written to standard error before a line of standard output is seen with that line.
+        # In this order: what was written to standard error before a line of standard output is read with that line.
         for number in (self._out, self._err):
             self._read(number)
 
     def _read(self, number: int) -> None:
-        left = MOST
+        left = MAX_READ_BYTES
         while number in self._open and left > 0:
             try:
                 data = os.read(number, 2**16)
@@ -151,17 +164,20 @@ class Process:
                 if number == self._out:
                     self._finish_line()
             elif number == self._err:
-                before = self.tail[-_OVERLAP:]
+                before = self.tail[-OVERLAP_BYTES:]
                 self.errors.append((before + data, len(before)))
-                self.tail = (self.tail + data)[-TAIL:]
+                self.tail = (self.tail + data)[-MAX_STDERR_BYTES:]
             else:
-                *whole, rest = data.split(b"\n")
-                for one in whole:
-                    self.lines.append(bytes(self._line) + one)
-                    self._line.clear()
-                self._line += rest
-                if len(self._line) > LONGEST_LINE:
-                    self._finish_line()
+                self._take_output(data)
+
+    def _take_output(self, data: bytes) -> None:
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            self.lines.append(bytes(self._line) + end)
+            self._line.clear()
+        self._line += rest
+        if len(self._line) > MAX_LINE_BYTES:
+            self._finish_line()
 
     def _finish_line(self) -> None:
         if self._line:
@@ -174,7 +190,7 @@ class Process:
                 del self._unsent[: os.write(self._in, self._unsent[: 2**16])]
             except BlockingIOError:
                 return
-            except OSError:  # it reads no more, which its answers show
+            except OSError:  # it reads no more, which its results will show
                 self._unsent.clear()
                 self._close(self._in)
         if self._last and self._in in self._open:
@@ -186,13 +202,24 @@ class Process:
         next(file for file in files if file is not None and not file.closed and file.fileno() == number).close()
 
     def _signal(self, number: int) -> None:
-        # macOS refuses to signal a group of which only the dead are left.
+        # macOS refuses to signal a group that has only zombies left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, number)
 
 
+def how_it_ended(process: Process) -> str:
+    """Return how a process ended, or is about to end, as a phrase for "the client ..."."""
+    until = time.monotonic() + TERMINATION_S
+    while process.status is None and time.monotonic() < until:
+        wait([process], TICK_S)
+    status = process.status
+    if status is None:
+        return "closed its standard output"
+    return f"ended with exit status {status}" if status >= 0 else f"was ended by signal {-status}"
+
+
 def wait(processes: Collection[Process], seconds: float) -> None:
-    """Waits until one of them has written something, or for some seconds at most, and takes what there is."""
+    """Wait until a process has written something, or for some seconds at most, and read it."""
     with selectors.PollSelector() as selector:
         for process in processes:
             for number, events in process.wants().items():
@@ -202,29 +229,30 @@ def wait(processes: Collection[Process], seconds: float) -> None:
         process.receive()
 
 
-def environment(more: Mapping[str, str], seconds: float = 1.0) -> dict[str, str]:
-    """The environment of a program: ours, without keys and addresses of the API, and with some more.
+def environment(more: Mapping[str, str], factor: float = 1.0) -> dict[str, str]:
+    """Return the environment of a program: ours, without keys and addresses of the API, and with some more.
 
-    `seconds` are those that are to pass for it in one of ours. Raises DriverError where that cannot be had.
+    `factor` seconds pass for the program in one of ours. Raises DriverError if that is not possible.
     """
-    found = {name: value for name, value in nobodys(os.environ).items() if not name.startswith("MOCKVEO_")}
-    # A client's `print` is to arrive when it is called.
-    found.setdefault("PYTHONUNBUFFERED", "1")
-    return {**found, **more, **(_faster(found, seconds) if seconds != 1 else {})}
+    variables = {name: value for name, value in isolated(os.environ).items() if not name.startswith("MOCKVEO_")}
+    # So that a client's `print` arrives when it is called.
+    variables.setdefault("PYTHONUNBUFFERED", "1")
+    faster = _accelerated(variables, factor) if factor != 1 else {}
+    return {**variables, **more, **faster}
 
 
-def _faster(found: Mapping[str, str], seconds: float) -> dict[str, str]:
+def _accelerated(variables: Mapping[str, str], factor: float) -> dict[str, str]:
     if not sys.platform.startswith("linux"):
-        raise DriverError(f"--accelerate {seconds:g} needs libfaketime as Linux has it; here, leave --accelerate out")
-    if seconds < 1:
-        raise DriverError(f"--accelerate is {seconds:g}; wanted how many times as fast, e.g. --accelerate 20")
-    places = [place for pattern in LIBRARIES for place in Path("/").glob(f"{pattern[1:]}/{_LIBRARY}")]
-    if not places:
+        raise DriverError(f"--accelerate {factor:g} needs libfaketime as Linux has it; here, leave --accelerate out")
+    if factor < 1:
+        raise DriverError(f"--accelerate is {factor:g}; expected how many times as fast, e.g. --accelerate 20")
+    paths = [path for folder in LIBFAKETIME_FOLDERS for path in Path("/").glob(f"{folder[1:]}/{_LIBFAKETIME}")]
+    if not paths:
         remedy = "install the package `faketime` (Debian, Ubuntu) or `libfaketime` (Fedora, Arch)"
-        where = ", ".join(LIBRARIES)
-        raise DriverError(f"--accelerate needs libfaketime: no {_LIBRARY} in {where}; {remedy}")
-    preload = ":".join(filter(None, [str(places[0]), found.get("LD_PRELOAD")]))
-    return {"LD_PRELOAD": preload, "FAKETIME": f"+0 x{seconds:g}", "NO_FAKE_STAT": "1"}
+        folders = ", ".join(LIBFAKETIME_FOLDERS)
+        raise DriverError(f"--accelerate needs libfaketime: no {_LIBFAKETIME} in {folders}; {remedy}")
+    preload = ":".join(filter(None, [str(paths[0]), variables.get("LD_PRELOAD")]))
+    return {"LD_PRELOAD": preload, "FAKETIME": f"+0 x{factor:g}", "NO_FAKE_STAT": "1"}
 
 
 def _cannot_start(command: Sequence[str], error: OSError) -> str:
@@ -232,17 +260,15 @@ def _cannot_start(command: Sequence[str], error: OSError) -> str:
     example = f"e.g. mockveo check -- python {program}" if program.endswith(".py") else "e.g. -- python my_client.py"
     path = Path(program)
     if path.is_dir():
-        return f"{program!r} is a directory; wanted a program, {example}"
+        return f"{program!r} is a directory; expected a program, {example}"
     if isinstance(error, FileNotFoundError) and path.is_file():
         if os.sep in program:
-            return (
-                f"{program!r} names in its first line an interpreter that is not there; wanted one that is, {example}"
-            )
-        return f"there is no program {program!r} on the PATH, yet a file here; wanted ./{program}, or {example}"
+            return f"the interpreter in the first line of {program!r} does not exist; expected one that does, {example}"
+        return f"{program!r} is not on the PATH, but a file here; expected ./{program}, or {example}"
     if isinstance(error, FileNotFoundError):
-        return f"there is no program {program!r}; wanted one that can be started, {example}"
+        return f"there is no program {program!r}; expected one that can be started, {example}"
     if isinstance(error, PermissionError):
         remedy = "make it executable (chmod +x), or name its interpreter"
         return f"{program!r} may not be started ({error.strerror}); {remedy}, {example}"
-    what = "names no interpreter in its first line" if error.errno == errno.ENOEXEC else error.strerror
-    return f"{program!r} cannot be started: it {what}; wanted a program, {example}"
+    problem = "names no interpreter in its first line" if error.errno == errno.ENOEXEC else error.strerror
+    return f"{program!r} cannot be started: it {problem}; expected a program, {example}"

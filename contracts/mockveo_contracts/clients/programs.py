@@ -18,29 +18,32 @@ from mockveo.spec.spec import Spec
 from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features
 from mockveo_contracts.cases.definitions import TestCase
-from mockveo_contracts.clients.driver import PATIENCE, Client, DriverError
-from mockveo_contracts.clients.messages import RESULT, PendingCase, Queue, line, message_of, short
-from mockveo_contracts.clients.processes import TICK, Process, environment, wait
-from mockveo_contracts.clients.sessions import Session, ended
+from mockveo_contracts.clients.driver import PATIENCE_S, ClientInfo, DriverError
+from mockveo_contracts.clients.messages import RESULT, line, message_of, short
+from mockveo_contracts.clients.pending import PendingCase, Queue
+from mockveo_contracts.clients.processes import TICK_S, Process, environment, how_it_ended, wait
+from mockveo_contracts.clients.sessions import Session
 from mockveo_contracts.clients.testbed import CaseRun, OpenCase, Testbed
 
 MODES: Final = ("session", "once", "run")
 #: Seconds that a program gets to say hello: some compile themselves first.
-STARTUP: Final = 30.0
-#: Seconds that a program gets to exit once it has answered.
-LINGER: Final = 2.0
-#: Exit statuses of a shell that could not run a command.
-_NO_COMMAND: Final = (126, 127)
-#: Characters of what it wrote that are taken for what it says of an error.
-_SAID: Final = 2000
+STARTUP_S: Final = 30.0
+#: Seconds that a program gets to exit once it has written its result; arbitrary, most exit at once.
+CLIENT_EXIT_TIMEOUT_S: Final = 2.0
+#: Processes of one case each that run at once. More would slow each other down, and their pace is judged.
+MAX_PROCESSES: Final = 2
+#: Exit statuses of a shell that could not run a command. Source: POSIX, Shell Command Language, 2.8.2.
+_COMMAND_NOT_RUN: Final = (126, 127)
+#: Characters of a program's output that count as the message of its error; arbitrary.
+_MAX_ERROR_CHARS: Final = 2000
 
 
 class Programs:
     """A driver of a program. A context manager.
 
-    `mode` is how it is spoken to: "session" - one process that is given all cases -, "once" - one for each
-    case, given on standard input - or "run" - one for each, given in the environment; `features` are for the last two.
-    `factor` seconds pass for it in one of ours. Raises DriverError where that cannot be.
+    `mode` is "session": one process plays all cases; "once": each process plays one, given on standard input; or
+    "run": each process plays one, given in the environment. `features` are for the last two. `factor` seconds pass for
+    the program in one of ours. Raises DriverError if that is not possible.
     """
 
     def __init__(
@@ -50,33 +53,33 @@ class Programs:
         mode: str = "session",
         features: Mapping[str, Any] | None = None,
         factor: float = 1.0,
-        stage: Mapping[str, Any] | None = None,
-        startup: float = STARTUP,
-        patience: float = PATIENCE,
+        settings: Mapping[str, Any] | None = None,
+        startup: float = STARTUP_S,
+        patience: float = PATIENCE_S,
     ) -> None:
         if os.name != "posix":
             raise DriverError(
                 "programs are driven on Linux and macOS; on Windows use WSL, or --python my_client:client"
             )
         if not command:
-            raise DriverError("no program is named; wanted a command, e.g. mockveo check -- python my_client.py")
+            raise DriverError("the command is empty; expected a program, e.g. mockveo check -- python my_client.py")
         if mode not in MODES:
-            raise SettingsError(f"the mode is {mode!r}, wanted one of {', '.join(MODES)}, e.g. --mode session")
+            raise SettingsError(f"the mode is {mode!r}; expected one of {', '.join(MODES)}, e.g. --mode session")
         if mode == "session" and features:
-            raise SettingsError("--features is for --mode once and run; a session says in its hello what it can do")
+            raise SettingsError("--features is for --mode once and run; a session declares its features in its hello")
         self._command, self._mode, self._factor = list(command), mode, factor
         self._declared, self._startup, self._patience = dict(features or {}), startup, patience
-        self._stage = Testbed(factor=factor, **(stage or {}))
+        self._testbed = Testbed(factor=factor, **(settings or {}))
         self._exit = ExitStack()
         self._session: Session | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:
-            entered.enter_context(self._stage)
-            outside = environment({}, self._factor)
+            entered.enter_context(self._testbed)
+            variables = environment({}, self._factor)
             if self._mode == "session":
-                start = lambda: Process(self._command, outside, seconds=self._factor)  # noqa: E731
-                session = Session(start, self._stage, startup=self._startup, patience=self._patience)
+                start = lambda: Process(self._command, variables, factor=self._factor)  # noqa: E731
+                session = Session(start, self._testbed, startup=self._startup, patience=self._patience)
                 self._session = entered.enter_context(session)
             self._exit = entered.pop_all()
         return self
@@ -87,71 +90,71 @@ class Programs:
         self._exit.__exit__(kind, error, trace)
 
     @property
-    def client(self) -> Client:
-        """Who it is, and what it can do."""
+    def client(self) -> ClientInfo:
+        """The client, as it describes itself in its hello, or else by its command."""
         if self._session is not None:
             return self._session.client
-        return Client(shlex.join(self._command), "", features(self._declared))
+        return ClientInfo(shlex.join(self._command), "", features(self._declared))
 
     @property
     def spec(self) -> Spec:
-        """The document that the client is held against."""
-        return self._stage.spec
+        """The API description that the client is checked against."""
+        return self._testbed.spec
 
-    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Plays scripts, as they are done. Raises DriverError where the client cannot be driven any more."""
+    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
+        """Play cases, and yield each run when it is done. Raises DriverError if the client cannot be driven."""
         if self._session is not None:
-            yield from self._session.play(scripts)
+            yield from self._session.play(test_cases)
             return
-        # Programs that store a video may do so under the same name, and would meet.
-        width = 1 if self.client.features["content"] else min(os.cpu_count() or 1, 2)
-        queue, running = Queue(scripts), list[_Single]()
+        # Programs that store a video may all use the same file name, and must not overwrite each other's.
+        width = 1 if self.client.features["content"] else min(os.cpu_count() or 1, MAX_PROCESSES)
+        queue, running = Queue(test_cases), list[_SingleCase]()
         try:
             while True:
-                while len(running) < width and (script := queue.take({one.world for one in running})) is not None:
-                    running.append(self._begun(script))
+                while len(running) < width:
+                    test_case = queue.take({single.world for single in running})
+                    if test_case is None:
+                        break
+                    running.append(self._begin(test_case))
                 if not running:
                     return
-                wait([one.process for one in running if one.process is not None], TICK)
-                for one in [one for one in running if one.over]:
-                    running.remove(one)
-                    yield one.play()
+                wait([single.process for single in running if single.process is not None], TICK_S)
+                for single in [single for single in running if single.over]:
+                    running.remove(single)
+                    yield single.finish()
         finally:
-            for one in running:
-                one.close()
+            for single in running:
+                single.close()
 
-    def _begun(self, script: TestCase) -> _Single:
-        scene = self._stage.open(script)
-        case = PendingCase(scene, self.client.features, self._patience)
-        run = self._mode == "run"
+    def _begin(self, test_case: TestCase) -> _SingleCase:
+        open_case = self._testbed.open(test_case)
+        pending = PendingCase(open_case, self.client.features, self._patience)
+        in_environment = self._mode == "run"
+        kind = _RunCase if in_environment else _OnceCase
         try:
-            process = Process(
-                self._command,
-                environment(variables(scene.case) if run else {}, self._factor),
-                seconds=self._factor,
-            )
+            outside = variables(open_case.case) if in_environment else {}
+            process = Process(self._command, environment(outside, self._factor), factor=self._factor)
         except ValueError as error:
-            case.mistakes.append(f"the case cannot be told in environment variables: {error}; --mode once can tell it")
-            return (_Run if run else _Once)(case, None)
+            pending.mistakes.append(f"the case does not fit into environment variables: {error}; use --mode once")
+            return kind(pending, None)
         except DriverError:
-            scene.close()
+            open_case.close()
             raise
-        process.write(b"" if run else line(scene.case.message), last=True)
-        return (_Run if run else _Once)(case, process)
+        process.write(b"" if in_environment else line(open_case.case.message), last=True)
+        return kind(pending, process)
 
 
 def variables(case: Case) -> dict[str, str]:
-    """A case as environment variables; what its caller leaves out is not among them."""
-    given = case.input
+    """Return a case as environment variables, without those that its caller leaves out."""
     values = {
         "COMETAPI_BASE_URL": case.base_url,
         "COMETAPI_KEY": case.api_key,
         "OPENAI_BASE_URL": case.base_url,
         "OPENAI_API_KEY": case.api_key,
-        "MOCKVEO_PROMPT": given.prompt,
-        "MOCKVEO_MODEL": given.model,
-        "MOCKVEO_SIZE": given.size,
-        "MOCKVEO_IMAGES": os.pathsep.join(image.path for image in given.images) or None,
+        "MOCKVEO_PROMPT": case.input.prompt,
+        "MOCKVEO_MODEL": case.input.model,
+        "MOCKVEO_SIZE": case.input.size,
+        "MOCKVEO_IMAGES": os.pathsep.join(image.path for image in case.input.images) or None,
         "MOCKVEO_CASE": json.dumps(case.message, ensure_ascii=False),
         "MOCKVEO_POLL_INTERVAL_S": f"{case.poll_interval_s:g}",
         "MOCKVEO_DEADLINE_S": f"{case.deadline_s:g}",
@@ -159,85 +162,86 @@ def variables(case: Case) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class _Single:
-    """A process of one case."""
+class _SingleCase:
+    """A process that plays one case; None if it could not be started with that."""
 
     def __init__(self, case: PendingCase, process: Process | None) -> None:
         self._case = case
         self.process = process
-        self._lingers_until = float("inf")
-        #: Ours, that it took.
+        #: When the process is ended although its deadline has not passed, by the monotonic clock.
+        self._until = float("inf")
+        #: Our own seconds that it took.
         self._seconds = 0.0
 
     @property
     def world(self) -> str:
-        """Where its case is played."""
-        return self._case.scene.script.world
+        """The world that its case is played in."""
+        return self._case.open_case.test_case.world
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, or is to be ended."""
+        """Whether it has ended, or should be ended."""
         if self.process is None:
             return True
-        self._take(self.process)
-        return self.process.status is not None or monotonic() > min(self._case.until, self._lingers_until)
+        self._read(self.process)
+        return self.process.status is not None or monotonic() > min(self._case.until, self._until)
 
-    def play(self) -> CaseRun:
-        """What was played, of one that is over."""
+    def finish(self) -> CaseRun:
+        """End the process, and return the run."""
         if self.process is not None:
             by_itself, self._seconds = self.process.status is not None, self.process.age
             self.process.end()
-            self._take(self.process)
+            self._read(self.process)
             self._conclude(self.process, by_itself=by_itself)
-        return self._case.play()
+        return self._case.finish()
 
     def close(self) -> None:
-        """Ends one that nobody waits for."""
+        """End the process without a run."""
         if self.process is not None:
             self.process.end()
-        self._case.scene.close()
+        self._case.open_case.close()
 
-    def _take(self, process: Process) -> None:
+    def _read(self, process: Process) -> None:
         while process.errors:
-            self._case.overhear("standard error", *process.errors.popleft())
+            self._case.add_output("standard error", *process.errors.popleft())
         while process.lines:
-            self._line(process.lines.popleft())
+            self._take_line(process.lines.popleft())
 
-    def _line(self, raw: bytes) -> None:
-        """Takes a line of standard output."""
+    def _take_line(self, raw: bytes) -> None:
+        """Take a line of standard output."""
         raise NotImplementedError
 
     def _conclude(self, process: Process, *, by_itself: bool) -> None:
-        """Makes something of a process that has ended, by itself or not."""
+        """Set the outcome of a process that has ended, by itself or not."""
         raise NotImplementedError
 
 
-class _Once(_Single):
+class _OnceCase(_SingleCase):
     """Level 1: the result is a line on standard output."""
 
-    def _line(self, raw: bytes) -> None:
+    def _take_line(self, raw: bytes) -> None:
         case = self._case
         try:
             message = message_of(raw)
-            wrong = "" if message is None else self._wrong(message, raw)
+            if message is None:
+                return
+            self._check(message, raw)
         except ValueError as error:
-            message, wrong = None, str(error)
-        if wrong:
-            case.overhear("standard output", raw + b"\n")
-            case.mistakes.append(wrong)
-        elif message is None:
-            return
+            case.add_output("standard output", raw + b"\n")
+            case.mistakes.append(str(error))
         else:
             case.answer(message, raw)
-        self._lingers_until = min(self._lingers_until, monotonic() + LINGER)
+        self._until = min(self._until, monotonic() + CLIENT_EXIT_TIMEOUT_S)
 
-    def _wrong(self, message: Mapping[str, Any], raw: bytes) -> str:
+    def _check(self, message: Mapping[str, Any], raw: bytes) -> None:
+        """Raise ValueError for a message that is not the result."""
         case = self._case
         if message["type"] == "adapter_error":
-            return f"the adapter says: {message.get('message') or 'nothing more'}"
+            raise ValueError(f"the adapter says: {message.get('message') or 'nothing more'}")
         if message["type"] != "result" or message.get("id", case.id) != case.id:
-            return f"the line {short(raw)} is not the result of {case.id!r}; wanted one like {RESULT}"
-        return f"a second result came, {short(raw)}; wanted one" if case.outcome is not None else ""
+            raise ValueError(f"the line {short(raw)} is not the result of {case.id!r}; expected one like {RESULT}")
+        if case.outcome is not None:
+            raise ValueError(f"a second result came, {short(raw)}; expected one")
 
     def _conclude(self, process: Process, *, by_itself: bool) -> None:
         case = self._case
@@ -246,47 +250,46 @@ class _Once(_Single):
         if not by_itself:
             case.unanswered = True
             return
-        said = process.tail.decode("utf-8", "replace").strip()
-        what = f"the client {ended(process)} and wrote no result; wanted a line like {RESULT}"
-        case.mistakes.append(f"{what}\n  standard error: {said[-1500:] or 'nothing'}")
+        end = f"the client {how_it_ended(process)} and wrote no result"
+        case.mistakes.append(f"{end}; expected a line like {RESULT}{process.said()}")
 
 
-class _Run(_Single):
+class _RunCase(_SingleCase):
     """Level 0: the exit status is the result."""
 
-    def _line(self, raw: bytes) -> None:
-        self._case.overhear("standard output", raw + b"\n")
+    def _take_line(self, raw: bytes) -> None:
+        self._case.add_output("standard output", raw + b"\n")
 
     def _conclude(self, process: Process, *, by_itself: bool) -> None:
         case, status = self._case, process.status
         if not by_itself or status is None:
             case.unanswered = True
-        elif status in _NO_COMMAND and not len(case.scene.world.journal):
-            said = case.output.strip()[-_SAID:] or "nothing"
-            what = f"the client {ended(process)}, as a shell's does that finds no command"
-            case.mistakes.append(f"{what}; it wrote {said}")
+        elif status in _COMMAND_NOT_RUN and not len(case.open_case.world.journal):
+            output = case.output.strip()[-_MAX_ERROR_CHARS:] or "nothing"
+            end = f"the client {how_it_ended(process)}, as a shell does that cannot run a command"
+            case.mistakes.append(f"{end}; it wrote {output}")
         elif status == 0:
             case.outcome = {"outcome": "completed", "video": None, "content_path": None, "error": None}
         else:
-            # What it wrote is all that its caller learns.
-            error = {"type": f"exit status {status}", "message": case.output[-_SAID:]}
-            word = _word(case.scene, self._seconds)
-            case.outcome = {"outcome": word, "video": None, "content_path": None, "error": error}
+            # Its output is all that its caller learns.
+            error = {"type": f"exit status {status}", "message": case.output[-_MAX_ERROR_CHARS:]}
+            outcome = _likely_outcome(case.open_case, self._seconds)
+            case.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": error}
 
 
-def _word(scene: OpenCase, seconds: float) -> str:
-    """What a program that exits with another status than 0, after some of our seconds, means by it.
+def _likely_outcome(open_case: OpenCase, seconds: float) -> str:
+    """Return what a program means that exits with a status other than 0 after some of our seconds.
 
-    Failed, timeout and error are not told apart, so it means what it had reason to.
+    The status does not say whether it is failed, timeout or error; so it means what the program had reason to say.
     """
-    story = CallTrace(
-        [Exchange.from_json(one.to_json()) for one in scene.world.journal], scene.case.message, pace=1 / scene.factor
-    )
-    if story.end is not None and story.end.state in FAILURE:
+    exchanges = [Exchange.from_json(record.to_json()) for record in open_case.world.journal]
+    trace = CallTrace(exchanges, open_case.case.message, pace=1 / open_case.factor)
+    if trace.end is not None and trace.end.state in FAILURE:
         return "failed"
-    pauses = [(later.at - one.at) for one, later in pairwise(story.exchanges)]
-    # Whoever has no time for another try may give up now: a pause may be twice the one before. And the seconds of a
-    # shell are whole ones, of which the first may be over at once.
-    slack = max(2 * max(pauses, default=0.0), min(1 / scene.factor, scene.script.deadline / 2))
-    late = seconds + slack >= scene.script.deadline
-    return "timeout" if late or story.out_of_time() else "error"
+    pauses = [(later.at - earlier.at) for earlier, later in pairwise(trace.exchanges)]
+    # A program may give up early if it has no time for another try: a pause may be twice the one before. And a shell
+    # counts whole seconds, of which the first may be over at once.
+    deadline = open_case.test_case.deadline
+    slack = max(2 * max(pauses, default=0.0), min(1 / open_case.factor, deadline / 2))
+    late = seconds + slack >= deadline
+    return "timeout" if late or trace.out_of_time() else "error"

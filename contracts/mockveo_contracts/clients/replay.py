@@ -1,4 +1,4 @@
-"""Serving a case to be called by hand: the same world as in a check, and what to call it with."""
+"""A case served by hand: the same world as in a check, and how to call it."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from tempfile import TemporaryDirectory
 from mockveo import yamlfiles
 from mockveo.server.app import Application
 from mockveo_contracts.cases.definitions import TestCase
-from mockveo_contracts.clients.testbed import pictures
+from mockveo_contracts.clients.testbed import write_images
 
 
 @contextmanager
-def by_hand(script: TestCase) -> Iterator[Callable[[Application, str], str]]:
-    """What makes an application serve a script, and tells how to call it; its images are there for as long."""
-    with TemporaryDirectory(prefix="mockveo-") as place:
-        images = [image.path for image, _ in pictures(script, Path(place))]
+def by_hand(test_case: TestCase) -> Iterator[Callable[[Application, str], str]]:
+    """Return a function that makes an application serve a case, and says how to call it; its images last as long."""
+    with TemporaryDirectory(prefix="mockveo-") as directory:
+        images = [image.path for image, _ in write_images(test_case, Path(directory))]
 
         def opening(app: Application, url: str) -> str:
-            one = script.fitted(app.spec)
-            app.worlds.reset(one.world, {"seed": one.seed}, one.scenario)
-            app.worlds.hold(one.world)
-            return _told(one, f"{url}/@{one.world}/v1", images)
+            fitted = test_case.fitted(app.spec)
+            app.worlds.reset(fitted.world, {"seed": fitted.seed}, fitted.scenario)
+            app.worlds.hold(fitted.world)
+            return _instructions(fitted, f"{url}/@{fitted.world}/v1", images)
 
         yield opening
 
 
-def _told(script: TestCase, base_url: str, images: list[str]) -> str:
-    form = {"prompt": script.prompt, "model": script.model, "size": script.size}
+def _instructions(test_case: TestCase, base_url: str, images: list[str]) -> str:
+    form = {"prompt": test_case.prompt, "model": test_case.model, "size": test_case.size}
     fields = " ".join(f"--form-string {shlex.quote(f'{name}={value}')}" for name, value in form.items() if value)
-    # curl takes a name in quotes for what it is, whatever is in it.
+    # In quotes curl takes a file's name as it is, whatever characters it has.
     quoted = [path.replace("\\", "\\\\").replace('"', '\\"') for path in images]
     parts = "".join(" -F " + shlex.quote(f'input_reference=@"{path}"') for path in quoted)
+    pace = f"give up after {test_case.deadline:g} s; poll no faster than every {test_case.poll_interval:g} s"
     lines = [
-        f"mockveo replays {script.name}: {script.says}",
+        f"mockveo replays {test_case.name}: {test_case.description}",
         f"  export COMETAPI_BASE_URL={base_url}",
-        f"  export COMETAPI_KEY={script.key}",
+        f"  export COMETAPI_KEY={test_case.key}",
         f'  curl -H "Authorization: Bearer $COMETAPI_KEY" {fields}{parts} $COMETAPI_BASE_URL/videos',
-        f"  give up after {script.deadline:g} s; poll no faster than every {script.poll_interval:g} s; the scenario:",
-        *(f"    {line}" for line in yamlfiles.dump(dict(script.scenario.data)).splitlines()),
+        f"  {pace}; the scenario:",
+        *(f"    {line}" for line in yamlfiles.dump(dict(test_case.scenario.data)).splitlines()),
     ]
     return "\n".join(lines)

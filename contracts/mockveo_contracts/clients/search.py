@@ -20,7 +20,7 @@ from mockveo.errors import MockveoError
 from mockveo.rules.engine import Verdict
 from mockveo.spec.spec import Spec
 from mockveo_contracts.cases import generation, shrinking
-from mockveo_contracts.cases.definitions import GENERATED, canonical, script
+from mockveo_contracts.cases.definitions import GENERATED, canonical, parse_case
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.testbed import CaseRun
@@ -82,7 +82,7 @@ def search(
         first |= dict.fromkeys(new, data)
         for verdict in played.verdicts:
             result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
-        progress(player.count, played.run.script.name, sum(played.broken[rule].verdict in TOLD for rule in new))
+        progress(player.count, played.run.test_case.name, sum(played.broken[rule].verdict in TOLD for rule in new))
     result.played, result.adapter_error = player.count, player.adapter_error
     for rule, data in first.items():
         if rule not in broken_before:
@@ -157,7 +157,7 @@ class _Player:
             return self._played[text]
         name = f"{GENERATED}{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         try:
-            case = script(data, name).fitted(self._driver.spec)
+            case = parse_case(data, name).fitted(self._driver.spec)
         except MockveoError:
             return None
         try:

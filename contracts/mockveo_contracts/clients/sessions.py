@@ -1,67 +1,96 @@
-"""A session: one process that is given all cases, level 2 of the client protocol."""
+"""A session: one process of the client that plays all cases, level 2 of the client protocol.
+
+Theory of operation
+-------------------
+A session has one process at a time. `play` repeats two steps until all cases are played: give the process as many
+cases as it takes at once (`max_in_flight` of its hello), then wait until it writes something, ends, or is late, and see
+which cases are done by that.
+
+Each case is in one of four states; TRANSITIONS in pending.py is the table of what takes it from one to the next:
+
+    OPEN      the process was given the case, and owes a result
+    HELD      the case is done, and its run is kept back until the next case is done
+    OVER      the run was handed out, and is final
+    RETURNED  the process ended because of another case; this one is played again, under a new id
+
+Why runs are held: a program may write something about a case after its result, such as the key, on standard error, or
+a second result. Once the next case is done, or the process has finished, it has had its chance.
+
+Who is to blame: what goes wrong is noted for the case that it names. Often it names none, such as a line that is not
+JSON; then it is noted for the case that has been open longest. If no case is open, it is noted for the run that is
+held, and if no run is held, for the case that comes next. `SessionCases.blamed` is this rule.
+
+The process ends early for one of two reasons:
+
+    late      A case has no result by its deadline and the patience on top. The process is killed, which is a
+              verdict on that case; the others that are open are RETURNED.
+    dead      The process ended by itself. All open cases have an adapter error, which is never a verdict on the
+              client. RestartPolicy says whether another process is started.
+
+Keys: each case has its own key, and `KeyWatch` looks for the keys of all cases that this process was given in whatever
+it writes. A key is a leak of its own case: where the case is OPEN or HELD, it is noted there; where it is OVER, it is
+noted for the case to blame, with the name of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from time import monotonic
 from typing import Any, Final, Self
 
-from mockveo.errors import SettingsError
-from mockveo_contracts.case import features
 from mockveo_contracts.cases.definitions import TestCase
-from mockveo_contracts.clients.driver import Client, DriverError
-from mockveo_contracts.clients.messages import (
-    HELLO,
-    RESULT,
-    Mistakes,
-    PendingCase,
-    Queue,
-    holds,
-    line,
-    message_of,
-    short,
-)
-from mockveo_contracts.clients.processes import GENTLY, TICK, Process, wait
+from mockveo_contracts.clients.driver import ClientInfo, DriverError
+from mockveo_contracts.clients.messages import HELLO, PROTOCOL, RESULT, Hello, line, message_of, short
+from mockveo_contracts.clients.pending import Event, HeldRun, KeyWatch, PendingCase, Queue, SessionCases
+from mockveo_contracts.clients.processes import TICK_S, Process, how_it_ended, wait
 from mockveo_contracts.clients.testbed import CaseRun, Testbed
 
-PROTOCOL: Final = 1
-#: Seconds that a process gets to exit once its input has ended.
-LAST: Final = 2.0
-#: Seconds that a case goes on once its adapter has broken: there is nothing to judge any more.
-BROKEN: Final = 1.0
-#: Cases that are open at once at most, whatever a client says: their pace is to tell of it, not of our machine.
-MOST_OPEN: Final = 8
-_OUT_OF_STEP: Final = (
+#: Seconds that a process gets to exit once its input has ended; arbitrary, most exit at once.
+EXIT_TIMEOUT_S: Final = 2.0
+#: Seconds that a case goes on once its adapter has broken: the result may follow, but nothing is judged any more.
+BROKEN_ADAPTER_TIMEOUT_S: Final = 1.0
+#: Cases that are open at once at most, whatever a client declares: more would measure our machine, not the client.
+MAX_OPEN_CASES: Final = 8
+#: How often a client that died is started again. Source: docs/client-protocol.md.
+MAX_RESTARTS: Final = 1
+_NOT_ACCELERATED: Final = (
     "the client does not load libfaketime, as programs that are linked statically do not; leave --accelerate out"
 )
-_ERRORS: Final = "standard error"
-_OUTPUT: Final = "standard output"
+_STDERR: Final = "standard error"
+_STDOUT: Final = "standard output"
+
+
+class RestartPolicy:
+    """How often a client that died is started again in one session."""
+
+    def __init__(self) -> None:
+        self._deaths = 0
+
+    def allows_another_start(self) -> bool:
+        """Count a death; return whether the client is started again."""
+        self._deaths += 1
+        return self._deaths <= MAX_RESTARTS
+
+
+class Life:
+    """A process from its start to its end, with what it was given and what it answered."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.keys = KeyWatch()
+        self.answered: set[str] = set()
 
 
 class Session:
-    """Speaks with a process that `start` starts. A context manager.
+    """Speaks with a process that `start` starts. A context manager."""
 
-    It is started again where a case has to be ended, and once where it dies.
-    """
-
-    def __init__(self, start: Callable[[], Process], stage: Testbed, *, startup: float, patience: float) -> None:
-        self._start, self._stage = start, stage
+    def __init__(self, start: Callable[[], Process], testbed: Testbed, *, startup: float, patience: float) -> None:
+        self._start, self._testbed = start, testbed
         self._startup, self._patience = startup, patience
-        self._process: Process | None = None
-        self._client: Client | None = None
-        self._width = 1
-        self._open: dict[str, PendingCase] = {}
-        #: The ids that this process was given -> their keys and the names of their scripts.
-        self._given: dict[str, tuple[bytes, str]] = {}
-        self._answered: set[str] = set()
-        #: A play that is done, with its id; it may turn out that the process has more to say about it.
-        self._held: tuple[str, CaseRun] | None = None
-        #: What broke after it was done.
-        self._late = Mistakes()
-        #: What was seen between cases: places where a key was, and what was broken.
-        self._loose: tuple[list[str], Mistakes] = ([], Mistakes())
-        self._deaths = 0
+        self._hello: Hello | None = None
+        self._life: Life | None = None
+        self._cases = SessionCases()
+        self._restarts = RestartPolicy()
 
     def __enter__(self) -> Self:
         self._begin()
@@ -73,240 +102,210 @@ class Session:
         self._end()
 
     @property
-    def client(self) -> Client:
-        """Who it says it is."""
-        assert self._client is not None, "the session has not been entered"
-        return self._client
+    def client(self) -> ClientInfo:
+        """The client, as its hello describes it."""
+        assert self._hello is not None, "the session has not been entered"
+        return self._hello.client
 
-    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Plays scripts, as they are done, each when the next one is: what it says of a case too late counts too."""
-        queue = Queue(scripts)
+    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
+        """Play cases, and yield the run of each when the next one is done."""
+        queue = Queue(test_cases)
         try:
-            yield from self._plays(queue)
+            while self._give_out(queue) or self._cases.open:
+                for case in self._step(queue):
+                    yield from self._cases.hold(case)
+            if queue.taken > 1:
+                # So that the last run has had its chance, as all others had; for a single case it would cost a start.
+                self._finish()
+            yield from self._cases.release()
         except DriverError:
-            if self._held is not None:
-                yield self._let_go()
+            yield from self._cases.release()
             raise
         finally:
-            self._held, self._late = None, Mistakes()
-            if self._open:  # nobody waits for them
+            self._cases.release()
+            if self._cases.open:  # the caller stopped listening
                 self._end()
-                self._drop()
+                self._withdraw()
 
-    def _plays(self, queue: Queue) -> Iterator[CaseRun]:
-        while self._fill(queue) or self._open:
-            for case in self._step(queue):
-                before = self._let_go() if self._held is not None else None
-                self._held = case.id, case.play()
-                if before is not None:
-                    yield before
-        if queue.taken > 1:
-            # Of many, the last one is to be known as well as the others; for one alone it would cost a start.
-            self._finish()
-        if self._held is not None:
-            yield self._let_go()
-
-    def _let_go(self) -> CaseRun:
-        """The play that is held, with what broke since."""
-        assert self._held is not None
-        (_, play), self._held = self._held, None
-        late, self._late = self._late, Mistakes()
-        return replace(play, adapter_error="; ".join(filter(None, [play.adapter_error, str(late)])))
-
-    def _fill(self, queue: Queue) -> bool:
-        """Gives out cases; whether there were any."""
-        some = False
-        while len(self._open) < self._width:
-            busy = {one.scene.script.world for one in self._open.values()}
-            script = queue.take(busy)
-            if script is None:
+    def _give_out(self, queue: Queue) -> bool:
+        """Give the process as many cases as it takes; return whether there was one to give."""
+        assert self._hello is not None
+        given = False
+        while len(self._cases.open) < min(self._hello.max_in_flight, MAX_OPEN_CASES):
+            busy = {case.open_case.test_case.world for case in self._cases.open.values()}
+            test_case = queue.take(busy)
+            if test_case is None:
                 break
-            process = self._ready()
-            case = PendingCase(self._stage.open(script, date=process.date), self.client.features, self._patience)
-            self._open[case.id] = case
-            self._given[case.id] = script.key.encode(), script.name
-            case.leaks += self._loose[0]
-            case.mistakes.take(self._loose[1])
-            self._loose = ([], Mistakes())
-            process.write(line(case.scene.case.message))
-            some = True
-        return some
+            life = self._listening()
+            open_case = self._testbed.open(test_case, date=life.process.date)
+            case = PendingCase(open_case, self.client.features, self._patience)
+            self._cases.add(case)
+            life.keys.add(case)
+            life.process.write(line(open_case.case.message))
+            given = True
+        return given
 
-    def _ready(self) -> Process:
-        """The process, started if there is none that listens."""
-        process = self._process
-        if process is not None and process.dumb and not self._open:
-            self._died(process)
-        return self._process or self._begin()
+    def _listening(self) -> Life:
+        """Return the process; start one if there is none that listens."""
+        life = self._life
+        if life is not None and life.process.dumb and not self._cases.open:
+            self._died(life)
+        return self._life or self._begin()
 
     def _step(self, queue: Queue) -> list[PendingCase]:
-        """Waits for something to happen; the cases that are done by it."""
-        process = self._process
-        assert process is not None
-        wait([process], min([TICK, *(one.until - monotonic() for one in self._open.values())]))
-        # Before it is read to its end, so that nothing is lost of one that ends meanwhile.
-        dumb = process.dumb
-        process.receive()
-        done = self._listen(process)
-        if self._open and dumb:
-            return done + self._died(process)
-        overdue = [one for one in self._open.values() if monotonic() > one.until]
-        if overdue:
+        """Wait until something happens; return the cases that are done by it."""
+        life = self._life
+        assert life is not None
+        wait([life.process], min([TICK_S, *(case.until - monotonic() for case in self._cases.open.values())]))
+        # Asked before the last of its output is read, so that nothing is lost of a process that ends meanwhile.
+        dumb = life.process.dumb
+        life.process.receive()
+        done = self._read(life)
+        if self._cases.open and dumb:
+            return done + self._died(life)
+        late = [case for case in self._cases.open.values() if monotonic() > case.until]
+        if late:
             self._end()
-            done += self._listen(process)
-            for one in overdue:
-                if self._open.pop(one.id, None) is not None:
-                    one.unanswered = not one.mistakes
-                    done.append(one)
-            queue.again(self._drop())
+            done += self._read(life)
+            for case in late:
+                if case.id in self._cases.open:  # it may have answered just before its end
+                    case.unanswered = not case.mistakes
+                    done.append(self._cases.close(case.id, Event.LATE))
+            queue.put_back(self._withdraw())
         return done
 
-    def _died(self, process: Process) -> list[PendingCase]:
-        """Of a process that ended by itself: its cases are lost. Raises DriverError the second time."""
-        how = ended(process)
+    def _died(self, life: Life) -> list[PendingCase]:
+        """Return the cases that were lost with a process that ended by itself. Raises DriverError the second time."""
+        how = how_it_ended(life.process)
         self._end()
-        done = self._listen(process)
-        names = " and ".join(one.scene.script.name for one in self._open.values())
+        done = self._read(life)
+        names = " and ".join(case.name for case in self._cases.open.values())
         if done and not names:
             return done
         how += f" while it was at {names}" if names else " between two cases"
-        self._deaths += 1
-        if self._deaths > 1:
-            self._drop()
-            again = "it was started again before, and is not once more"
-            raise DriverError(f"the client {how}; {again}{self._hints(process)}")
-        for one in self._open.values():
-            one.mistakes.append(f"the client {how}; it is started again once{self._hints(process)}")
-        done += self._open.values()
-        self._open.clear()
-        return done
+        hint = life.process.said()
+        if life.process.status == 0 and len(life.answered) <= 1:
+            hint = f"; a program that plays one case and exits is driven with --mode once{hint}"
+        if not self._restarts.allows_another_start():
+            self._withdraw()
+            raise DriverError(f"the client {how}; it had been started again once before{hint}")
+        lost = self._cases.close_all(Event.DEATH)
+        for case in lost:
+            case.mistakes.append(f"the client {how}; it is started again once{hint}")
+        return done + lost
 
-    def _hints(self, process: Process) -> str:
-        once = process.status == 0 and len(self._answered) <= 1
-        hint = "; a program that plays one case and exits is driven with --mode once" if once else ""
-        return hint + _said(process)
+    def _withdraw(self) -> list[TestCase]:
+        """Take the open cases back."""
+        cases = self._cases.close_all(Event.WITHDRAWAL)
+        for case in cases:
+            case.open_case.close()
+        return [case.open_case.test_case for case in cases]
 
-    def _drop(self) -> list[TestCase]:
-        """Takes the open cases back."""
-        scripts = [one.scene.script for one in self._open.values()]
-        for one in self._open.values():
-            one.scene.close()
-        self._open.clear()
-        return scripts
-
-    def _listen(self, process: Process) -> list[PendingCase]:
-        """Takes what the process wrote; the cases that were answered."""
+    def _read(self, life: Life) -> list[PendingCase]:
+        """Read what the process wrote; return the cases that it answered."""
         done = []
-        # First, as a case is to have what was written before its answer.
-        while process.errors:
-            self._overhear(_ERRORS, *process.errors.popleft())
-        while process.lines:
-            raw = process.lines.popleft()
+        # Standard error first, so that a case has what was written before its result.
+        while life.process.errors:
+            self._take_output(life, _STDERR, *life.process.errors.popleft())
+        while life.process.lines:
+            raw = life.process.lines.popleft()
             try:
                 message = message_of(raw)
-                case = self._answer(message, raw) if message is not None else None
+                case = self._take(life, message, raw) if message is not None else None
             except ValueError as error:
-                self._overhear(_OUTPUT, raw + b"\n")
-                self._broken(str(error))
+                self._take_output(life, _STDOUT, raw + b"\n")
+                self._adapter_broke(str(error))
                 continue
             if case is not None:
                 done.append(case)
         return done
 
-    def _answer(self, message: Mapping[str, Any], raw: bytes) -> PendingCase | None:
-        """The case that a message closes. Raises ValueError for one that should not be."""
-        kind, number = message["type"], message.get("id")
+    def _take(self, life: Life, message: Mapping[str, Any], raw: bytes) -> PendingCase | None:
+        """Return the case that a message closes. Raises ValueError for a message that should not be sent."""
+        kind, case_id = message["type"], message.get("id")
         if kind == "hello":
-            raise ValueError(f"a second hello came: {short(raw)}; wanted one, and then results like {RESULT}")
+            raise ValueError(f"a second hello came: {short(raw)}; expected one, and then results like {RESULT}")
         if kind == "adapter_error":
-            text = f"the adapter says: {message.get('message') or 'nothing more'}"
-            case = self._open.pop(str(number), None)
-            if case is None:
-                self._overhear(_OUTPUT, raw)
-                self._broken(text)
-                return None
-            case.look_for_key("the result", raw)
-            case.mistakes.append(text)
-            return case
-        case = self._open.pop(number, None) if isinstance(number, str) else None
-        if case is None:
-            self._stray(number, raw)
+            return self._take_adapter_error(life, message, raw)
+        if not isinstance(case_id, str) or case_id not in self._cases.open:
+            self._take_stray_result(life, case_id, raw)
             return None
-        for other in self._open.values():
-            other.look_for_key(f"the result of {case.scene.script.name}", raw)
-        self._look_for_others(f"the result of {case.scene.script.name}", raw, case.id)
-        self._answered.add(case.id)
+        case = self._cases.close(case_id, Event.RESULT)
+        place = f"the result of {case.name}"
+        for other in self._cases.open.values():
+            other.look_for_key(place, raw)
+        self._look_for_closed_keys(life, place, raw, own=case_id)
+        life.answered.add(case_id)
         case.answer(message, raw)
         return case
 
-    def _stray(self, number: Any, raw: bytes) -> None:
-        """Of an answer that no open case is for."""
-        self._look_for_others("a result", raw)
-        if isinstance(number, str) and number in self._answered:
-            self._broken(f"the case {number} was answered twice, the second time with {short(raw)}", number)
+    def _take_adapter_error(self, life: Life, message: Mapping[str, Any], raw: bytes) -> PendingCase | None:
+        text = f"the adapter says: {message.get('message') or 'nothing more'}"
+        case_id = str(message.get("id"))
+        if case_id not in self._cases.open:
+            self._take_output(life, _STDOUT, raw)
+            self._adapter_broke(text)
+            return None
+        case = self._cases.close(case_id, Event.ADAPTER_ERROR)
+        case.look_for_key("the result", raw)
+        case.mistakes.append(text)
+        return case
+
+    def _take_stray_result(self, life: Life, case_id: object, raw: bytes) -> None:
+        """Note a result that no open case waits for."""
+        self._look_for_closed_keys(life, "a result", raw)
+        if isinstance(case_id, str) and case_id in life.answered:
+            self._adapter_broke(f"the case {case_id} was answered twice, the second time with {short(raw)}", case_id)
             return
-        wanted = " or ".join(repr(one) for one in self._open) or "nothing, as no case was open"
-        self._broken(f"an answer came for the id {number!r}, wanted {wanted}: {short(raw)}; e.g. {RESULT}")
+        expected = " or ".join(map(repr, self._cases.open)) or "nothing, as no case was open"
+        self._adapter_broke(f"a result came for the id {case_id!r}; expected {expected}: {short(raw)}; e.g. {RESULT}")
 
-    def _broken(self, text: str, number: str = "") -> None:
-        """Notes that the adapter broke: of the case that it is about, else of the one that has been open longest."""
-        if self._held is not None and (self._held[0] == number or not self._open):
-            self._late.append(text)
-        elif self._open:
-            case = next(iter(self._open.values()))
-            case.mistakes.append(text)
-            case.until = min(case.until, monotonic() + BROKEN)
-        else:
-            self._loose[1].append(text)
+    def _adapter_broke(self, text: str, case_id: str = "") -> None:
+        notes = self._cases.blamed(case_id)
+        notes.mistakes.append(text)
+        if isinstance(notes, PendingCase):
+            notes.until = min(notes.until, monotonic() + BROKEN_ADAPTER_TIMEOUT_S)
 
-    def _overhear(self, place: str, data: bytes, overlap: int = 0) -> None:
-        for case in self._open.values():
-            case.overhear(place, data, overlap)
-        self._look_for_others(place, data, overlap=overlap)
+    def _take_output(self, life: Life, place: str, data: bytes, overlap: int = 0) -> None:
+        for case in self._cases.open.values():
+            case.add_output(place, data, overlap)
+        self._look_for_closed_keys(life, place, data, overlap=overlap)
 
-    def _look_for_others(self, place: str, data: bytes, this: str = "", overlap: int = 0) -> None:
-        """Looks for the keys of cases that are done, and notes them with theirs, or with the next best."""
-        for number, (key, name) in self._given.items():
-            if number == this or number in self._open or not holds(data, key, overlap):
+    def _look_for_closed_keys(self, life: Life, place: str, data: bytes, *, own: str = "", overlap: int = 0) -> None:
+        """Note the keys of cases that are not open any more, but for `own`."""
+        for case_id, name in life.keys.found_in(data, overlap):
+            if case_id == own or case_id in self._cases.open:
                 continue
-            if self._held is not None and (self._held[0] == number or not self._open):
-                own = self._held[0] == number
-                self._leaked_late(f"{place}, after the result" if own else f"{place} (that of {name})")
-                continue
-            others = next(iter(self._open.values())).leaks if self._open else self._loose[0]
-            text = f"{place} (that of {name}, after its result)"
-            if text not in others:
-                others.append(text)
+            notes = self._cases.blamed(case_id)
+            if self._cases.is_held(case_id):
+                notes.add_leak(f"{place}, after the result")
+            elif isinstance(notes, HeldRun):
+                notes.add_leak(f"{place} (that of {name})")
+            else:
+                notes.add_leak(f"{place} (that of {name}, after its result)")
 
-    def _leaked_late(self, place: str) -> None:
-        assert self._held is not None
-        number, play = self._held
-        told = dict(play.outcome or {})
-        if place not in told.get("leaks", ()):
-            self._held = number, replace(play, outcome={**told, "leaks": [*told.get("leaks", ()), place]})
-
-    def _begin(self) -> Process:
-        """Starts the process, and greets it. Raises DriverError for one that does not greet us as it should."""
-        self._given.clear()
-        self._answered.clear()
-        process = self._process = self._start()
-        process.write(line({"type": "hello", "protocol": PROTOCOL}))
+    def _begin(self) -> Life:
+        """Start the process, and exchange hellos. Raises DriverError."""
+        life = self._life = Life(self._start())
         try:
-            raw = self._first_line(process)
-            error = _no_hello(process, self._startup) if raw is None else ""
+            self._hello = self._greet(life.process)
+        except DriverError as error:
+            self._end()
+            raise DriverError(f"{error}{life.process.said()}") from None
         except BaseException:
             self._end()
             raise
-        try:
-            if raw is not None:
-                self._client, self._width = _introduced(raw)
-                error = "" if process.in_step else _OUT_OF_STEP
-        except DriverError as one:
-            error = str(one)
-        if error:
-            self._end()
-            raise DriverError(f"{error}{_said(process)}")
-        return process
+        return life
+
+    def _greet(self, process: Process) -> Hello:
+        process.write(line({"type": "hello", "protocol": PROTOCOL}))
+        raw = self._first_line(process)
+        if raw is None:
+            raise DriverError(_no_hello(process, self._startup))
+        hello = Hello.parse(raw)
+        if not process.in_step:
+            raise DriverError(_NOT_ACCELERATED)
+        return hello
 
     def _first_line(self, process: Process) -> bytes | None:
         while process.age < self._startup and (process.lines or not process.dumb):
@@ -314,75 +313,33 @@ class Session:
                 raw = process.lines.popleft()
                 if raw.strip(b"\xef\xbb\xbf\r\n\t "):
                     return raw
-            wait([process], TICK)
+            wait([process], TICK_S)
         return None
 
     def _finish(self) -> None:
-        """Lets the process finish by itself, and hears it out."""
-        process = self._process
-        if process is None:
+        """Let the process exit, and read the last of its output."""
+        life = self._life
+        if life is None:
             return
-        process.write(b"", last=True)
-        until = monotonic() + LAST
-        while process.status is None and monotonic() < until:
-            wait([process], TICK)
+        life.process.write(b"", last=True)
+        until = monotonic() + EXIT_TIMEOUT_S
+        while life.process.status is None and monotonic() < until:
+            wait([life.process], TICK_S)
         self._end()
-        self._listen(process)
+        self._read(life)
 
     def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.end()
-
-
-def _introduced(raw: bytes) -> tuple[Client, int]:
-    """Who a hello says that it is, and how many cases it takes at once. Raises DriverError."""
-    try:
-        hello = message_of(raw, HELLO) or {}
-        wrong = _wrong(hello, raw)
-        can = features(hello.get("features") or {}) if not wrong else {}
-    except (ValueError, SettingsError) as error:
-        wrong = str(error)
-    if wrong:
-        raise DriverError(f"the client's hello is none: {wrong}")
-    version, width = str(hello.get("version") or ""), hello.get("max_in_flight", 1)
-    return Client(hello.get("client") or "unnamed", version, can), min(width, MOST_OPEN)
-
-
-def _wrong(hello: Mapping[str, Any], raw: bytes) -> str:
-    if hello["type"] != "hello":
-        return f"the first line was {short(raw)}; wanted a hello like {HELLO}"
-    if hello.get("protocol", PROTOCOL) != PROTOCOL:
-        return f"the client speaks protocol {hello['protocol']!r}, wanted {PROTOCOL}"
-    for name, kind, wanted in (("client", str, "a name"), ("features", dict, 'an object like {"images":2}')):
-        if not isinstance(hello.get(name), kind | None):
-            return f"{name} of the hello is {hello[name]!r}, wanted {wanted}; e.g. {HELLO}"
-    width = hello.get("max_in_flight", 1)
-    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-        return f"max_in_flight of the hello is {width!r}, wanted a number from 1; e.g. {HELLO}"
-    return ""
+        life, self._life = self._life, None
+        if life is not None:
+            life.process.end()
 
 
 def _no_hello(process: Process, startup: float) -> str:
-    wanted = f"wanted a line like {HELLO}"
-    once = "a program that is not written for sessions is driven with --mode once or --mode run"
+    expected = f"expected a line like {HELLO}"
+    hint = "a program that is not written for sessions is driven with --mode once or --mode run"
     if process.dumb:
-        return f"the client {ended(process)} before it said hello; {wanted}; {once}"
-    cause = f"does it read its standard input, and flush what it writes? ({once})"
-    return f'the client said no hello in {startup:g} s; {wanted} in answer to {{"type":"hello","protocol":1}}; {cause}'
-
-
-def ended(process: Process) -> str:
-    """How a process came to its end, or is about to."""
-    until = monotonic() + GENTLY
-    while process.status is None and monotonic() < until:
-        wait([process], TICK)  # it may be about to
-    status = process.status
-    if status is None:
-        return "closed its standard output"
-    return f"ended with exit status {status}" if status >= 0 else f"was ended by signal {-status}"
-
-
-def _said(process: Process) -> str:
-    tail = process.tail.decode("utf-8", "replace").strip()
-    return f"\n  standard error: {tail[-1500:]}" if tail else "\n  standard error: nothing"
+        return f"the client {how_it_ended(process)} before it said hello; {expected}; {hint}"
+    cause = f"does it read its standard input, and flush what it writes? ({hint})"
+    return (
+        f'the client said no hello in {startup:g} s; {expected} in answer to {{"type":"hello","protocol":1}}; {cause}'
+    )

@@ -1,4 +1,4 @@
-"""The stage: a server of ours on which scripts are played, each in a world of its own."""
+"""The testbed: a server of ours on which cases are played, each in a world of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
@@ -26,47 +26,51 @@ from mockveo_contracts.cases.definitions import SPEED, TestCase
 from mockveo_contracts.cases.images import MEDIA_TYPES, picture
 from mockveo_contracts.clients.virtual_time import CaseClock, VirtualTime
 
-#: Bytes of a stored video, at most.
-MOST_BYTES = 2**30
-#: Exchanges that are kept of a case.
-KEPT = 5000
+#: Bytes of a stored video; arbitrary, far above any clip of ours.
+MAX_VIDEO_BYTES: Final = 2**30
+#: Exchanges that a world records: several times what a client that polls without a pause makes of a case.
+MAX_EXCHANGES: Final = 5000
 
 
 @dataclass(frozen=True)
 class CaseRun:
-    """A script that a client has played: all that the judge needs."""
+    """One case as one client played it: all that the rules need."""
 
-    script: TestCase
-    #: What the client was given, as the protocol has it.
+    test_case: TestCase
+    #: What the client was given, in the shape of the client protocol.
     case: Mapping[str, Any]
     trace: Sequence[Mapping[str, Any]]
-    #: As the protocol has it, with `content`, `leaks` and `ended_by`; None where the client gave none.
+    #: In the shape of the client protocol, with `content`, `leaks` and `ended_by`; None if the client gave none.
     outcome: Mapping[str, Any] | None
     features: Mapping[str, Any]
     defaults: Mapping[str, Any]
-    #: What the trace's seconds are, "at" = the world's, "time" = ours, and how many there are in one of the client's.
+    #: Which seconds of an exchange count, "at" = the world's, "time" = ours, and how many pass in one of the client's.
     clock: str
     pace: float
-    #: What broke in between, which says nothing about the client.
+    #: What broke in the adapter, which is never a verdict on the client.
     adapter_error: str = ""
-    #: What the client wrote beside its result.
+    #: What the client wrote besides its result.
     output: str = field(default="", repr=False)
 
     @property
-    def story(self) -> CallTrace:
-        """What happened, for the judge."""
-        seen = [Exchange.from_json(one, clock=self.clock) for one in self.trace]
-        return CallTrace(seen, self.case, self.outcome, self.features, self.defaults, self.pace)
+    def exchanges(self) -> list[Exchange]:
+        """The exchanges of the trace, by the clock of the client."""
+        return [Exchange.from_json(record, clock=self.clock) for record in self.trace]
+
+    @property
+    def call_trace(self) -> CallTrace:
+        """The run as the rules take it."""
+        return CallTrace(self.exchanges, self.case, self.outcome, self.features, self.defaults, self.pace)
 
     def verdicts(self) -> list[Verdict]:
-        """What the judge says, rule by rule; nothing where no client was to be judged."""
-        return [] if self.adapter_error else client_rules().judge(self.story)
+        """Return the verdict of each rule; none after an adapter error."""
+        return [] if self.adapter_error else client_rules().judge(self.call_trace)
 
 
 class Testbed:
-    """A server and a directory for as many scripts as are played. A context manager.
+    """A server and a directory for the cases that are played. A context manager.
 
-    `factor` is how many seconds of the client's pass in one of ours, where its time is made to run faster.
+    `factor` seconds of the client pass in one of ours, if its time is accelerated.
     """
 
     #: Not a class of tests, for pytest.
@@ -74,16 +78,15 @@ class Testbed:
 
     def __init__(self, *, factor: float = 1.0, **settings: Any) -> None:
         self.factor = factor
-        self._settings = of(render=False, seed=0, max_exchanges=KEPT, port=0, **settings)
+        self._settings = of(render=False, seed=0, max_exchanges=MAX_EXCHANGES, port=0, **settings)
         self._exit = ExitStack()
         self._count = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:
             self.server = entered.enter_context(ServerThread(self._settings))
-            self._directory = Path(
-                entered.enter_context(TemporaryDirectory(prefix="mockveo-", ignore_cleanup_errors=True))
-            )
+            directory = TemporaryDirectory(prefix="mockveo-", ignore_cleanup_errors=True)
+            self._directory = Path(entered.enter_context(directory))
             self._exit = entered.pop_all()
         return self
 
@@ -92,33 +95,34 @@ class Testbed:
 
     @property
     def spec(self) -> Spec:
-        """The document that is played."""
+        """The API description that the server follows."""
         return self.server.app.spec
 
     def settle(self) -> bool:
-        """Lets the server take what was sent to it; whether it is at work on an answer."""
+        """Let the server take what was sent to it; return whether it is at work on an answer."""
         return self.server.settle()
 
-    def open(self, script: TestCase, virtual: VirtualTime | None = None, *, date: float | None = None) -> OpenCase:
-        """The scene of a script, in a world as new; with a time of its own if that is virtual.
+    def open(self, test_case: TestCase, virtual: VirtualTime | None = None, *, date: float | None = None) -> OpenCase:
+        """Open a case in a reset world, by virtual time if there is one.
 
-        `date` is the client's, in Unix seconds, where its calendar is not ours.
+        `date` is the client's, in Unix seconds, if its calendar is not ours.
         """
         self._count += 1
-        place = self._directory / str(self._count)
-        place.mkdir()
-        world = self.server.app.worlds.reset(script.world, {"seed": script.seed}, script.scenario)
+        directory = self._directory / str(self._count)
+        directory.mkdir()
+        world = self.server.app.worlds.reset(test_case.world, {"seed": test_case.seed}, test_case.scenario)
         world.clock = self._clock(virtual, date)
-        images = pictures(script, place)
+        images = write_images(test_case, directory)
         case = Case(
             id=str(self._count),
-            base_url=f"{self.server.url}/@{script.world}/v1",
-            api_key=script.key,
-            input=Input(script.prompt, script.model, script.size, tuple(image for image, _ in images)),
-            poll_interval_s=script.poll_interval * self.factor,
-            deadline_s=script.deadline * self.factor,
+            base_url=f"{self.server.url}/@{test_case.world}/v1",
+            api_key=test_case.key,
+            input=Input(test_case.prompt, test_case.model, test_case.size, tuple(image for image, _ in images)),
+            poll_interval_s=test_case.poll_interval * self.factor,
+            deadline_s=test_case.deadline * self.factor,
         )
-        return OpenCase(script, case, world, [sha256 for _, sha256 in images], place, virtual is not None, self.factor)
+        hashes = [sha256 for _, sha256 in images]
+        return OpenCase(test_case, case, world, hashes, directory, virtual is not None, self.factor)
 
     def _clock(self, virtual: VirtualTime | None, date: float | None) -> Clock:
         if virtual is not None:
@@ -127,45 +131,45 @@ class Testbed:
         return Clock("wall", speed=SPEED / self.factor, date=date, tick=lambda: time.monotonic() * self.factor)
 
 
-def pictures(script: TestCase, place: Path) -> list[tuple[Image, str]]:
-    """Writes the images of a script, each into a directory of its own; the images with their SHA-256, in hex."""
-    made = []
-    for number, (filename, size) in enumerate(script.images):
+def write_images(test_case: TestCase, directory: Path) -> list[tuple[Image, str]]:
+    """Write the images of a case, each into its own directory; return each with its SHA-256 in hex."""
+    images = []
+    for number, (filename, size) in enumerate(test_case.images):
         content_type = MEDIA_TYPES[Path(filename).suffix]
-        data = picture(content_type, size, f"{script.name} {number}")
-        path = place / str(number + 1) / filename
+        data = picture(content_type, size, f"{test_case.name} {number}")
+        path = directory / str(number + 1) / filename
         path.parent.mkdir()
         path.write_bytes(data)
-        made.append((Image(str(path), filename, content_type), hashlib.sha256(data).hexdigest()))
-    return made
+        images.append((Image(str(path), filename, content_type), hashlib.sha256(data).hexdigest()))
+    return images
 
 
-def _taken(path: Path) -> dict[str, Any]:
-    """What a file holds, `sha256` and `bytes`; the file is deleted. Raises OSError or ValueError for what is none."""
+def _take_video(path: Path) -> dict[str, Any]:
+    """Return the `sha256` and `bytes` of a stored video, and delete it. Raises OSError or ValueError."""
     size = path.stat().st_size
-    if not path.is_file() or size > MOST_BYTES:
-        raise ValueError("it is no file of ordinary size")
+    if not path.is_file() or size > MAX_VIDEO_BYTES:
+        raise ValueError("it is not a file of ordinary size")
     with path.open("rb") as file:
-        found = {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": size}
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     path.unlink(missing_ok=True)
-    return found
+    return {"sha256": digest, "bytes": size}
 
 
 @dataclass(frozen=True)
 class OpenCase:
-    """A script that is being played. `close` takes its files away."""
+    """A case that is being played. `close` removes its files."""
 
-    script: TestCase
+    test_case: TestCase
     case: Case
     world: World
     #: SHA-256 of the images, in order.
     hashes: Sequence[str]
-    #: A directory of its own, for what is to be gone afterwards.
-    place: Path
+    #: Its own directory, which `close` removes.
+    directory: Path
     virtual: bool
     factor: float
 
-    def play(
+    def run(
         self,
         outcome: Mapping[str, Any] | None,
         features: Mapping[str, Any],
@@ -175,29 +179,30 @@ class OpenCase:
         adapter_error: str = "",
         output: str = "",
     ) -> CaseRun:
-        """What was played, with the file that the client stored, which is deleted.
+        """Return the run, with what the client stored, which is deleted.
 
-        `outcome` is as `case.result` has it, None where there is none; `leaks` are the places where the key was found.
+        `outcome` is as `case.result` returns it, None if there is none; `leaks` are the places where the key was found.
         """
-        told: dict[str, Any] = {"outcome": None, "video": None, "content_path": None, "error": None, **(outcome or {})}
-        stored = None
-        if told["content_path"]:
+        result: dict[str, Any] = {"outcome": None, "video": None, "content_path": None, "error": None}
+        result |= outcome or {}
+        content = None
+        if result["content_path"]:
             try:
-                stored = _taken(Path(told["content_path"]))
+                content = _take_video(Path(result["content_path"]))
             except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or str(error)
+                reason = getattr(error, "strerror", None) or str(error)
                 adapter_error = adapter_error or (
-                    f"the result's content_path {told['content_path']!r} cannot be read: {why};"
-                    " wanted the path of the stored video, or null where there is none"
+                    f"the result's content_path {result['content_path']!r} cannot be read: {reason};"
+                    " expected the path of the stored video, or null without one"
                 )
         message = self.case.message
         for image, sha256 in zip(message["input"]["images"], self.hashes, strict=True):
             image["sha256"] = sha256
         return CaseRun(
-            script=self.script,
+            test_case=self.test_case,
             case=message,
-            trace=[one.to_json() for one in self.world.journal],
-            outcome={**told, "content": stored, "leaks": list(leaks), "ended_by": ended_by},
+            trace=[record.to_json() for record in self.world.journal],
+            outcome={**result, "content": content, "leaks": list(leaks), "ended_by": ended_by},
             features=features,
             defaults=self.world.spec.form.defaults,
             clock="at" if self.virtual else "time",
@@ -207,5 +212,5 @@ class OpenCase:
         )
 
     def close(self) -> None:
-        """Takes the files of the case away."""
-        shutil.rmtree(self.place, ignore_errors=True)
+        """Remove the files of the case."""
+        shutil.rmtree(self.directory, ignore_errors=True)

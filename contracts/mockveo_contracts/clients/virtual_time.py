@@ -1,8 +1,8 @@
-"""Virtual time: for the threads of a client under test, sleeping costs nothing and the clock shows what was slept.
+"""Virtual time: for the threads of a client under test, sleeping costs nothing and clocks show what was slept.
 
-`installed()` puts a layer over the functions of `time`, over waits with a timeout, over `asyncio`'s loops and over what
-is logged. It looks, for each call, whether the calling thread has a time of its own; all others - the server, the
-checker - go on as before. A thread that a client starts has its client's time. What `datetime` shows is our own.
+`installed()` patches the functions of `time`, waits with a timeout, `asyncio`'s loops and the handlers of `logging`.
+Each patch looks whether the calling thread has its own time; the threads of the server and of the check go on as
+before. A thread that a client starts inherits its client's time. `datetime` is written in C, and shows real time.
 """
 
 from __future__ import annotations
@@ -23,49 +23,50 @@ from typing import Any, ClassVar, Final
 
 from mockveo.simulator.clock import Clock
 
-#: Seconds that an answer costs, so that a loop without a pause comes to an end.
-COST: Final = 0.001
-#: Answers after which a client counts as one that will not end by itself.
-MOST_ANSWERS: Final = 1500
-#: Our own seconds that the events of other threads get to arrive.
-GRACE: Final = 0.0005
-#: Characters of what a client writes that are kept.
-KEPT: Final = 64 * 1024
-#: Our own seconds, and how many times them, that a thread gets to notify one that waits.
-SLICE: Final = 0.01
-SLICES: Final = 25
+#: Virtual seconds that an answer costs, so that a loop without a pause comes to an end; as fast as a good network.
+ANSWER_S: Final = 0.001
+#: Answers after which a client counts as one that does not end by itself; arbitrary, far above any case's need.
+MAX_ANSWERS: Final = 1500
+#: Our own seconds in which the events of other threads may arrive; measured, an event takes a tenth of it.
+GRACE_S: Final = 0.0005
+#: The same, as a multiple, before a loop that waits for nothing else is ended; arbitrary.
+LAST_GRACE: Final = 20
+#: The end of a client's output that is kept, in characters; arbitrary.
+MAX_OUTPUT_CHARS: Final = 64 * 1024
+#: Our own seconds, and how many times them, in which a thread may notify one that waits; arbitrary.
+NOTIFY_SLICE_S: Final = 0.01
+NOTIFY_SLICES: Final = 25
 _FUNCTIONS: Final = ("sleep", "monotonic", "monotonic_ns", "time", "time_ns", "perf_counter", "perf_counter_ns")
 _REAL: Final[dict[str, Callable[..., Any]]] = {name: getattr(time, name) for name in _FUNCTIONS}
 _OWN: Final = threading.local()
 
 
 class Ended(BaseException):
-    """Ends a client that does not end by itself. Not an Exception, so that a client's own handlers let it pass."""
+    """The end of a client that does not end by itself; not an Exception, so that its own handlers let it pass."""
 
 
 class CapturedOutput:
-    """What a client writes: looked through for its key as it comes, and the end of it kept."""
+    """The end of a client's output, and whether the client's key was anywhere in it."""
 
     def __init__(self, key: str = "") -> None:
         self._key = key
-        #: Whether the key was in it.
         self.leaked = False
-        #: The last of it.
         self.text = ""
 
     def write(self, text: str) -> int:
-        """Takes a text."""
-        seen = self.text[-len(self._key) :] + text if self._key else text
-        self.leaked = self.leaked or (bool(self._key) and self._key in seen)
-        self.text = (self.text + text)[-KEPT:]
+        """Add a text."""
+        if self._key:
+            # With the text before it, as a key may be written in pieces.
+            self.leaked = self.leaked or self._key in self.text[-len(self._key) :] + text
+        self.text = (self.text + text)[-MAX_OUTPUT_CHARS:]
         return len(text)
 
 
 class VirtualTime:
-    """The time of one case, in seconds since it began; `limit` is when its client is ended. Safe for threads.
+    """The time of one case, in seconds since it began. Safe for threads.
 
-    `settle` lets the server take what was sent, and says whether it is at work on an answer; `output` takes what the
-    client writes.
+    The client is ended at `limit`. `settle` lets the server take what was sent, and returns whether it is at work on
+    an answer; `output` captures what the client writes.
     """
 
     _latest: ClassVar[VirtualTime | None] = None
@@ -77,7 +78,7 @@ class VirtualTime:
         self.settle = settle
         self.output = output or CapturedOutput()
         self.date: float = _REAL["time"]()
-        #: What the clocks that never go back show when it begins: not less than at the end of the case before.
+        #: What monotonic clocks show at the beginning: not less than at the end of the case before.
         self.begun: float = _REAL["monotonic"]()
         before = VirtualTime._latest
         if before is not None:
@@ -86,41 +87,41 @@ class VirtualTime:
         self._now = 0.0
         self._lock = threading.Lock()
         self._answers = 0
-        #: Threads of the client's that are alive.
+        #: Threads of the client that are alive.
         self.threads = 0
-        #: Set once there are too many answers.
+        #: Set after too many answers.
         self.busy_loop = threading.Event()
 
     def now(self) -> float:
-        """Seconds since the case began."""
+        """Return the seconds since the case began."""
         return self._now
 
     def pass_(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Let time pass."""
         with self._lock:
             self._now += max(seconds, 0.0)
 
     def sleep(self, seconds: float) -> None:
-        """What `time.sleep` is. Raises Ended beyond the limit."""
+        """Sleep, as `time.sleep` does. Raises Ended beyond the limit."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         self.pass_(seconds)
         self.check()
 
     def check(self) -> None:
-        """Raises Ended beyond the limit."""
+        """Raise Ended beyond the limit."""
         if self._now > self.limit or self.busy_loop.is_set():
             raise Ended
 
     def answered(self) -> None:
-        """An answer goes out."""
-        self.pass_(COST)
+        """Count an answer of the server."""
+        self.pass_(ANSWER_S)
         self._answers += 1
-        if self._answers > MOST_ANSWERS:
+        if self._answers > MAX_ANSWERS:
             self.busy_loop.set()
 
     def inside(self, call: Callable[[], object]) -> Callable[[], None]:
-        """A call that has this time, in whatever thread it runs."""
+        """Return a call that has this time, in whatever thread it runs."""
 
         def run() -> None:
             _OWN.time = self
@@ -136,30 +137,30 @@ class VirtualTime:
 
 
 class CaseClock(Clock):
-    """The clock of a world that goes by the time of a case: `speed` seconds in one of the client's."""
+    """The clock of a world that follows virtual time: `speed` seconds in one of the client's."""
 
     def __init__(self, virtual: VirtualTime, speed: float) -> None:
         super().__init__("wall", speed=speed, date=virtual.date, tick=virtual.now)
         self._virtual = virtual
 
     def read(self) -> tuple[float, float]:
-        """Both hands at once, as an answer is made."""
+        """Return both readings, and count the answer that they are read for."""
         self._virtual.answered()
         return super().read()
 
 
 def current() -> VirtualTime | None:
-    """The time of the calling thread, where it has one of its own."""
+    """Return the time of the calling thread, if it has its own."""
     return getattr(_OWN, "time", None)
 
 
 def run(virtual: VirtualTime, call: Callable[[], None]) -> threading.Thread:
-    """A thread, not started, in which a call has a time of its own."""
+    """Return a thread, not started, in which a call has its own time."""
     return threading.Thread(target=virtual.inside(call), name="mockveo-client", daemon=True)
 
 
 def interrupt(thread: threading.Thread) -> None:
-    """Raises Ended in a thread, as soon as it runs Python."""
+    """Raise Ended in a thread, as soon as it runs Python."""
     if thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Ended))
 
@@ -187,15 +188,15 @@ def _reader(name: str) -> Callable[[], Any]:
 
 
 def _waits(wait: Callable[..., bool]) -> Callable[..., bool]:
-    """`Condition.wait`, behind events, queues and futures: some use them for a sleep that can be cut short."""
+    """Return `Condition.wait` for virtual time; events, queues and futures use it, often as a sleep."""
 
     def virtually(self: threading.Condition, timeout: float | None = None) -> bool:
         virtual = current()
         if virtual is None or timeout is None or timeout <= 0:
             return wait(self, timeout)
-        # Somebody may be about to notify, in our own time: another thread of the client's, with what the server says.
-        for _ in range(SLICES if virtual.threads > 1 else 1):
-            if wait(self, min(timeout, SLICE)):
+        # Another thread of the client may be about to notify, in our own time, with an answer of the server.
+        for _ in range(NOTIFY_SLICES if virtual.threads > 1 else 1):
+            if wait(self, min(timeout, NOTIFY_SLICE_S)):
                 return True
         virtual.sleep(timeout)
         return False
@@ -204,7 +205,7 @@ def _waits(wait: Callable[..., bool]) -> Callable[..., bool]:
 
 
 def _selects(select_: Callable[..., Any]) -> Callable[..., Any]:
-    """`select.select`, which sleeps where it is given nothing to wait for."""
+    """Return `select.select` for virtual time; given nothing to wait for, it sleeps."""
 
     def virtually(*lists_and_timeout: Any) -> Any:
         virtual = current()
@@ -218,104 +219,106 @@ def _selects(select_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _starts(start: Callable[..., None]) -> Callable[..., None]:
-    """`Thread.start`, which hands the time on."""
+    """Return a `Thread.start` whose thread inherits the time."""
 
-    def handing_on(self: threading.Thread) -> None:
+    def inheriting(self: threading.Thread) -> None:
         virtual = current()
         if virtual is not None:
             self.run = virtual.inside(self.run)  # type: ignore[method-assign]
         start(self)
 
-    return handing_on
+    return inheriting
 
 
 def _emits(emit: Callable[..., None]) -> Callable[..., None]:
-    """`StreamHandler.emit`: a handler may have got its stream long before."""
+    """Return a `StreamHandler.emit` that captures records: a handler may have taken its stream long before."""
 
-    def caught(self: logging.Handler, record: logging.LogRecord) -> None:
+    def captured(self: logging.Handler, record: logging.LogRecord) -> None:
         virtual = current()
         if virtual is None:
             emit(self, record)
         else:
             virtual.output.write(f"{self.format(record)}\n")
 
-    return caught
+    return captured
 
 
-_LAYER: Final[dict[str, Callable[..., Any]]] = {
+#: Name of a function of `time` -> the one for virtual time.
+_PATCHES: Final[dict[str, Callable[..., Any]]] = {
     "sleep": wraps(_REAL["sleep"])(_sleep),
     **{name: _reader(name) for name in _FUNCTIONS if name != "sleep"},
 }
-_LAID: Final[list[tuple[Any, str, Any]]] = []
-_LAYING: Final = threading.Lock()
+#: What was replaced: the object, the name of its attribute, and the value before.
+_REPLACED: Final[list[tuple[Any, str, Any]]] = []
+_PATCHING: Final = threading.Lock()
 _holders = 0
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Puts the layer on, where it is not on yet; the last that leaves takes it off."""
+    """Patch the process within the block; of several blocks, the last to end takes the patches back."""
     global _holders  # noqa: PLW0603 - there is one `time` in a process, too
-    with _LAYING:
+    with _PATCHING:
         _holders += 1
         if _holders == 1:
-            _lay_on_all()
-        _lay_on_names()
+            _patch_library()
+        _patch_names()
     try:
         yield
     finally:
-        with _LAYING:
+        with _PATCHING:
             _holders -= 1
-            while _LAID and not _holders:
-                where, name, value = _LAID.pop()
-                setattr(where, name, value)
+            while _REPLACED and not _holders:
+                owner, name, value = _REPLACED.pop()
+                setattr(owner, name, value)
 
 
-def _put(where: Any, name: str, what: Any) -> None:
-    _LAID.append((where, name, getattr(where, name)))
-    setattr(where, name, what)
+def _patch(owner: Any, name: str, value: Any) -> None:
+    _REPLACED.append((owner, name, getattr(owner, name)))
+    setattr(owner, name, value)
 
 
-def _lay_on_all() -> None:
-    for name, what in _LAYER.items():
-        _put(time, name, what)
-    # What a queue and a condition reckon the rest of their waiting by.
-    _put(threading, "_time", _LAYER["monotonic"])
-    _put(queue, "time", _LAYER["monotonic"])
-    _put(threading.Condition, "wait", _waits(threading.Condition.wait))
-    _put(threading.Thread, "start", _starts(threading.Thread.start))
-    _put(select, "select", _selects(select.select))
-    _put(logging.StreamHandler, "emit", _emits(logging.StreamHandler.emit))
+def _patch_library() -> None:
+    for name, function in _PATCHES.items():
+        _patch(time, name, function)
+    # Queues and conditions compute the rest of their timeout with these.
+    _patch(threading, "_time", _PATCHES["monotonic"])
+    _patch(queue, "time", _PATCHES["monotonic"])
+    _patch(threading.Condition, "wait", _waits(threading.Condition.wait))
+    _patch(threading.Thread, "start", _starts(threading.Thread.start))
+    _patch(select, "select", _selects(select.select))
+    _patch(logging.StreamHandler, "emit", _emits(logging.StreamHandler.emit))
     make: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
         virtual = current()
         return make() if virtual is None else JumpingLoop(virtual, virtual.settle)
 
-    _put(asyncio.events, "new_event_loop", new_event_loop)
-    _put(asyncio, "new_event_loop", new_event_loop)
+    _patch(asyncio.events, "new_event_loop", new_event_loop)
+    _patch(asyncio, "new_event_loop", new_event_loop)
 
 
-def _lay_on_names() -> None:
-    """`from time import sleep` in a client, say. The standard library's own waits are for its threads."""
-    of_real = {id(_REAL[name]): what for name, what in _LAYER.items()}
+def _patch_names() -> None:
+    """Patch names such as that of `from time import sleep` in a client, but not those of the standard library."""
+    by_real = {id(_REAL[name]): function for name, function in _PATCHES.items()}
     for module in list(sys.modules.values()):
         top = getattr(module, "__name__", "").partition(".")[0]
         if top in sys.stdlib_module_names or top in ("mockveo", "mockveo_contracts"):
             continue
         for name, value in list(getattr(module, "__dict__", {}).items()):
-            if id(value) in of_real and value is not None:
-                _put(module, name, of_real[id(value)])
+            if id(value) in by_real and value is not None:
+                _patch(module, name, by_real[id(value)])
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop that, where nothing is under way, jumps to its next timer instead of waiting for it."""
+    """A loop that jumps to its next timer if nothing is under way, instead of waiting for it."""
 
     def __init__(self, virtual: VirtualTime, settle: Callable[[], bool]) -> None:
         self._at_work = 0
-        super().__init__(_Jumping(virtual, lambda: self._at_work > 0, settle))
+        super().__init__(_JumpingSelector(virtual, lambda: self._at_work > 0, settle))
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]  # as it is called
-        """As asyncio's; what a thread is at is waited for."""
+        """Run a call in a thread, which counts as under way."""
         self._at_work += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(lambda _: self._done())
@@ -325,24 +328,24 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         self._at_work -= 1
 
 
-class _Jumping(selectors.DefaultSelector):
+class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, virtual: VirtualTime, at_work: Callable[[], bool], settle: Callable[[], bool]) -> None:
         super().__init__()
         self._virtual = virtual
         self._at_work = at_work
         self._settle = settle
-        self._told = False
+        self._ended = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         while not ready and (timeout is None or timeout > 0):
             working = self._settle() or self._at_work()
-            ready = super().select(GRACE)
+            ready = super().select(GRACE_S)
             if ready or working:
                 continue
             if timeout is None:
-                # Nothing is under way, and no timer: it waits for another thread, or for ever.
-                ready = super().select(20 * GRACE)
+                # Nothing is under way, and there is no timer: it waits for another thread, or forever.
+                ready = super().select(LAST_GRACE * GRACE_S)
                 self._end()
                 continue
             self._virtual.pass_(timeout)
@@ -351,10 +354,10 @@ class _Jumping(selectors.DefaultSelector):
         return ready
 
     def _end(self) -> None:
-        """Ends the client, once: what it does to come to its end may take its time."""
-        if not self._told:
+        """Raise Ended beyond the limit, once: what the client does to clean up may take its time."""
+        if not self._ended:
             try:
                 self._virtual.check()
             except Ended:
-                self._told = True
+                self._ended = True
                 raise

@@ -16,8 +16,8 @@ from mockveo_contracts.cases.definitions import (
     corpus,
     find,
     matching,
+    parse_case,
     read,
-    script,
     write,
 )
 from mockveo_contracts.cases.images import picture
@@ -31,7 +31,7 @@ FEATURES = {"images": 2, "content": False, "deadline": True, "poll_interval": Tr
 
 
 def test_what_is_usual() -> None:
-    one = script({}, "mine")
+    one = parse_case({}, "mine")
     assert (one.name, one.prompt, one.model, one.size, one.images) == (
         "mine",
         "A paper kite floats above a field.",
@@ -45,7 +45,7 @@ def test_what_is_usual() -> None:
 
 
 def test_all_that_can_be_said() -> None:
-    one = script(
+    one = parse_case(
         {
             "name": "group/mine",
             "says": "x",
@@ -72,13 +72,13 @@ def test_all_that_can_be_said() -> None:
 
 
 def test_a_built_in_scenario_by_name() -> None:
-    assert script({"scenario": "fails"}).scenario.name == "fails"
+    assert parse_case({"scenario": "fails"}).scenario.name == "fails"
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], r"case unnamed is \[\]; wanted a mapping"),
+        ([], r"case unnamed is \[\]; expected a mapping"),
         ({"cal": {}}, r"cal is no key; did you mean 'call'\? wanted one of "),
         ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; wanted a number: seconds .* e.g. deadline_s: 2"),
         ({"call": {"images": [{}]}}, r"call.images\[0\] has no 'filename'; wanted e.g."),
@@ -89,30 +89,30 @@ def test_a_built_in_scenario_by_name() -> None:
 )  # fmt: skip
 def test_a_mistake_is_told(data: object, message: str) -> None:
     with pytest.raises(CaseError, match=message):
-        script(data)
+        parse_case(data)
 
 
 def test_a_mistake_in_the_scenario_is_told() -> None:
     with pytest.raises(ScenarioError, match="did you mean 'failure'"):
-        script({"scenario": {"ending": "failed"}})
+        parse_case({"scenario": {"ending": "failed"}})
 
 
 def test_the_examples_of_the_schema_are_right() -> None:
     schema = orjson.loads(SCHEMA.read_bytes())
     for example in schema["examples"]:
-        script(example)
+        parse_case(example)
     for key, node in schema["properties"].items():
         for example in node["examples"]:
-            script({key: example})
+            parse_case({key: example})
     for key, node in schema["properties"]["call"]["properties"].items():
         for example in node["examples"]:
-            script({"call": {key: example}})
+            parse_case({"call": {key: example}})
 
 
 def test_the_catalogue_is_whole() -> None:
     found = catalogue()
     assert 60 <= len(found) <= 140
-    assert all(one.says.endswith(".") for one in found.values())
+    assert all(one.description.endswith(".") for one in found.values())
     assert len({one.world for one in found.values()}) == len(found)
     assert len({one.key for one in found.values()}) == len(found)
 
@@ -154,14 +154,14 @@ def test_every_operation_meets_every_kind_of_fault() -> None:
 
 
 def test_what_a_client_lacks() -> None:
-    case = script({"call": {"images": [{"filename": "a.png"}] * 2, "model": "veo3"}, "needs": ["content"]})
+    case = parse_case({"call": {"images": [{"filename": "a.png"}] * 2, "model": "veo3"}, "needs": ["content"]})
     assert case.missing(FEATURES) == ["content"]
     assert case.missing({**FEATURES, "content": True}) == []
     assert case.missing({**FEATURES, "content": True, "images": 1, "model": False}) == ["model", "images=2"]
 
 
 def test_names_and_patterns_and_files(tmp_path: Path) -> None:
-    path = Path(write(script({"scenario": "fails"}, "generated/mine"), tmp_path / "new").file)
+    path = Path(write(parse_case({"scenario": "fails"}, "generated/mine"), tmp_path / "new").file)
     assert path.name == "generated.mine.yaml"
     named = matching(("image/one", "text/*", str(path)), catalogue())
     assert named[0].name == "image/one"
@@ -172,13 +172,13 @@ def test_names_and_patterns_and_files(tmp_path: Path) -> None:
 
 
 def test_a_corpus_is_found_from_its_root(tmp_path: Path) -> None:
-    written = write(script({}, "generated/mine"), Path("a/corpus"), tmp_path)
+    written = write(parse_case({}, "generated/mine"), Path("a/corpus"), tmp_path)
     assert written.file == "a/corpus/generated.mine.yaml"
     (found,) = corpus(Path("a/corpus"), tmp_path)
     assert (found, found.file) == (written, written.file)
     (tmp_path / "file").write_text("")
     with pytest.raises(CaseError, match=r"file/x/y\.yaml: the case cannot be written: "):
-        write(script({}, "y"), Path("file/x"), tmp_path)
+        write(parse_case({}, "y"), Path("file/x"), tmp_path)
 
 
 def test_a_script_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
@@ -192,10 +192,10 @@ def test_a_script_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
 def test_two_files_of_a_corpus_cannot_have_one_name(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: x/y\n")
     (tmp_path / "b.json").write_text('{"name": "x/y"}')
-    with pytest.raises(CaseError, match=r"b.json: its name 'x/y' is that of a.yaml too"):
+    with pytest.raises(CaseError, match=r"b.json: the name 'x/y' is used in a.yaml too"):
         list(corpus(tmp_path))
     (tmp_path / "b.json").write_text('{"name": "image/one"}')
-    with pytest.raises(CaseError, match=r"its name 'image/one' is that of the catalogue too"):
+    with pytest.raises(CaseError, match=r"the name 'image/one' is used in the catalogue too"):
         list(corpus(tmp_path))
 
 

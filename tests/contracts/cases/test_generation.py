@@ -5,7 +5,7 @@ from itertools import islice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mockveo_contracts.case import FEATURES
-from mockveo_contracts.cases.definitions import script
+from mockveo_contracts.cases.definitions import parse_case
 from mockveo_contracts.cases.generation import cases, draw
 
 from mockveo.spec.spec import Spec, load
@@ -20,7 +20,7 @@ def test_every_drawn_case_can_be_played(data: st.DataObject) -> None:
     profile = data.draw(st.sampled_from(["docs-2026-03", "docs-2026-10", "gateway"]))
     features = {**EVERYTHING, "images": data.draw(st.integers(0, 2)), "deadline": data.draw(st.booleans())}
     spec = _spec(profile)
-    case = script(data.draw(cases(spec, features)), "x")
+    case = parse_case(data.draw(cases(spec, features)), "x")
     assert case.refused_by(spec) == ""
     assert case.missing(features) == []
     assert case.prompt.strip()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from mockveo_contracts import Case, Outcome
-from mockveo_contracts.cases.definitions import CaseError, TestCase, catalogue, script, write
+from mockveo_contracts.cases.definitions import CaseError, TestCase, catalogue, parse_case, write
 from mockveo_contracts.clients.check import CheckPlan, check, drive, usual_count
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.functions import Functions
@@ -172,7 +172,7 @@ def test_a_known_failure_of_a_case_that_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None:
-    one = write(script({"call": {"prompt": "a\nb"}}, "mine"), tmp_path / "a corpus")
+    one = write(parse_case({"call": {"prompt": "a\nb"}}, "mine"), tmp_path / "a corpus")
     plan = CheckPlan(
         cases=("mine",), corpus=tmp_path / "a corpus", generated=0, again="mockveo check --case {case} -- x"
     )
@@ -183,7 +183,7 @@ def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None
 
 def test_a_generated_case_without_a_file_cannot_be_repeated_by_its_name() -> None:
     with Functions(swapping, features=Client.features) as driver:
-        report = check(driver, CheckPlan(generated=60, again="mockveo check --case {case} -- x"), played=())
+        report = check(driver, CheckPlan(generated=60, again="mockveo check --case {case} -- x"), test_cases=())
     (finding,) = report.findings
     assert finding["again"] == []
     assert finding["case_says"] == "A generated case that broke refs-order."
@@ -199,7 +199,7 @@ def test_a_document_that_wants_a_model_gets_one() -> None:
 
 
 def test_a_corpus_is_played_after_the_catalogue(tmp_path: Path) -> None:
-    write(script({"call": {"prompt": "a\nb"}, "says": "Mine."}, "mine"), tmp_path)
+    write(parse_case({"call": {"prompt": "a\nb"}, "says": "Mine."}, "mine"), tmp_path)
     report = checked(cutting, CheckPlan(cases=("mine", "text/newlines"), corpus=tmp_path, generated=0))
     assert [one["case"] for one in report.findings] == ["mine", "text/newlines"]
     whole = checked(cutting, CheckPlan(cases=("*",), corpus=tmp_path, generated=0))
@@ -214,7 +214,7 @@ def test_a_case_that_does_not_exist() -> None:
 def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: Path) -> None:
     only = CheckPlan(corpus=tmp_path / "corpus", generated=60)
     with Functions(swapping, features=Client.features) as driver:
-        report = check(driver, only, played=())
+        report = check(driver, only, test_cases=())
     assert report.generated > 30
     found = {one["rule"]: one for one in report.findings}
     assert set(found) == {"refs-order"}
@@ -233,7 +233,7 @@ def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: 
 def test_what_the_catalogue_has_shown_is_not_searched_for_again(tmp_path: Path) -> None:
     chosen = [catalogue()["image/two-ordered"]]
     with Functions(swapping, features=Client.features) as driver:
-        report = check(driver, CheckPlan(corpus=tmp_path, generated=40), played=chosen)
+        report = check(driver, CheckPlan(corpus=tmp_path, generated=40), test_cases=chosen)
     assert [one["case"] for one in report.findings] == ["image/two-ordered"]
     assert list(tmp_path.iterdir()) == []
 
@@ -265,7 +265,7 @@ def test_a_driver_that_breaks_ends_the_check_with_2() -> None:
     with Functions(correct) as driver:
         report = check(_Breaking(driver), TEXT)
         assert (report.stopped, report.exit_status, len(report.cases)) == ("it is gone", 2, 2)
-        searched = check(_Breaking(driver), CheckPlan(generated=20), played=())
+        searched = check(_Breaking(driver), CheckPlan(generated=20), test_cases=())
         assert (searched.stopped, searched.exit_status) == ("it is gone", 2)
 
 
@@ -274,7 +274,7 @@ def test_no_case_that_could_be_judged_ends_with_2() -> None:
         report = check(_Breaking(driver, adapter_error="it broke"), TEXT)
         assert report.exit_status == 2
         assert {one["verdict"] for one in report.findings} == {"adapter error"}
-        searched = check(_Breaking(driver, adapter_error="it broke"), CheckPlan(generated=5), played=())
+        searched = check(_Breaking(driver, adapter_error="it broke"), CheckPlan(generated=5), test_cases=())
         assert [one["message"] for one in searched.findings] == ["it broke"]
 
 
@@ -283,17 +283,17 @@ def test_what_drives_what() -> None:
     assert usual_count(["python", "x.py"]) == 40
     assert isinstance(drive(correct), Functions)
     assert not isinstance(drive(["no-such-program"]), Functions)
-    with pytest.raises(MockveoError, match="wanted one of session, once, run"):
+    with pytest.raises(MockveoError, match="expected one of session, once, run"):
         drive(["x"], mode="sesion")
 
 
 def test_a_client_that_has_to_be_ended_time_and_again_is_given_no_more() -> None:
     """As `sleep` is ended: an answer to nothing."""
     plays = {"deadline": 5, "content": 10}
-    cases = [script({"call": {"deadline_s": 0.05}}, f"case-{number}") for number in range(12)]
+    cases = [parse_case({"call": {"deadline_s": 0.05}}, f"case-{number}") for number in range(12)]
     for feature, most in plays.items():
         with Programs(["sleep", "60"], mode="run", features={feature: True}, patience=0.05) as driver:
-            report = check(driver, CheckPlan(generated=0), played=cases)
+            report = check(driver, CheckPlan(generated=0), test_cases=cases)
         # Two processes at a time, where their processors are two.
         assert most <= len(report.cases) <= most + 1
         assert report.exit_status == 2
@@ -306,7 +306,7 @@ def test_a_client_that_answers_in_between_is_given_all() -> None:
     named = [f"{'answers' if number % 5 == 4 else 'mute'}-{number}" for number in range(12)]
     answers = 'case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
     with Programs(["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2) as one:
-        report = check(one, CheckPlan(generated=0), played=[script(quick, name) for name in named])
+        report = check(one, CheckPlan(generated=0), test_cases=[parse_case(quick, name) for name in named])
     assert (report.stopped, len(report.cases)) == ("", 12)
 
 
@@ -315,9 +315,9 @@ def test_an_end_that_costs_nothing_stops_nothing() -> None:
         time.sleep(1e6)
         return Outcome("error")
 
-    cases = [script({}, f"case-{number}") for number in range(12)]
+    cases = [parse_case({}, f"case-{number}") for number in range(12)]
     with Functions(waiting, features={"deadline": True}) as driver:
-        report = check(driver, CheckPlan(generated=0), played=cases)
+        report = check(driver, CheckPlan(generated=0), test_cases=cases)
     assert (report.stopped, len(report.cases)) == ("", 12)
     assert all(one["outcome"]["ended_by"] for one in report.cases)
 
@@ -331,7 +331,7 @@ def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
             yield from self.driver.play(scripts)
 
     with Functions(swapping, features=Client.features) as driver:
-        report = check(Ending(driver), CheckPlan(generated=60), played=())
+        report = check(Ending(driver), CheckPlan(generated=60), test_cases=())
     assert (report.stopped, report.exit_status) == ("it is gone", 2)
     assert {one["rule"] for one in report.findings} == {"refs-order"}
     assert report.generated == 20  # and once there was nothing to play

@@ -120,7 +120,7 @@ def played(driver: Driver, cases: Iterable[TestCase], seed: int, generated: int)
     report = check(
         driver,
         CheckPlan(generated=generated, seed=seed),
-        [definitions.script({**one.data, "seed": seed}) for one in cases],
+        [definitions.parse_case({**one.data, "seed": seed}) for one in cases],
     )
     assert not report.stopped
     return report
@@ -205,7 +205,7 @@ def test_curl_sends_again_on_a_connection_that_it_has_used(tmp_path: Path) -> No
         {"operation": "create", "nth": 1, "redirect": {"status": 307}},
         {"operation": "create", "nth": 2, "reset": True},
     ]
-    case = definitions.script({"name": "redirected-and-reset", "scenario": {"faults": faults}})
+    case = definitions.parse_case({"name": "redirected-and-reset", "scenario": {"faults": faults}})
     follow = Client(("python", "with_curl.py", "follow"))
     for client, wanted in ((follow, {("no-blind-retry", "warning", case.name)}), (PROGRAMS["curl"], set())):
         with Programs(command(client, tmp_path)) as driver:

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from mockveo_contracts import Case, DeadlinePassed, JobFailed, Outcome
-from mockveo_contracts.cases.definitions import TestCase, script
+from mockveo_contracts.cases.definitions import TestCase, parse_case
 from mockveo_contracts.clients.functions import Functions, load
 from mockveo_contracts.clients.testbed import CaseRun
 from traces import PROMPT, read_job
@@ -34,7 +34,7 @@ def http() -> Iterator[httpx.Client]:
 
 
 def play(client: Any, data: Mapping[str, Any] | None = None, **more: Any) -> CaseRun:
-    return played(client, script({**(data or {}), **more}, "mine"))
+    return played(client, parse_case({**(data or {}), **more}, "mine"))
 
 
 def played(client: Any, one: TestCase) -> CaseRun:
@@ -89,8 +89,8 @@ def test_a_run_takes_virtual_time_only(http: httpx.Client) -> None:
     found = play(client, scenario={"phases": [{"duration": 4990}]}, call={"deadline_s": 600})
     assert time.perf_counter() - begun < 10
     assert [one["job_status"] for one in found.trace] == ["queued", "completed"]
-    first, second = found.story.exchanges
-    assert found.story.seconds(first, second) == pytest.approx(50, abs=0.1)
+    first, second = found.call_trace.exchanges
+    assert found.call_trace.seconds(first, second) == pytest.approx(50, abs=0.1)
 
 
 def test_a_coroutine_is_driven_on_a_loop_that_jumps() -> None:
@@ -155,11 +155,11 @@ def test_a_mapping_will_do() -> None:
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        (None, r"the client returned None; wanted an Outcome, e.g. Outcome\('completed'\)"),
-        ("completed", "the client returned 'completed'; wanted an Outcome"),
-        ({"outcome": "done"}, "the outcome is 'done'; wanted one of completed, failed, timeout, error"),
-        ({"outcome": "error", "error": "x"}, "error of the result is 'x'; wanted an object or null"),
-        ({"outcome": "completed", "content_path": 3}, "content_path of the result is 3; wanted a path or null"),
+        (None, r"the client returned None; expected an Outcome, e.g. Outcome\('completed'\)"),
+        ("completed", "the client returned 'completed'; expected an Outcome"),
+        ({"outcome": "done"}, "the outcome is 'done'; expected one of completed, failed, timeout, error"),
+        ({"outcome": "error", "error": "x"}, "error of the result is 'x'; expected an object or null"),
+        ({"outcome": "completed", "content_path": 3}, "content_path of the result is 3; expected a path or null"),
         (Outcome("completed", content_path="/no/such"), "content_path '/no/such' cannot be read: No such file"),
     ],
 )  # fmt: skip
@@ -241,7 +241,7 @@ def test_what_others_write_meanwhile_is_left_alone(capsys: pytest.CaptureFixture
 
     with Functions(client) as driver:
         found = []
-        for play in driver.play(script({}, f"s{number}") for number in range(2)):
+        for play in driver.play(parse_case({}, f"s{number}") for number in range(2)):
             sys.stdout.write("theirs\n")
             found.append(play)
     assert [one.output for one in found] == ["mine\n", "mine\n"]
@@ -354,7 +354,7 @@ def test_a_limiter_that_is_older_than_the_case_is_none_the_worse(http: httpx.Cli
         return Outcome("completed", post(case, http))
 
     with Functions(client) as driver:
-        plays = list(driver.play(script({}, f"s{number}") for number in range(4)))
+        plays = list(driver.play(parse_case({}, f"s{number}") for number in range(4)))
     assert [len(one.trace) for one in plays] == [1, 1, 1, 1]
     assert [one.outcome and one.outcome["outcome"] for one in plays] == ["completed"] * 4
 
@@ -367,7 +367,7 @@ def test_two_checks_at_once_do_not_meet(http: httpx.Client) -> None:
 
     streams = sys.stdout, sys.stderr
     with ThreadPoolExecutor(2) as pool:
-        plays = list(pool.map(lambda number: played(client, script({}, f"s{number}")), range(4)))
+        plays = list(pool.map(lambda number: played(client, parse_case({}, f"s{number}")), range(4)))
     assert [len(one.trace) for one in plays] == [1, 1, 1, 1]
     assert (sys.stdout, sys.stderr) == streams
     assert time.sleep.__name__ == "sleep"
@@ -383,7 +383,7 @@ def test_features_are_declared_on_the_function() -> None:
     assert (driver.client.features["images"], driver.client.features["content"]) == (1, True)
     assert Functions(client, features={"images": 0}).client.features["images"] == 0
     client.features = {"image": 1}  # type: ignore[attr-defined]
-    with pytest.raises(SettingsError, match="'image' is no feature; did you mean 'images'"):
+    with pytest.raises(SettingsError, match="'image' is not a feature; did you mean 'images'"):
         Functions(client)
 
 
@@ -396,11 +396,11 @@ def test_threads_do_not_stay() -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("client", "--python is 'client', wanted a module and a function in it, e.g. my_client:client"),
+        ("client", "--python is 'client'; expected a module and a function in it, e.g. my_client:client"),
         ("no_such_thing:client", "there is no module 'no_such_thing' here"),
         ("my-client.py:client", "a module is named with dots and without .py"),
         ("json:dumpz", r"json has no 'dumpz'; did you mean 'dump"),
-        ("json:__name__", "is no function, wanted one that takes a case"),
+        ("json:__name__", "is not a function; expected one that takes a case"),
     ],
 )
 def test_a_function_that_cannot_be_loaded(what: str, message: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from mockveo_contracts.case import features_of
-from mockveo_contracts.cases.definitions import TestCase, script
+from mockveo_contracts.cases.definitions import TestCase, parse_case
 from mockveo_contracts.clients import processes
 from mockveo_contracts.clients.driver import DriverError
 from mockveo_contracts.clients.programs import Programs, variables
@@ -29,7 +29,7 @@ AT_ONCE: dict[str, Any] = {"phases": []}
 
 
 def case(name: str = "case", **data: Any) -> TestCase:
-    return script({"scenario": AT_ONCE, **data}, name)
+    return parse_case({"scenario": AT_ONCE, **data}, name)
 
 
 def misbehaving(way: str, *more: str, **options: Any) -> Programs:
@@ -92,7 +92,7 @@ def test_a_correct_session_is_found_correct(width: int) -> None:
     with Programs([*CLIENT, "session", str(width)]) as driver:
         assert (driver.client.name, driver.client.version) == ("stdlib", "1.0")
         assert driver.client.features["content"] is True
-        plays = {play.script.name: play for play in driver.play(GOOD)}
+        plays = {play.test_case.name: play for play in driver.play(GOOD)}
         assert list(plays) == [one.name for one in GOOD] or width > 1
         assert {name: broken(play) for name, play in plays.items()} == {one.name: {} for one in GOOD}
         assert [plays[one.name].outcome["outcome"] for one in GOOD] == OUTCOMES
@@ -112,7 +112,7 @@ def test_a_correct_program_of_one_case_is_found_correct(mode: str, command: list
     if command[0].endswith(".sh") and shutil.which("curl") is None:
         pytest.skip("curl is not here")
     driver = Programs(command, mode=mode, features=DECLARED)
-    plays = {play.script.name: play for play in played(driver, *GOOD)}
+    plays = {play.test_case.name: play for play in played(driver, *GOOD)}
     assert {name: broken(play) for name, play in plays.items()} == {one.name: {} for one in GOOD}
     assert [plays[one.name].outcome["outcome"] for one in GOOD] == OUTCOMES
     assert [play.adapter_error for play in plays.values()] == [""] * len(GOOD)
@@ -132,9 +132,9 @@ def test_a_program_of_one_case_that_stores_videos_is_judged_by_them() -> None:
         (["./client.py"], "may not be started.*chmod.*python ./client.py"),
         (["."], "is a directory"),
         (["./odd"], "names no interpreter in its first line"),
-        (["./lost"], "names in its first line an interpreter that is not there"),
-        (["client.py"], r"on the PATH, yet a file here; wanted ./client.py"),
-        ([], "no program is named"),
+        (["./lost"], "the interpreter in the first line .* does not exist"),
+        (["client.py"], r"on the PATH, but a file here; expected ./client.py"),
+        ([], "the command is empty"),
     ],
 )
 @pytest.mark.parametrize("mode", ["session", "run"])
@@ -152,21 +152,21 @@ def test_what_cannot_be_started_is_told(
 
 
 def test_settings_that_cannot_be_are_told() -> None:
-    with pytest.raises(SettingsError, match="the mode is 'twice', wanted one of session, once, run"):
+    with pytest.raises(SettingsError, match="the mode is 'twice'; expected one of session, once, run"):
         Programs(CLIENT, mode="twice")
-    with pytest.raises(SettingsError, match="a session says in its hello"):
+    with pytest.raises(SettingsError, match="a session declares its features in its hello"):
         Programs(CLIENT, features={"images": 1})
 
 
 HELLOS = {
-    "text": r"the line 'Loading...' on standard output is no JSON; wanted lines like .*\"hello\"",
-    "list": "has no type that is known",
-    "result": "the first line was .*wanted a hello like",
-    '{"type":"hello","protocol":2}': "speaks protocol 2.*wanted 1",
-    '{"type":"hello","features":{"image":1}}': "'image' is no feature; did you mean 'images'",
-    '{"type":"hello","features":{"images":3}}': "the feature images is 3, wanted 0, 1 or 2",
-    '{"type":"hello","features":[1]}': "features of the hello is .*wanted an object",
-    '{"type":"hello","client":1}': "client of the hello is 1, wanted a name",
+    "text": r"the line 'Loading...' on standard output is not JSON; expected lines like .*\"hello\"",
+    "list": "has no valid type",
+    "result": "the first line was .*expected a hello like",
+    '{"type":"hello","protocol":2}': "speaks protocol 2.*expected 1",
+    '{"type":"hello","features":{"image":1}}': "'image' is not a feature; did you mean 'images'",
+    '{"type":"hello","features":{"images":3}}': "the feature images is 3; expected 0, 1 or 2",
+    '{"type":"hello","features":[1]}': "features of the hello is .*expected an object",
+    '{"type":"hello","client":1}': "client of the hello is 1; expected a name",
     '{"type":"hello","max_in_flight":0}': "max_in_flight of the hello is 0",
     '{"type":"hullo"}': "did you mean 'hello'",
 }
@@ -179,7 +179,7 @@ def test_a_hello_that_is_none_is_told(hello: str) -> None:
 
 
 def test_no_hello_is_told_with_its_likely_cause() -> None:
-    with pytest.raises(DriverError, match=r"said no hello in 0.3 s; wanted a line like .*flush") as told:
+    with pytest.raises(DriverError, match=r"said no hello in 0.3 s; expected a line like .*flush") as told:
         played(misbehaving("never_says_hello", startup=0.3))
     assert "standard error: nothing" in str(told.value)
     with pytest.raises(
@@ -191,7 +191,7 @@ def test_no_hello_is_told_with_its_likely_cause() -> None:
 def test_who_dies_is_started_again_once(tmp_path: Path) -> None:
     names = ["one", "die", "three"]
     plays = played(misbehaving("dies_once", str(tmp_path / "starts")), *map(case, names))
-    assert [(play.script.name, bool(play.adapter_error)) for play in plays] == [
+    assert [(play.test_case.name, bool(play.adapter_error)) for play in plays] == [
         ("one", False),
         ("die", True),
         ("three", False),
@@ -203,9 +203,9 @@ def test_who_dies_is_started_again_once(tmp_path: Path) -> None:
 
 def test_who_dies_twice_is_not_started_any_more() -> None:
     done = []
-    says = r"exit status 3 while it was at die2; it was started again before(?s:.)*flux"
+    says = r"exit status 3 while it was at die2; it had been started again once before(?s:.)*flux"
     with misbehaving("dies") as driver, pytest.raises(DriverError, match=says):
-        done.extend(play.script.name for play in driver.play(map(case, ["die1", "two", "die2", "four"])))
+        done.extend(play.test_case.name for play in driver.play(map(case, ["die1", "two", "die2", "four"])))
     assert done == ["die1", "two"]
     with pytest.raises(DriverError, match="was ended by signal 9"):
         played(misbehaving("killed"), *map(case, ["one", "two"]))
@@ -219,21 +219,21 @@ def test_who_exits_after_each_case_is_told_of_another_mode() -> None:
 @pytest.mark.parametrize(
     ("way", "says"),
     [
-        ("prints_rubbish", "the line 'polling...' on standard output is no JSON.*standard error"),
+        ("prints_rubbish", "the line 'polling...' on standard output is not JSON.*standard error"),
         ("answers_twice", "was answered twice"),
-        ("answers_for_another", r"an answer came for the id \d, wanted '\d'"),
+        ("answers_for_another", r"a result came for the id \d; expected '\d'"),
         ("stores_nothing", "content_path '/nowhere/out.mp4' cannot be read"),
         ("breaks", "the adapter says: no flux"),
-        ('tells_oddly {"outcome":"succeeded"}', "the outcome is 'succeeded'; wanted one of completed.*e.g. "),
-        ('tells_oddly {"video":"x"}', "video of the result is 'x'; wanted an object or null"),
+        ('tells_oddly {"outcome":"succeeded"}', "the outcome is 'succeeded'; expected one of completed.*e.g. "),
+        ('tells_oddly {"video":"x"}', "video of the result is 'x'; expected an object or null"),
         ('tells_oddly {"content_path":"a\\u0000b"}', "content_path"),
         ('tells_oddly {"type":"results"}', "did you mean 'result'"),
     ],
 )
 def test_an_adapter_that_breaks_is_told_of_its_own_case(way: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockveo_contracts.clients.sessions.BROKEN", 0.2)
+    monkeypatch.setattr("mockveo_contracts.clients.sessions.BROKEN_ADAPTER_TIMEOUT_S", 0.2)
     plays = played(misbehaving(*way.split(" ", 1)), case("one"), case("two"))
-    assert [play.script.name for play in plays] == ["one", "two"]
+    assert [play.test_case.name for play in plays] == ["one", "two"]
     for play in plays:
         assert re.search(says, play.adapter_error), play.adapter_error
         assert play.verdicts() == []
@@ -243,7 +243,7 @@ def test_an_adapter_that_breaks_is_told_of_its_own_case(way: str, says: str, mon
 def test_who_does_not_answer_is_ended_and_started_again(declared: str) -> None:
     quick = {"deadline_s": 0.4}
     scripts = [case("mute", call=quick), case("two"), case("three")]
-    plays = {play.script.name: play for play in played(misbehaving("never_answers", declared), *scripts)}
+    plays = {play.test_case.name: play for play in played(misbehaving("never_answers", declared), *scripts)}
     assert {name: play.adapter_error for name, play in plays.items()} == dict.fromkeys(["mute", "two", "three"], "")
     assert plays["mute"].outcome["ended_by"] == "0.3 s"
     assert ("deadline" in broken(plays["mute"])) is (declared == "deadline")
@@ -256,7 +256,7 @@ def test_cases_that_were_open_beside_one_that_is_ended_are_played_again() -> Non
         case("slow", scenario={"phases": [{"duration": 150}]}),
         case("x"),
     ]
-    plays = {play.script.name: play for play in played(misbehaving("never_answers", "deadline"), *scripts)}
+    plays = {play.test_case.name: play for play in played(misbehaving("never_answers", "deadline"), *scripts)}
     assert next(iter(plays)) == "mute"
     assert plays["slow"].outcome["outcome"] == "completed"
     assert broken(plays["slow"]) == broken(plays["x"]) == {}
@@ -349,7 +349,7 @@ def test_a_level_1_program_may_leave_the_newline_out() -> None:
 
 def test_a_level_1_program_without_a_result_is_told() -> None:
     (play,) = played(misbehaving("exits", "4", mode="once"))
-    assert "ended with exit status 4 and wrote no result; wanted a line like" in play.adapter_error
+    assert "ended with exit status 4 and wrote no result; expected a line like" in play.adapter_error
     (play,) = played(misbehaving("never_says_hello", mode="once"), case(call={"deadline_s": 0.2}))
     assert (play.adapter_error, play.outcome["ended_by"]) == ("", "0.3 s")
     (play,) = played(misbehaving("says_other_hellos", "text", mode="once", patience=5.0))
@@ -357,7 +357,7 @@ def test_a_level_1_program_without_a_result_is_told() -> None:
 
 
 def test_a_level_1_program_need_not_exit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockveo_contracts.clients.programs.LINGER", 0.1)
+    monkeypatch.setattr("mockveo_contracts.clients.programs.CLIENT_EXIT_TIMEOUT_S", 0.1)
     (play,) = played(misbehaving("goes_on_after_its_result", mode="once"))
     assert (play.outcome["outcome"], play.outcome["ended_by"], play.adapter_error) == ("completed", None, "")
 
@@ -394,7 +394,7 @@ def test_a_shell_that_finds_no_command_is_no_verdict() -> None:
 
 def test_a_prompt_that_no_environment_takes_is_no_verdict() -> None:
     (play,) = played(Programs(["true"], mode="run"), case(call={"prompt": {"text": "kite ", "times": 50000}}))
-    assert "cannot be told in environment variables" in play.adapter_error
+    assert "does not fit into environment variables" in play.adapter_error
 
 
 def test_the_environment_of_a_level_0_program() -> None:
@@ -423,7 +423,9 @@ def test_keys_and_addresses_of_ours_stay_out_of_its_environment(monkeypatch: pyt
     assert found["no_proxy"] == "example.org,127.0.0.1,localhost"
 
 
-LIBFAKETIME = [place for pattern in processes.LIBRARIES for place in Path("/").glob(f"{pattern[1:]}/libfaketime*")]
+LIBFAKETIME = [
+    place for pattern in processes.LIBFAKETIME_FOLDERS for place in Path("/").glob(f"{pattern[1:]}/libfaketime*")
+]
 #: A client whose pauses between polls are 10 seconds, fixed.
 SLOW = """
 import sys
@@ -448,13 +450,14 @@ def test_a_client_of_long_pauses_can_be_made_faster(mode: str) -> None:
     ]
     begun = time.monotonic()
     plays = {
-        play.script.name: play for play in played(Programs(command, mode=mode, features=features, factor=40), *scripts)
+        play.test_case.name: play
+        for play in played(Programs(command, mode=mode, features=features, factor=40), *scripts)
     }
     assert time.monotonic() - begun < 10
     assert {name: broken(play) for name, play in plays.items()} == {"polls": {}, "waits": {}, "never": {}}
     assert [plays[one.name].outcome["outcome"] for one in scripts] == ["completed", "completed", "timeout"]
-    asked = plays["waits"].story.polls
-    assert plays["waits"].story.seconds(*asked[:2]) >= 10.9
+    asked = plays["waits"].call_trace.polls
+    assert plays["waits"].call_trace.seconds(*asked[:2]) >= 10.9
     assert plays["never"].case["deadline_s"] == pytest.approx(48)
 
 
@@ -468,7 +471,7 @@ def test_node_can_be_made_faster() -> None:
         )
     assert time.monotonic() - begun < 10
     assert [(play.outcome["outcome"], broken(play)) for play in plays] == [("completed", {})] * 2
-    story = plays[0].story
+    story = plays[0].call_trace
     assert 9.5 < story.seconds(story.creates[0], story.polls[0]) < 100
 
 
@@ -484,7 +487,7 @@ def test_what_does_not_load_libfaketime_is_told() -> None:
 def test_libfaketime_leaves_nothing_behind() -> None:
     started = set(os.listdir("/dev/shm"))
     with misbehaving("never_answers_and_ignores_sigterm", "/dev/null", factor=2) as driver:
-        process = driver._session._process
+        process = driver._session._life.process
         name = f"faketime_shm_{process._popen.pid}"
         assert name in set(os.listdir("/dev/shm")) - started
         assert process.date > time.time() - 0.01
@@ -492,12 +495,12 @@ def test_libfaketime_leaves_nothing_behind() -> None:
 
 
 def test_what_cannot_be_made_faster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "LIBRARIES", ("/no/such/place",))
+    monkeypatch.setattr(processes, "LIBFAKETIME_FOLDERS", ("/no/such/place",))
     remedy = "install the package" if sys.platform == "linux" else "leave --accelerate out"
     with pytest.raises(DriverError, match=rf"--accelerate.* needs libfaketime.*{remedy}"):
         played(Programs(CLIENT, factor=20))
     if sys.platform == "linux":
-        with pytest.raises(DriverError, match=r"--accelerate is 0\.5; wanted how many times as fast"):
+        with pytest.raises(DriverError, match=r"--accelerate is 0\.5; expected how many times as fast"):
             played(Programs(CLIENT, factor=0.5))
 
 
@@ -534,7 +537,7 @@ def test_plays_that_nobody_waits_for_are_ended(mode: str) -> None:
     slow = case("slow", scenario={"phases": [{"duration": 300}]}, call={"deadline_s": 20})
     with Programs([*CLIENT, mode, "3"][: 4 if mode == "session" else 3], mode=mode) as driver:
         plays = driver.play([case("one"), case("two"), slow])
-        assert next(plays).script.name in ("one", "two")
+        assert next(plays).test_case.name in ("one", "two")
         plays.close()
         begun = time.monotonic()
         (play,) = driver.play([case("again")])

@@ -62,9 +62,9 @@ def test_search_shrinks_the_case_that_breaks_a_rule() -> None:
         result = search(driver, SPEC, 150, 0)
     ((play, verdict),) = result.failures
     assert verdict.rule.id == "prompt-exact", verdict
-    assert play.script.data["call"] == {"prompt": ";"}
-    assert set(play.script.data["scenario"]) == {"phases"}
-    assert play.story.exchanges[0].fields == [{"name": "prompt", "value": ","}]
+    assert play.test_case.data["call"] == {"prompt": ";"}
+    assert set(play.test_case.data["scenario"]) == {"phases"}
+    assert play.call_trace.exchanges[0].fields == [{"name": "prompt", "value": ","}]
 
 
 def test_search_shrinks_within_its_limit_of_runs() -> None:
@@ -138,7 +138,7 @@ def test_search_ends_when_the_smallest_case_needs_its_deadline(seed: int) -> Non
     """The search once took a case as its own smaller one, forever: the deadline that was left out was put back."""
     with Functions(impatient) as driver:
         plan = CheckPlan(generated=10, seed=seed)
-        report = check(driver, plan, played=[catalogue()["call/prompt-only"]])
+        report = check(driver, plan, test_cases=[catalogue()["call/prompt-only"]])
     assert (report.stopped, report.generated) == ("", 10)
     assert "bad-json-on-poll" in {finding["rule"] for finding in report.findings}
 
@@ -176,4 +176,4 @@ def test_search_without_time_does_not_shrink() -> None:
             driver, SPEC, 30, 0, max_shrink_s=0.0, progress=lambda _number, name, _findings: names.append(name)
         )
     assert len(names) == result.played == 30
-    assert {run.script.name for run, _ in result.failures} <= set(names)
+    assert {run.test_case.name for run, _ in result.failures} <= set(names)

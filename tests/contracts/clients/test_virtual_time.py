@@ -168,9 +168,9 @@ def test_an_answer_costs_a_little_and_too_many_end_a_client() -> None:
     mine = VirtualTime(limit=10)
     clock = CaseClock(mine, 100)
     clock.read()
-    assert mine.now() == virtual_time.COST
-    assert clock.now() == pytest.approx(100 * virtual_time.COST)
-    for _ in range(virtual_time.MOST_ANSWERS):
+    assert mine.now() == virtual_time.ANSWER_S
+    assert clock.now() == pytest.approx(100 * virtual_time.ANSWER_S)
+    for _ in range(virtual_time.MAX_ANSWERS):
         assert not mine.busy_loop.is_set()
         clock.read()
     assert mine.busy_loop.is_set()

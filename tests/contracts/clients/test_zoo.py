@@ -35,7 +35,7 @@ def all_broken(cage: MutantDriver, inside: Mutant | Correct, cases: list[TestCas
     cage.inside = inside
     for play in cage.play(cases):
         for rule, verdict in broken(play).items():
-            found.setdefault(rule, {})[play.script.name] = verdict.verdict
+            found.setdefault(rule, {})[play.test_case.name] = verdict.verdict
     return found
 
 
