@@ -115,8 +115,10 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.control_client",
         "mockveo.errors",
         "mockveo.rules",
+        "mockveo.server",
         "mockveo.settings",
         "mockveo.spec",
+        "mockveo.yamlfiles",
     },
     "contracts.clients": {
         "contracts.case",
@@ -130,7 +132,6 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.spec",
         "mockveo.text",
         "mockveo.traffic",
-        "mockveo.yamlfiles",
     },
     "contracts.pytest": {"contracts.clients", "contracts.reports", "contracts.servers", "mockveo.errors"},
     "contracts.reports": {

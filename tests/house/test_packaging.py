@@ -30,9 +30,9 @@ MODULES = {
     "mockveo/traffic": "__init__ har importing journal",
     "mockveo_contracts": "__init__ case check pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
-    "mockveo_contracts/cli": "__init__ cases check report reporting rules verify",
+    "mockveo_contracts/cli": "__init__ cases check replay report reporting rules verify",
     "mockveo_contracts/clients": (
-        "__init__ check client_report driver functions interruption messages processes programs replay search "
+        "__init__ check client_report driver functions interruption messages pending processes programs search "
         "sessions testbed virtual_time wire_log"
     ),
     "mockveo_contracts/reports": "__init__ formats html junit known_failures model sarif terminal wording",

@@ -11,7 +11,7 @@ from mockveo.console.options import option
 from mockveo.settings import of
 from mockveo.spec.spec import DEFAULT_PROFILE
 from mockveo_contracts.cases.definitions import SPEED, as_yaml, catalogue, find
-from mockveo_contracts.clients.replay import by_hand
+from mockveo_contracts.cli.replay import by_hand
 
 
 @click.command()

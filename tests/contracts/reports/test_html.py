@@ -207,7 +207,7 @@ def test_clients_stand_side_by_side(
     row = "[...document.querySelectorAll('[id^=cell-refs-order-]')].map(one => one.innerText.split('\\n')[0])"
     assert browser.run(row) == ["✗ violation", "✓ pass", "✓ pass", "\u2013 not exercised"]
     browser.click("#cell-adapter-3")
-    assert "wanted an Outcome" in browser.run(PANEL)
+    assert "expected an Outcome" in browser.run(PANEL)
     assert browser.complaints == []
 
 

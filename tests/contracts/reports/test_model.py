@@ -77,7 +77,7 @@ def test_a_pattern_is_not_stale_where_only_some_cases_were_played() -> None:
 def test_an_adapter_that_breaks_is_no_verdict(adapter: dict[str, Any]) -> None:
     (finding,) = adapter["findings"]
     assert (finding["rule"], finding["verdict"]) == (None, "adapter error")
-    assert "wanted an Outcome" in finding["message"]
+    assert "expected an Outcome" in finding["message"]
     assert adapter["summary"] | {"seconds": 0} == {
         "cases": 0, "generated": 0, "violations": 0, "warnings": 0, "infos": 0, "known": 0, "skipped": 0,
         "adapter_errors": 1, "seconds": 0,

@@ -101,7 +101,7 @@ def test_where_nothing_was_judged_nothing_is_praised(adapter: dict[str, Any]) ->
     assert render(none, colour=True).splitlines()[-1].startswith("\x1b[1;31mcareful:")
     text = render(adapter)
     assert text.startswith("ADAPTER ERROR\n")
-    assert "wanted an Outcome" in text
+    assert "expected an Outcome" in text
     assert text.splitlines()[-1] == "broken_adapter: 0 cases in 1.2 s: 1 adapter error \u00b7 seed 0"
 
 
