@@ -33,8 +33,8 @@ _REASONS: Final = ({"code": "generation_failed", "message": "It failed (reason 1
 
 
 def calls(spec: Spec, features: Mapping[str, Any]) -> Strategy:
-    """What a client with these features can be asked to send."""
-    # Several at once, since each is a chance that something is spoilt; what matters is left when it is made smaller.
+    """Draw calls that a client with these features can be asked to make."""
+    # Several texts in one prompt: each may be spoilt, and shrinking leaves the one that matters.
     snippets = st.lists(st.sampled_from(_TEXTS), min_size=1, max_size=4).map(" ".join)
     letters = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(_sendable)
     long = st.builds(lambda text: {"text": text, "times": 3000}, st.sampled_from(["kite ", "é"]))
@@ -53,12 +53,12 @@ def calls(spec: Spec, features: Mapping[str, Any]) -> Strategy:
 
 
 def scenarios(spec: Spec, features: Mapping[str, Any]) -> Strategy:
-    """Scenarios of jobs that unfold in some way, answers that look some way, and faults."""
+    """Draw scenarios: how a job goes on, how the answers are styled, and faults."""
     durations = st.sampled_from([10, 2, 40, 100])
     progress = st.sampled_from([0, 50, 99, 100, {"from": 0, "to": 99}])
     statuses = st.sampled_from(["unknown", "submitted", "processing"])
     phase = st.fixed_dictionaries({"duration": durations}, optional={"progress": progress, "status": statuses})
-    looks = {
+    styles = {
         "extra": st.sampled_from([{"trace_id": "abc"}, {"error": None}, {"seconds": ""}, {"data": None}]),
         "omit": st.sampled_from([["progress"], ["created_at"], ["progress", "created_at"]]),
         "order": st.sampled_from(["sorted", "reversed"]),
@@ -71,7 +71,7 @@ def scenarios(spec: Spec, features: Mapping[str, Any]) -> Strategy:
         "faults": (7, st.lists(faults(spec, features), min_size=1, max_size=3)),
         "ending": (3, st.sampled_from(["failure", "failure", "never"] if features["deadline"] else ["failure"])),
         "phases": (3, st.lists(phase, max_size=3)),
-        "style": (3, _some({name: (3, look) for name, look in looks.items()})),
+        "style": (3, _some({name: (3, style) for name, style in styles.items()})),
         "completed_at": (1, st.sampled_from(["at-end", "early"])),
     }
     if features["content"]:
@@ -80,18 +80,18 @@ def scenarios(spec: Spec, features: Mapping[str, Any]) -> Strategy:
 
 
 def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
-    """One fault: on which operation, when, and what it does."""
+    """Draw faults: on which operation, when, and what each does."""
     operations = st.sampled_from(["create", "retrieve", *(["content"] if features["content"] else [])])
-    ever = [{"nth": [1, None]}, {"nth": [2, None]}] if features["deadline"] else []
-    when = st.sampled_from([{"nth": 1}, {"nth": 2}, {"nth": [1, 2]}, {"nth": [1, 4]}, *ever])
-    passing = st.sampled_from(
+    endless = [{"nth": [1, None]}, {"nth": [2, None]}] if features["deadline"] else []
+    when = st.sampled_from([{"nth": 1}, {"nth": 2}, {"nth": [1, 2]}, {"nth": [1, 4]}, *endless])
+    passing_errors = st.sampled_from(
         [
             *({"status": 503}, {"status": 429}, {"status": 500}, {"status": 504}),
             *({"status": 502, "html": True}, {"status": 524, "text": "error code: 524"}),
         ]
     )
     waits = st.sampled_from([{}, {}, {"retry_after": 1}, {"retry_after": {"date": 3}}])
-    for_good = st.one_of(
+    permanent_errors = st.one_of(
         st.sampled_from([{"status": 400}, {"status": 401}, {"status": 403}, {"status": 404}]),
         st.builds(
             lambda envelope, status: {"status": status, "envelope": envelope, "code": "refused", "message": "No (17)."},
@@ -100,28 +100,33 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
         ),
         st.sampled_from([{"error": name} for name in spec.error_names if name in _PERMANENT_ERRORS]),
     )
-    broken = st.sampled_from([{"reset": True}, {"close": True}, {"truncate": 30}, {"truncate": 60, "reset": True}])
-    odd = st.sampled_from([{"html": True}, {"malformed": True}, {"empty": True}])
+    broken_connections = st.sampled_from(
+        [{"reset": True}, {"close": True}, {"truncate": 30}, {"truncate": 60, "reset": True}]
+    )
+    invalid_bodies = st.sampled_from([{"html": True}, {"malformed": True}, {"empty": True}])
     redirects = st.builds(
         lambda status, origin: {"redirect": {"status": status, **origin}},
         st.sampled_from([307, 302, 303, 308, 307]),
         st.sampled_from([{}, {"origin": "other"}]),
     )
-    told = st.builds(lambda one, two: {**one, **two}, passing, waits)
-    what = st.sampled_from([told, for_good, broken, odd, redirects, told, redirects, broken]).flatmap(lambda kind: kind)
-    return st.builds(_fault, operations, when, what)
+    retryable = st.builds(lambda error, wait: {**error, **wait}, passing_errors, waits)
+    # Those that clients handle wrongly most often are drawn twice as often.
+    often = [retryable, redirects, broken_connections]
+    kinds = [retryable, permanent_errors, broken_connections, invalid_bodies, redirects, *often]
+    effect = st.sampled_from(kinds).flatmap(lambda kind: kind)
+    return st.builds(_fault, operations, when, effect)
 
 
 def cases(spec: Spec, features: Mapping[str, Any]) -> Strategy:
-    """Cases that a client with these features can be asked to play, as data."""
+    """Draw cases, as data, that a client with these features can play."""
     return st.builds(_case, calls(spec, features), scenarios(spec, features))
 
 
 def _some(optional: Mapping[str, tuple[int, Strategy]]) -> Strategy:
-    """Mappings with some of these keys, each as often in ten as is said."""
+    """Draw mappings with some of these keys, each in so many of ten."""
 
     def chosen(dice: Mapping[str, int]) -> Strategy:
-        kept = {name: one for name, (often, one) in optional.items() if dice[name] >= 10 - often}
+        kept = {name: strategy for name, (of_ten, strategy) in optional.items() if dice[name] >= 10 - of_ten}
         return st.fixed_dictionaries(kept)
 
     return st.fixed_dictionaries({name: st.sampled_from(range(10)) for name in optional}).flatmap(chosen)
@@ -135,12 +140,12 @@ def _with_reason(data: dict[str, Json], reason: Json) -> dict[str, Json]:
     return {**data, "error": reason} if reason and data.get("ending") == "failure" else data
 
 
-def _fault(operation: str, when: dict[str, Json], what: dict[str, Json]) -> dict[str, Json]:
-    fault = {"operation": operation, **when, **what}
-    # A create that may have been applied has been, in the worst case.
-    ambiguous = what.get("status", 0) in AMBIGUOUS or what.get("reset") or what.get("close")
-    lost = ambiguous or what.get("html") or what.get("empty")
-    return {**fault, "applied": True} if operation == "create" and lost and "truncate" not in what else fault
+def _fault(operation: str, when: dict[str, Json], effect: dict[str, Json]) -> dict[str, Json]:
+    fault = {"operation": operation, **when, **effect}
+    # The worst case: a create whose answer is lost was applied.
+    ambiguous = effect.get("status", 0) in AMBIGUOUS or effect.get("reset") or effect.get("close")
+    lost = ambiguous or effect.get("html") or effect.get("empty")
+    return {**fault, "applied": True} if operation == "create" and lost and "truncate" not in effect else fault
 
 
 def _case(call: dict[str, Json], scenario: dict[str, Json]) -> dict[str, Json]:

@@ -80,11 +80,11 @@ def test_a_built_in_scenario_by_name() -> None:
     [
         ([], r"case unnamed is \[\]; expected a mapping"),
         ({"cal": {}}, r"cal is no key; did you mean 'call'\? wanted one of "),
-        ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; wanted a number: seconds .* e.g. deadline_s: 2"),
+        ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; wanted a number: the client.* e.g. deadline_s: 2"),
         ({"call": {"images": [{}]}}, r"call.images\[0\] has no 'filename'; wanted e.g."),
-        ({"call": {"images": [{"filename": "a.gif"}]}}, r"filename is \"a.gif\"; wanted a text: its name, which ends"),
+        ({"call": {"images": [{"filename": "a.gif"}]}}, r"filename is \"a.gif\"; wanted a text: a file name that ends"),
         ({"needs": ["contents"]}, r"did you mean 'content'\?"),
-        ({"name": "Two Words"}, r'name is "Two Words"; wanted a text: a name of small letters'),
+        ({"name": "Two Words"}, r'name is "Two Words"; wanted a text: a name of lower-case letters'),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told(data: object, message: str) -> None:

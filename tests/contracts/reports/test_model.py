@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts import Case, Outcome
 from mockveo_contracts.clients.client_report import MOST_EXCHANGES
-from mockveo_contracts.clients.wire_log import MOST_LINES, kept
+from mockveo_contracts.clients.wire_log import MAX_LINES, kept
 from mockveo_contracts.reports.known_failures import Entry
 from mockveo_contracts.reports.model import ReportError, as_text, read
 from sample_reports import KNOWN, careful, careless, form_of, http_of, plain, report_of
@@ -120,7 +120,7 @@ def test_of_very_many_exchanges_the_ends_and_the_marked_are_kept() -> None:
     (unknown,) = [one for one in report["findings"] if one["rule"] == "known-operation"]
     (number,) = unknown["exchanges"]
     numbers = [one["number"] for one in unknown["log"]]
-    assert len(numbers) <= MOST_LINES
+    assert len(numbers) <= MAX_LINES
     assert {1, 2, number, 303} <= set(numbers)
     assert len(unknown["trace"]) <= MOST_EXCHANGES
     assert number in {one["number"] for one in unknown["trace"]}
