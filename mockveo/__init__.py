@@ -3,26 +3,29 @@
     with mockveo.serve(speed=100) as server:
         client = MyClient(base_url=server.base_url, api_key=server.key)
 
-`serve` and `app` take the settings of `mockveo serve`, e.g. `speed=100, scenario="fails"`. Importing the package
-loads nothing else; that happens when one of them is used.
+`serve` and `app` take the settings of `mockveo serve`, e.g. `speed=100, scenario="fails"`. Importing the package is
+cheap: the server is loaded when one of them is called.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mockveo._version import __version__
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from mockveo.keywords import SettingsKeywords
     from mockveo.server.app import Application, ServerThread
 
 __all__ = ["__version__", "app", "serve"]
 
 
-def serve(**settings: Any) -> ServerThread:
-    """A server on a free port of 127.0.0.1, in a thread; a context manager that starts and stops it.
+def serve(**settings: Unpack[SettingsKeywords]) -> ServerThread:
+    """Return a server on a free port of 127.0.0.1, in a thread.
 
-    Raises MockveoError, whose text says what to mend.
+    It is a context manager that starts and stops the server. Raises MockveoError, whose message says what to fix.
     """
     from mockveo.server.app import ServerThread
     from mockveo.settings import of
@@ -30,10 +33,10 @@ def serve(**settings: Any) -> ServerThread:
     return ServerThread(of(**{"port": 0, **settings}))
 
 
-def app(**settings: Any) -> Application:
-    """An ASGI application, e.g. for httpx.ASGITransport or starlette.testclient.TestClient.
+def app(**settings: Unpack[SettingsKeywords]) -> Application:
+    """Return an ASGI application, e.g. for httpx.ASGITransport or starlette.testclient.TestClient.
 
-    Raises MockveoError, whose text says what to mend.
+    Raises MockveoError, whose message says what to fix.
     """
     from mockveo.server.app import build
     from mockveo.settings import of

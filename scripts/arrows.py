@@ -16,7 +16,7 @@ PACKAGES = {"mockveo": ROOT / "mockveo", "mockveo_contracts": ROOT / "contracts"
 
 #: Room -> the rooms that it imports. `mockveo_contracts` is written `contracts`.
 ARROWS: dict[str, set[str]] = {
-    "mockveo": {"mockveo._version", "mockveo.server", "mockveo.settings"},
+    "mockveo": {"mockveo._version", "mockveo.keywords", "mockveo.server", "mockveo.settings"},
     "mockveo.__main__": {"mockveo.cli"},
     "mockveo._paths": set(),
     "mockveo._version": set(),
@@ -48,6 +48,7 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.durations": {"mockveo.errors"},
     "mockveo.errors": set(),
     "mockveo.http": set(),
+    "mockveo.keywords": {"mockveo.simulator"},
     "mockveo.pytest_plugin": {"mockveo", "mockveo.errors", "mockveo.server", "mockveo.testing"},
     "mockveo.rules": {"mockveo.errors", "mockveo.http", "mockveo.text", "mockveo.traffic", "mockveo.yamlfiles"},
     "mockveo.schemas": {"mockveo.errors", "mockveo.text"},
@@ -78,6 +79,7 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.testing": {
         "mockveo.durations",
         "mockveo.errors",
+        "mockveo.keywords",
         "mockveo.rules",
         "mockveo.server",
         "mockveo.simulator",

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from mockveo._version import __version__
-from mockveo.console.log import ExchangeLog, LogWriter
+from mockveo.console.log import LogWriter, TerminalLog
 from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
 from mockveo.server.app import SAMPLE_KEY, Application, Server
@@ -38,7 +38,7 @@ def run(
     feed = None if quiet else Feed(settings.max_exchanges)
     app = Application(settings, feed=feed)
     writer = LogWriter(sys.stdout.fileno())
-    log = None if feed is None else ExchangeLog(feed, log_format, writer, findings=findings)
+    log = None if feed is None else TerminalLog(feed, log_format, writer, findings=findings)
     if ready_file is not None:
         _check_ready_file(Path(ready_file))
 

@@ -62,7 +62,7 @@ class LogWriter:
                     data = data[os.write(self._descriptor, data) :]
 
 
-class ExchangeLog:
+class TerminalLog:
     """The log of a feed's exchanges, written in batches: a write for each would double a request's cost."""
 
     def __init__(self, feed: Feed, log_format: str, writer: LogWriter, *, findings: bool) -> None:

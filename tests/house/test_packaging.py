@@ -15,7 +15,7 @@ import mockveo
 #: Folder -> its modules. A new module is added here.
 MODULES = {
     "mockveo": (
-        "__init__ __main__ _paths _version control_client durations errors pytest_plugin schemas settings testing "
+        "__init__ __main__ _paths _version control_client durations errors keywords pytest_plugin schemas settings "
         "text yamlfiles"
     ),
     "mockveo/cli": "__init__ control judge main scenarios serve",
@@ -27,6 +27,7 @@ MODULES = {
     "mockveo/simulator": "__init__ clock jobs presentation scenarios world worlds",
     "mockveo/simulator/stores": "__init__ memory",
     "mockveo/spec": "__init__ errors openapi operations overlays spec structure",
+    "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ har importing journal",
     "mockveo_contracts": "__init__ case check pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",

@@ -1,4 +1,4 @@
-"""The pytest plugin, through the front door: each test writes tests, and has another pytest run them."""
+"""The pytest plugin as a user meets it: each test writes tests and runs them in another pytest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-#: Imported by the tests that are written here: two clients.
+#: Two clients, for the tests that are written here.
 CLIENT = """
 import json, os, sys, urllib.request
 
@@ -34,8 +34,8 @@ if __name__ == "__main__":
 """
 
 
-class Run(NamedTuple):
-    """What became of a run of pytest: its outcomes, e.g. {"passed": 2}, and all it printed."""
+class PytestRun(NamedTuple):
+    """A finished run of pytest: its outcomes, e.g. {"passed": 2}, and its output."""
 
     outcomes: dict[str, int]
     text: str
@@ -44,8 +44,8 @@ class Run(NamedTuple):
 OURS = ("-p", "mockveo.pytest_plugin")
 
 
-def run(directory: Path, *options: str, plugins: tuple[str, ...] = OURS, **files: str) -> Run:
-    """Runs pytest in a directory with these modules (`test_it` is test_it.py) and with no plugins but ours."""
+def run(directory: Path, *options: str, plugins: tuple[str, ...] = OURS, **files: str) -> PytestRun:
+    """Run pytest in a directory with these modules (`test_it` is test_it.py) and only our plugins."""
     for name, text in {"client": CLIENT, **files}.items():
         (directory / f"{name}.py").write_text(text)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MOCKVEO_"))}
@@ -59,8 +59,8 @@ def run(directory: Path, *options: str, plugins: tuple[str, ...] = OURS, **files
         check=False,
     )
     text = done.stdout + done.stderr
-    found = re.findall(r"(\d+) (passed|failed|error|skipped|deselected)", text.rpartition("\n==")[2])
-    return Run({outcome: int(number) for number, outcome in found}, text)
+    counts = re.findall(r"(\d+) (passed|failed|error|skipped|deselected)", text.rpartition("\n==")[2])
+    return PytestRun({outcome: int(number) for number, outcome in counts}, text)
 
 
 MODULES = """
@@ -71,19 +71,19 @@ def pytest_unconfigure():
 """
 
 
-def test_loading_it_imports_nothing_but_pytest(tmp_path: Path) -> None:
+def test_plugin_that_is_unused_imports_nothing_but_pytest(tmp_path: Path) -> None:
     test = "def test_that_passes(): pass\ndef test_that_fails(): assert 0\n"
     ours = run(tmp_path, conftest=MODULES, test_it=test)
     others = run(tmp_path, plugins=(), conftest=MODULES, test_it=test)
     assert ours.outcomes == others.outcomes == {"passed": 1, "failed": 1}
     with_it, without = (
-        set(json.loads(re.findall(r"^MODULES (.*)$", one.text, re.MULTILINE)[0])) for one in (ours, others)
+        set(json.loads(re.findall(r"^MODULES (.*)$", done.text, re.MULTILINE)[0])) for done in (ours, others)
     )
     assert with_it - without == {"mockveo", "mockveo._version", "mockveo.pytest_plugin"}
 
 
-#: Tests that pass, in any order and in any number of processes. They add their ids to files beside them.
-A_DAY = """
+#: Tests that pass in any order and in any number of processes. They write their ids to files next to them.
+PASSING = """
 from __future__ import annotations
 
 import asyncio, os, pathlib, subprocess, sys, unittest
@@ -98,8 +98,8 @@ from mockveo.testing import Mockveo
 HERE = pathlib.Path(__file__).parent
 pytestmark = pytest.mark.mockveo(scenario="fails", strict=True)
 
-def note(name, what):
-    (HERE / f"{name}.ids").write_text(what)
+def note(name, ids):
+    (HERE / f"{name}.ids").write_text(ids)
 
 def test_the_module_has_a_marker(mockveo: Mockveo):
     assert follow(mockveo.base_url, mockveo.key)["status"] == "failed"
@@ -127,7 +127,7 @@ def test_a_file_is_found_from_the_rootdir(mockveo, monkeypatch, tmp_path):
 
 @pytest.mark.mockveo(scenario="normal", strict=False)
 @pytest.mark.parametrize("number", range(4))
-def test_worlds_do_not_meet(mockveo, number):
+def test_worlds_are_isolated(mockveo, number):
     assert (mockveo.jobs, mockveo.requests) == ([], [])
     for _ in range(number):
         follow(mockveo.base_url, mockveo.key)
@@ -159,7 +159,7 @@ def test_asyncio(mockveo):
 async def test_anyio(mockveo):
     await flow(mockveo)
 
-SEEN = set()
+IDS = set()
 
 @settings(max_examples=10, deadline=None)
 @given(creates=st.integers(0, 3))
@@ -167,17 +167,17 @@ def test_a_property(mockveo_worlds, creates):
     with mockveo_worlds.new(scenario="instant") as world:
         ids = [ask(world.base_url, world.key, prompt="p")["id"] for _ in range(creates)]
         assert [job.id for job in world.jobs] == ids
-        SEEN.update(ids[:1])
-    assert len(SEEN) <= 1
-    if SEEN:
-        note("property", *SEEN)
+        IDS.update(ids[:1])
+    assert len(IDS) <= 1
+    if IDS:
+        note("property", *IDS)
 
 def test_several_worlds(mockveo, mockveo_worlds):
-    one, other = mockveo_worlds.new(), mockveo_worlds.new(scenario="instant")
-    assert len({mockveo.name, one.name, other.name}) == 3
-    assert follow(one.base_url, one.key)["status"] == "completed"
+    first, other = mockveo_worlds.new(), mockveo_worlds.new(scenario="instant")
+    assert len({mockveo.name, first.name, other.name}) == 3
+    assert follow(first.base_url, first.key)["status"] == "completed"
     assert ask(other.base_url, other.key, prompt="p")["status"] == "completed"
-    note("several", one.jobs[0].id + other.jobs[0].id)
+    note("several", first.jobs[0].id + other.jobs[0].id)
 
 @pytest.fixture(scope="module")
 def shared(mockveo_worlds):
@@ -214,17 +214,17 @@ def ids(directory: Path) -> dict[str, str]:
     return {path.stem: path.read_text() for path in directory.glob("*.ids")}
 
 
-def test_a_day_of_tests_in_one_process_and_in_two(tmp_path: Path) -> None:
+def test_suite_passes_with_the_same_ids_in_one_process_and_in_two(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "mine.yaml").write_text("phases: []\n")
-    one = run(tmp_path, *MORE, "--import-mode=importlib", test_day=A_DAY)
-    assert one.outcomes == {"passed": PASSED}, one.text
+    alone = run(tmp_path, *MORE, "--import-mode=importlib", test_day=PASSING)
+    assert alone.outcomes == {"passed": PASSED}, alone.text
     first = ids(tmp_path)
     for path in tmp_path.glob("*.ids"):
         path.unlink()
-    two = run(tmp_path, *MORE, "-p", "xdist", "-n", "2")
-    assert two.outcomes == {"passed": PASSED}, two.text
+    parallel = run(tmp_path, *MORE, "-p", "xdist", "-n", "2")
+    assert parallel.outcomes == {"passed": PASSED}, parallel.text
     assert ids(tmp_path) == first
     assert len(first) == 8
     assert len(set(" ".join(first.values()).split())) == 10
@@ -274,36 +274,40 @@ def test_without_a_world():
 
 
 def sections(text: str) -> dict[str, str]:
-    """What is printed of each test that failed."""
+    """Return what is printed of each failing test."""
     failures = text.partition("short test summary")[0]
-    found = re.split(r"^_{3,} (?:ERROR at setup of )?(\w+) _{3,}$", failures, flags=re.MULTILINE)
-    return dict(zip(found[1::2], found[2::2], strict=True))
+    parts = re.split(r"^_{3,} (?:ERROR at setup of )?(\w+) _{3,}$", failures, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_a_failing_test_shows_what_its_world_has_seen(tmp_path: Path) -> None:
+def test_failing_test_shows_the_exchanges_and_jobs_of_its_worlds(tmp_path: Path) -> None:
     done = run(tmp_path, "-p", "no:cacheprovider", test_failing=FAILING)
     assert done.outcomes == {"passed": 1, "failed": 5, "error": 1}, done.text
     shown = sections(done.text)
     name = r"test_failing\.py-\w+-[0-9a-f]{8}"
     task, clock = r"task_\w{32}", r"\d\d:\d\d:\d\d"
 
-    seen = shown["test_an_assertion"]
-    assert "At index 1 diff: 'create 429' != 'create 200 completed'" in seen
-    assert re.search(rf"^-+ mockveo: exchanges of {name} -+$", seen, re.MULTILINE), seen
+    section = shown["test_an_assertion"]
+    assert "At index 1 diff: 'create 429' != 'create 200 completed'" in section
+    assert re.search(rf"^-+ mockveo: exchanges of {name} -+$", section, re.MULTILINE), section
     refused = rf"^{clock} POST /v1/videos 429 .*\[retry-after: error, retry_after\]$"
-    assert len(re.findall(refused, seen, re.MULTILINE)) == 3
-    assert len(re.findall(rf"^{clock} POST /v1/videos 200 completed 100 % {task}$", seen, re.MULTILINE)) == 1
-    assert re.search(rf"-+ mockveo: jobs of {name} -+\n{task} completed 100 %, veo3-fast, retry-after, 'a'\n", seen)
+    assert len(re.findall(refused, section, re.MULTILINE)) == 3
+    assert len(re.findall(rf"^{clock} POST /v1/videos 200 completed 100 % {task}$", section, re.MULTILINE)) == 1
+    assert re.search(rf"-+ mockveo: jobs of {name} -+\n{task} completed 100 %, veo3-fast, retry-after, 'a'\n", section)
 
-    seen = shown["test_a_client_that_went_elsewhere"]
+    section = shown["test_a_client_that_went_elsewhere"]
     url = rf"http://127\.0\.0\.1:\d+/@{name}/v1"
-    assert re.search(rf"none came; clients are to call {url}\n-+ mockveo: jobs of {name} -+\nnone was made\n", seen)
+    assert re.search(
+        rf"no request arrived; clients must call {url}\n-+ mockveo: jobs of {name} -+\nno job was created\n", section
+    )
 
-    seen = shown["test_a_loop"]
-    assert len(re.findall(rf"^{clock} POST /v1/videos 200 queued", seen, re.MULTILINE)) == 50
-    assert len(re.findall(rf"^{task} (queued|failed)", seen, re.MULTILINE)) == 50
-    assert seen.count("(10 earlier ones)\n") == 2
-    assert re.search(rf"^{task} failed 0 % generation_failed, veo3-fast, normal, '(secret){{10}}'$", seen, re.MULTILINE)
+    section = shown["test_a_loop"]
+    assert len(re.findall(rf"^{clock} POST /v1/videos 200 queued", section, re.MULTILINE)) == 50
+    assert len(re.findall(rf"^{task} (queued|failed)", section, re.MULTILINE)) == 50
+    assert section.count("(10 earlier)\n") == 2
+    assert re.search(
+        rf"^{task} failed 0 % generation_failed, veo3-fast, normal, '(secret){{10}}'$", section, re.MULTILINE
+    )
 
     assert re.search(rf"exchanges of {name} -+\n{clock} POST /v1/videos 200", shown["test_a_world_that_is_closed"])
     assert re.search(rf"exchanges of {name} -+\n{clock} POST /v1/videos 200", shown["test_a_fixture"])
@@ -335,7 +339,7 @@ def test_that_is_fine(mockveo): pass
 """
 
 
-def test_a_marker_that_cannot_be_used_is_explained_in_one_line(tmp_path: Path) -> None:
+def test_invalid_marker_is_explained_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path, test_wrong=WRONG)
     assert done.outcomes == {"passed": 1, "error": 6}, done.text
     shown = {name: text.strip().splitlines()[0] for name, text in sections(done.text).items()}
@@ -343,7 +347,7 @@ def test_a_marker_that_cannot_be_used_is_explained_in_one_line(tmp_path: Path) -
         "mockveo: @pytest.mark.mockveo: 'sped' is not a setting of a world; wanted one of profile, scenario, clock"
     )
     assert shown["test_a_position"] == (
-        "mockveo: @pytest.mark.mockveo takes keywords, not 'fails'; wanted e.g. scenario='fails'"
+        "mockveo: @pytest.mark.mockveo has the argument 'fails'; expected keywords, e.g. scenario='fails'"
     )
     assert "the scenario 'fail' does not exist; did you mean 'fails'?" in shown["test_a_scenario"]
     assert "endng is no key; did you mean 'ending'?" in shown["test_a_mapping"]
@@ -361,13 +365,13 @@ def test_it(mockveo, mockveo_server):
 """
 
 
-def settings_of(done: Run) -> str:
+def settings_of(done: PytestRun) -> str:
     own, default = re.findall(r"SETTINGS (.*)", done.text) or [done.text, ""]
     assert own == default, done.text
     return str(own)
 
 
-def test_options_and_ini_values(tmp_path: Path) -> None:
+def test_options_override_ini_values(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "mine.yaml").write_text("name: mine-here")
     (tmp_path / "mine.yaml").write_text("{}")
@@ -393,32 +397,32 @@ def test_ini_values_in_toml_are_numbers(tmp_path: Path) -> None:
     [
         (
             "speed = fast",
-            "mockveo: the ini value mockveo_speed cannot be used: could not convert string to float: 'fast",
+            "mockveo: the ini value mockveo_speed is invalid: could not convert string to float: 'fast",
         ),
         ("clock = sun", "mockveo: --clock is 'sun', wanted one of wall, manual, poll, e.g. --clock manual"),
     ],
 )
-def test_an_ini_value_that_cannot_be_used_is_explained(tmp_path: Path, value: str, message: str) -> None:
+def test_invalid_ini_value_is_explained(tmp_path: Path, value: str, message: str) -> None:
     (tmp_path / "pytest.ini").write_text(f"[pytest]\nmockveo_{value}\n")
     done = run(tmp_path, test_it=SETTINGS)
     assert done.outcomes == {"error": 1}
     assert sections(done.text)["test_it"].strip().startswith(message), done.text
 
 
-def test_an_option_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
+def test_invalid_option_is_explained(tmp_path: Path) -> None:
     done = run(tmp_path, "--mockveo-seed=x", test_it=SETTINGS)
     assert "error: argument --mockveo-seed: invalid int value: 'x'" in done.text
 
 
-def test_what_pytest_says_of_it(tmp_path: Path) -> None:
+def test_pytest_lists_marker_options_and_fixtures(tmp_path: Path) -> None:
     text = run(tmp_path, "--markers").text + run(tmp_path, "--help").text
     assert "@pytest.mark.mockveo(scenario=..., profile=..., strict=..., clock=..., speed=..." in text
     for option in ("--mockveo-scenario=NAME|FILE", "--no-mockveo-strict", "mockveo_seed (int):"):
         assert option in text, text
     text = run(tmp_path, "--fixtures").text
     for line in (
-        r"mockveo -- .*pytest_plugin\.py:\d+\n    A fake of CometAPI's /v1/videos for this test alone: jobs, time",
-        r"mockveo_worlds \[session scope\] -- .*\n    Hands out worlds where one is not enough: `with mockveo_worlds",
+        r"mockveo -- .*pytest_plugin\.py:\d+\n    An isolated mock of CometAPI's /v1/videos for this test, with jobs",
+        r"mockveo_worlds \[session scope\] -- .*\n    Creates further worlds for a test: `with mockveo_worlds",
         r"mockveo_server \[session scope\] -- .*\n    The mockveo server of the session, in a thread: `url`,",
     ):
         assert re.search(line, text), text

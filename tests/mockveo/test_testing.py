@@ -18,7 +18,8 @@ from mockveo.simulator.scenarios import named
 from mockveo.simulator.worlds import OWN
 from mockveo.testing import DEFAULTS, Mockveo, MockveoWorlds, ReceivedFile, safe_name
 
-HTTP = httpx.Client(verify=False, trust_env=False)  # one for all, as making one takes a while
+#: Shared, because creating a client takes a while.
+HTTP = httpx.Client(verify=False, trust_env=False)
 PNG = b"\x89PNG\r\n"
 
 
@@ -33,7 +34,7 @@ def worlds(running: ServerThread, request: pytest.FixtureRequest) -> MockveoWorl
     return MockveoWorlds(running, request.node.nodeid)
 
 
-#: How long a job is queued is otherwise different in the world of each test.
+#: Fixed, because the default durations depend on the name of the world.
 PHASES = [{"duration": 5, "progress": 0}, {"duration": 100}]
 
 
@@ -52,21 +53,21 @@ def create(world: Mockveo, prompt: str = "a kite", **more: Any) -> httpx.Respons
 
 
 def follow(world: Mockveo) -> dict[str, Any]:
-    """What an impatient client does: polls without a pause until there is an end."""
+    """Poll without pause until the job ends, as an impatient client does."""
     video = create(world).raise_for_status().json()
     while video["status"] in ("queued", "in_progress"):
         video = call(world, "GET", f"/videos/{video['id']}").raise_for_status().json()
     return dict(video)
 
 
-def test_whoever_polls_comes_to_an_end(world: Mockveo) -> None:
+def test_job_that_is_polled_without_pause_ends(world: Mockveo) -> None:
     assert follow(world)["status"] == "completed"
     assert 7 < len(world.requests.of("retrieve")) < 21
     assert world.requests.summary[0] == "create 200 queued"
     assert world.requests.summary[-1] == "retrieve 200 completed"
 
 
-def test_where_it_is(world: Mockveo, running: ServerThread) -> None:
+def test_urls_and_environment_lead_to_the_world(world: Mockveo, running: ServerThread) -> None:
     assert world.url == f"{running.url}/@{world.name}"
     assert world.base_url == f"{world.url}/v1"
     assert repr(world) == f"<Mockveo {world.base_url}>"
@@ -78,7 +79,7 @@ def test_where_it_is(world: Mockveo, running: ServerThread) -> None:
     }
 
 
-def test_a_key_of_its_own(worlds: MockveoWorlds) -> None:
+def test_world_with_a_key_accepts_only_that_key(worlds: MockveoWorlds) -> None:
     world = worlds.new(key="sk-mine")
     assert world.key == world.env["COMETAPI_KEY"] == "sk-mine"
     assert create(world).status_code == 200
@@ -86,20 +87,20 @@ def test_a_key_of_its_own(worlds: MockveoWorlds) -> None:
     assert worlds.new(key=["sk-1", "sk-2"]).key == "sk-1"
 
 
-def test_a_scenario_by_name(world: Mockveo) -> None:
+def test_scenario_by_name_is_used(world: Mockveo) -> None:
     world.scenario("retry-after")
     assert [create(world).status_code for _ in range(3)] == [429, 429, 200]
     assert world.requests.summary == ["create 429", "create 429", "create 200 queued"]
 
 
-def test_a_scenario_by_keywords(world: Mockveo) -> None:
+def test_scenario_by_keywords_is_used(world: Mockveo) -> None:
     world.scenario(phases=(), ending="failure", error={"code": "no", "message": "No."})
     assert create(world).json()["status"] == "failed"
     (job,) = world.jobs
     assert (job.status, job.error, job.scenario) == ("failed", {"code": "no", "message": "No."}, "unnamed")
 
 
-def test_a_named_scenario_with_keys_of_ones_own(world: Mockveo) -> None:
+def test_scenario_keywords_override_a_named_scenario(world: Mockveo) -> None:
     world.scenario("instant", faults=[{"operation": "content", "status": 502}])
     made = create(world).json()
     assert made["status"] == "completed"
@@ -110,21 +111,21 @@ def test_a_named_scenario_with_keys_of_ones_own(world: Mockveo) -> None:
     assert world.requests.summary[1:] == ["content 502", "content 200"]
 
 
-def test_a_scenario_from_a_file(world: Mockveo, tmp_path: Path) -> None:
+def test_scenario_from_a_file_is_used_and_named(world: Mockveo, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("{name: my-own, phases: [], ending: failure}")
-    for what in (path, str(path)):
-        world.scenario(what)
+    for source in (path, str(path)):
+        world.scenario(source)
         assert create(world).json()["status"] == "failed"
     world.next(path, ending="success")
     assert create(world).json()["status"] == "completed"
     assert [job.scenario for job in world.jobs] == ["my-own", "my-own", "my-own"]
     world.scenario("instant")
-    world.next("my-own")  # known by its name by now
+    world.next("my-own")  # a scenario that was used can be named
     assert create(world).json()["status"] == "failed"
 
 
-def test_a_mapping_and_a_scenario_object(world: Mockveo) -> None:
+def test_scenario_from_a_mapping_or_an_object_is_copied(world: Mockveo) -> None:
     data = {"phases": [], "style": {"extra": {"trace": 1}}}
     world.scenario(data)
     data["style"] = {}
@@ -135,39 +136,39 @@ def test_a_mapping_and_a_scenario_object(world: Mockveo) -> None:
     assert create(world).json()["status"] == "failed"
 
 
-def test_the_next_create_alone(world: Mockveo) -> None:
+def test_next_applies_to_one_create_request(world: Mockveo) -> None:
     world.scenario("instant")
     world.next("instant", ending="failure")
     world.next(phases=[], faults=[{"operation": "create", "nth": 1, "status": 503}])
     world.next(phases=[], faults=[{"operation": "create", "nth": 1, "status": 502}])
-    seen = [create(world, prompt) for prompt in ("1", "2", "3", "4")]
-    assert [one.status_code for one in seen] == [200, 503, 502, 200]
-    assert [seen[0].json()["status"], seen[3].json()["status"]] == ["failed", "completed"]
+    responses = [create(world, prompt) for prompt in ("1", "2", "3", "4")]
+    assert [response.status_code for response in responses] == [200, 503, 502, 200]
+    assert [responses[0].json()["status"], responses[3].json()["status"]] == ["failed", "completed"]
 
 
 @pytest.mark.parametrize(
-    ("what", "keys", "message"),
+    ("sources", "keys", "message"),
     [
         (("fail",), {}, "the scenario 'fail' does not exist; did you mean 'fails'?"),
         (("gone.yaml",), {}, "gone.yaml: cannot be read"),
         ((), {"endng": "failure"}, "endng is no key; did you mean 'ending'?"),
         (("fails",), {"ending": "failed"}, "scenario fails: ending is \"failed\"; did you mean 'failure'?"),
         ((), {"faults": [{"error": "nope"}]}, "error is 'nope', which the document does not have"),
-        ((), {"style": {"extra": {"x": object()}}}, "a scenario is what JSON can say, wanted e.g. ending='failure'"),
-        ((), {"faults": [{"delay": float("inf")}]}, "a scenario is what JSON can say"),
-        ((3,), {}, "a scenario is what JSON can say, .*: 'int' object is not a mapping"),
+        ((), {"style": {"extra": {"x": object()}}}, "a scenario must be JSON data, e.g. ending='failure'; "),
+        ((), {"faults": [{"delay": float("inf")}]}, "a scenario must be JSON data"),
+        ((3,), {}, "a scenario must be JSON data, .*; 'int' object is not a mapping"),
     ],
 )
 @pytest.mark.parametrize("method", ["scenario", "next"])
-def test_a_scenario_that_is_none_is_explained(
-    world: Mockveo, method: str, what: tuple[Any, ...], keys: dict[str, Any], message: str
+def test_scenario_that_is_invalid_is_explained(
+    world: Mockveo, method: str, sources: tuple[Any, ...], keys: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ScenarioError, match=message):
-        getattr(world, method)(*what, **keys)
+        getattr(world, method)(*sources, **keys)
     assert create(world).json()["status"] == "queued"
 
 
-def test_time_passes_at_once(world: Mockveo) -> None:
+def test_advance_lets_time_pass_at_once(world: Mockveo) -> None:
     made = create(world).json()["id"]
     for duration in (30, "30s", "2m", 20.0):
         world.advance(duration)
@@ -178,7 +179,7 @@ def test_time_passes_at_once(world: Mockveo) -> None:
         world.advance("soon")
 
 
-def test_jobs_are_snapshots(world: Mockveo) -> None:
+def test_job_is_an_immutable_snapshot(world: Mockveo) -> None:
     files = [
         ("prompt", (None, "a kite")),
         ("model", (None, "veo3.1")),
@@ -199,13 +200,13 @@ def test_jobs_are_snapshots(world: Mockveo) -> None:
         job.status = "failed"  # type: ignore[misc]
 
 
-def test_jobs_are_in_order(world: Mockveo) -> None:
+def test_jobs_are_listed_in_the_order_of_their_creation(world: Mockveo) -> None:
     made = [create(world, prompt).json()["id"] for prompt in "abc"]
     assert [job.id for job in world.jobs] == made
     assert [job.prompt for job in world.jobs] == ["a", "b", "c"]
 
 
-def test_an_ending_can_be_forced(world: Mockveo) -> None:
+def test_end_forces_the_ending_of_a_job(world: Mockveo) -> None:
     for _ in range(3):
         create(world)
     success, failure, reason = world.jobs
@@ -220,22 +221,22 @@ def test_an_ending_can_be_forced(world: Mockveo) -> None:
     assert call(world, "GET", f"/videos/{reason.id}").json()["error"] == {"code": "moderated", "message": "No."}
 
 
-def test_an_ending_that_cannot_be_forced_is_explained(world: Mockveo) -> None:
+def test_end_that_is_impossible_is_explained(world: Mockveo) -> None:
     create(world)
     (job,) = world.jobs
-    with pytest.raises(ScenarioError, match=r"ending is \"fail\"; did you mean 'failure'?"):
+    with pytest.raises(ScenarioError, match="ending is 'fail'; expected 'success' or 'failure'"):
         job.end("fail")
     with pytest.raises(ScenarioError, match="error has no 'message'"):
         job.end("failure", code="x")
     job.end()
-    with pytest.raises(MockveoError, match=f"the job {job.id} has come to its end already; wanted one that is under w"):
+    with pytest.raises(MockveoError, match=f"the job {job.id} has ended already; expected a queued or running job"):
         job.end()
     world.reset()
     with pytest.raises(MockveoError, match=f"the job {job.id} is gone"):
         job.end()
 
 
-def test_a_request_tells_all(world: Mockveo) -> None:
+def test_request_shows_form_headers_and_outcome(world: Mockveo) -> None:
     files = [
         ("prompt", (None, "a kite")),
         ("prompt", (None, "another")),
@@ -257,22 +258,22 @@ def test_a_request_tells_all(world: Mockveo) -> None:
         request.status = 500  # type: ignore[misc]
 
 
-def test_headers_that_come_twice_are_joined(world: Mockveo) -> None:
+def test_request_with_repeated_headers_joins_them(world: Mockveo) -> None:
     HTTP.get(f"{world.base_url}/models", headers=[("X-A", "1"), ("x-a", "2")])
     assert world.requests[0].headers["x-a"] == "1, 2"
 
 
-def test_a_query_has_no_secrets(world: Mockveo) -> None:
+def test_request_query_hides_credentials(world: Mockveo) -> None:
     HTTP.get(f"{world.base_url}/models?a=1&api_key=secret")
     assert (world.requests[0].path, world.requests[0].query) == ("/v1/models", "a=1&api_key=...")
 
 
-def test_a_form_of_json(world: Mockveo) -> None:
+def test_request_in_json_shows_its_fields(world: Mockveo) -> None:
     call(world, "POST", "/videos", json={"prompt": "a", "n": 3})
     assert world.requests[0].fields == {"prompt": "a", "n": 3}
 
 
-def test_requests_in_a_few_words(world: Mockveo) -> None:
+def test_requests_summary_describes_each_in_a_few_words(world: Mockveo) -> None:
     world.scenario(phases=PHASES)
     world.next("accepted-then-dropped", phases=PHASES)
     with pytest.raises(httpx.ReadError):
@@ -301,7 +302,7 @@ def test_requests_in_a_few_words(world: Mockveo) -> None:
     assert unknown.operation == ""
 
 
-def test_a_delivery(worlds: MockveoWorlds) -> None:
+def test_request_of_a_video_url_is_a_delivery(worlds: MockveoWorlds) -> None:
     world = worlds.new(profile="docs-2026-10", scenario={"phases": [], "video_url": {"expires": 60}})
     made = call(world, "POST", "/videos", files={"prompt": (None, "p"), "model": (None, "veo3.1")}).json()["id"]
     url = call(world, "GET", f"/videos/{made}").json()["video_url"]
@@ -311,7 +312,7 @@ def test_a_delivery(worlds: MockveoWorlds) -> None:
     assert world.requests.of("delivery").summary == ["delivery 200", "delivery 403"]
 
 
-def test_a_download_that_was_cut_off_is_not_lost(world: Mockveo) -> None:
+def test_request_with_a_truncated_download_shows_its_status(world: Mockveo) -> None:
     world.scenario("instant", faults=[{"operation": "content", "truncate": 10, "reset": True}])
     made = create(world).json()["id"]
     with pytest.raises(httpx.ReadError):
@@ -320,17 +321,19 @@ def test_a_download_that_was_cut_off_is_not_lost(world: Mockveo) -> None:
     assert world.requests[1].faults == ("truncate", "reset")
 
 
-def test_requests_of_an_operation(world: Mockveo) -> None:
+def test_requests_of_filters_by_operation(world: Mockveo) -> None:
     world.scenario(phases=PHASES)
     made = create(world).json()["id"]
     call(world, "GET", f"/videos/{made}")
     assert world.requests.of("retrieve").summary == ["retrieve 200 in_progress"]
     assert world.requests.of("create", "retrieve") == world.requests
-    with pytest.raises(SettingsError, match="'creat' is no operation; wanted one of create, retrieve, content, models"):
+    with pytest.raises(
+        SettingsError, match="the operation is 'creat'; expected one of create, retrieve, content, models"
+    ):
         world.requests.of("creat")
 
 
-def test_beginning_anew(worlds: MockveoWorlds) -> None:
+def test_reset_starts_over_with_the_same_or_other_settings(worlds: MockveoWorlds) -> None:
     world = worlds.new(scenario={"phases": [], "ending": "failure"}, credit=1)
     made = create(world).json()
     assert (made["status"], create(world).status_code) == ("failed", 403)
@@ -343,7 +346,7 @@ def test_beginning_anew(worlds: MockveoWorlds) -> None:
     assert world.jobs[0].id == made["id"]
 
 
-def test_what_cannot_be_reset_leaves_all_as_it_was(world: Mockveo) -> None:
+def test_reset_that_fails_changes_nothing(world: Mockveo) -> None:
     create(world)
     for settings in ({"sped": 3}, {"scenario": "nope"}, {"scenario": {"x": 1}}, {"clock": "x"}, {"scenario": 3}):
         with pytest.raises(MockveoError):
@@ -351,15 +354,15 @@ def test_what_cannot_be_reset_leaves_all_as_it_was(world: Mockveo) -> None:
     assert len(world.jobs) == 1
 
 
-def test_worlds_do_not_meet(worlds: MockveoWorlds) -> None:
-    one, other = worlds.new(scenario="fails", seed=7), worlds.new()
-    made = follow(one)
+def test_worlds_are_isolated(worlds: MockveoWorlds) -> None:
+    first, other = worlds.new(scenario="fails", seed=7), worlds.new()
+    made = follow(first)
     assert made["status"] == "failed"
     assert call(other, "GET", f"/videos/{made['id']}").status_code == 400
     assert (other.requests.summary, other.jobs) == (["retrieve 400"], [])
 
 
-def test_a_name_is_used_again_once_its_world_is_closed(worlds: MockveoWorlds) -> None:
+def test_closing_a_world_frees_its_name(worlds: MockveoWorlds) -> None:
     with worlds.new() as first, worlds.new() as second:
         assert second.name == f"{first.name}.2"
         ids = create(first).json()["id"], create(second).json()["id"]
@@ -370,7 +373,7 @@ def test_a_name_is_used_again_once_its_world_is_closed(worlds: MockveoWorlds) ->
         assert worlds.new().name == f"{first.name}.3"
 
 
-def test_worlds_of_a_test_and_those_that_outlive_it(running: ServerThread) -> None:
+def test_unnamed_worlds_end_with_their_test_and_named_ones_do_not(running: ServerThread) -> None:
     worlds = MockveoWorlds(running)
     worlds.begin("a.py::test_one")
     own, shared = worlds.new(), worlds.new("shared")
@@ -392,7 +395,7 @@ def test_worlds_of_a_test_and_those_that_outlive_it(running: ServerThread) -> No
     assert worlds.new().name == own.name
 
 
-def test_whoever_resets_it_is_seen(world: Mockveo, running: ServerThread) -> None:
+def test_reset_over_the_control_api_shows_in_the_fixture(world: Mockveo, running: ServerThread) -> None:
     create(world)
     running.app.worlds.reset(world.name)  # as the control API does
     assert world.jobs == []
@@ -400,7 +403,7 @@ def test_whoever_resets_it_is_seen(world: Mockveo, running: ServerThread) -> Non
     assert len(world.jobs) == len(world.requests) == 1
 
 
-def test_a_closed_world_can_be_looked_into(worlds: MockveoWorlds) -> None:
+def test_closed_world_can_still_be_inspected(worlds: MockveoWorlds) -> None:
     with worlds.new() as world:
         create(world)
     with worlds.new() as other:
@@ -408,7 +411,7 @@ def test_a_closed_world_can_be_looked_into(worlds: MockveoWorlds) -> None:
     assert world.requests.summary == ["create 200 queued"]
 
 
-def test_a_setting_that_cannot_be_used_is_explained(worlds: MockveoWorlds) -> None:
+def test_invalid_setting_of_a_world_is_explained(worlds: MockveoWorlds) -> None:
     with pytest.raises(SettingsError, match=f"'name' is not a setting of a world; wanted one of {', '.join(OWN)}"):
         worlds.new(name="x")
     with pytest.raises(SettingsError, match="speed is 'fast', wanted float"):
@@ -417,7 +420,7 @@ def test_a_setting_that_cannot_be_used_is_explained(worlds: MockveoWorlds) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("shared", "shared"),
         ("a.b_c~d-1", "a.b_c~d-1"),
@@ -428,17 +431,17 @@ def test_a_setting_that_cannot_be_used_is_explained(worlds: MockveoWorlds) -> No
         ("時", "-"),
     ],
 )
-def test_names_are_safe(text: str, wanted: str) -> None:
+def test_safe_name_keeps_only_safe_characters(text: str, expected: str) -> None:
     name = safe_name(text)
     assert re.fullmatch(r"[A-Za-z0-9._~-]{1,93}", name)
-    assert name == wanted or (name[:-8] == wanted and name[-8:] == hashlib.sha256(text.encode()).hexdigest()[:8])
+    assert name == expected or (name[:-8] == expected and name[-8:] == hashlib.sha256(text.encode()).hexdigest()[:8])
 
 
-def test_names_that_look_alike_differ() -> None:
+def test_safe_names_of_similar_texts_differ() -> None:
     assert len({safe_name(text) for text in ("a b", "a/b", "a::b", "a-b", "x" * 90, "x" * 91)}) == 6
 
 
-def test_a_world_that_is_held_is_not_forgotten() -> None:
+def test_open_world_is_never_forgotten() -> None:
     with mockveo.serve(**DEFAULTS, max_worlds=2) as server:
         worlds = MockveoWorlds(server)
         held = [worlds.new(scenario="no-credit") for _ in range(4)]
@@ -452,20 +455,20 @@ def test_a_world_that_is_held_is_not_forgotten() -> None:
         assert held[0].name not in server.app.worlds
 
 
-def test_a_job_ends_well_or_badly_and_no_other_way(world: Mockveo) -> None:
+def test_end_never_is_refused(world: Mockveo) -> None:
     create(world)
-    with pytest.raises(MockveoError, match="cannot be made to end never; wanted success or failure"):
+    with pytest.raises(MockveoError, match="ending is 'never'; expected 'success' or 'failure'"):
         world.jobs[0].end("never")
 
 
-def test_requests_tell_our_own_time_and_the_other_origin(world: Mockveo) -> None:
+def test_request_shows_real_time_and_origin(world: Mockveo) -> None:
     before = time.time()
     create(world)
     assert before <= world.requests[0].time <= time.time()
     assert not world.requests[0].elsewhere
 
 
-def test_what_a_client_got_wrong_can_be_asserted(world: Mockveo) -> None:
+def test_findings_show_a_blind_retry(world: Mockveo) -> None:
     create(world)
     assert world.findings == []
     world.next("accepted-then-dropped", phases=PHASES)

@@ -1,4 +1,4 @@
-"""The command as a user has it: a process, its output, its files and its exit status."""
+"""The command as a user runs it: a process, its output, its files and its exit status."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import pytest
 from commands import CLEAN
 
 import mockveo
+from mockveo.cli.main import COMMANDS, main
 from mockveo.settings import Settings, flag
 
 KEY = {"Authorization": "Bearer sk-secret-key"}
@@ -244,11 +246,27 @@ def test_another_host_than_loopback_is_a_warning(tmp_path: Path) -> None:
     assert err.startswith("mockveo: warning: --host 0.0.0.0 opens the server to the network")
 
 
-def test_version_and_help() -> None:
+def test_version_is_printed() -> None:
     assert run("--version").stdout == f"mockveo {mockveo.__version__}\n"
+
+
+def test_help_lists_each_command_with_its_summary() -> None:
     text = run("--help").stdout
-    assert re.search(r"serve +Start the mock server\.\n", text)
-    assert "..." not in text.partition("Commands:")[2]
+    for title, section in COMMANDS.items():
+        assert f"\n{title}:\n" in text
+        for name, entry in section.items():
+            assert re.search(rf"^  {name} +{re.escape(entry.summary)}$", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", [name for section in COMMANDS.values() for name in section])
+def test_command_help_begins_with_the_summary_of_the_table(name: str) -> None:
+    context = click.Context(main)
+    command = main.get_command(context, name)
+    assert command.name == name
+    summary = next(entry for section in COMMANDS.values() for key, entry in section.items() if key == name).summary
+    assert command.get_short_help_str(200) == summary
+    for parameter in command.params:
+        assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
 
 
 def test_help_and_version_load_no_server() -> None:

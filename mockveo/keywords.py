@@ -1,0 +1,84 @@
+"""The keywords of `mockveo.serve`, `mockveo.app` and the pytest fixtures, for editors and type checkers.
+
+Tests keep them equal to `Settings`, to the settings of a world and to the schema of scenarios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    from mockveo.simulator.scenarios import Scenario
+
+ClockMode: TypeAlias = Literal["wall", "manual", "poll"]
+#: A path or a name.
+Location: TypeAlias = str | PurePath
+
+
+class _SharedKeywords(TypedDict, total=False):
+    """Settings of a server that each of its worlds may override."""
+
+    profile: str
+    clock: ClockMode
+    speed: float
+    step: float
+    seed: int | None
+    strict: bool
+    self_check: bool
+    key: str | Sequence[str]
+    credit: int | None
+    max_body: int
+    max_jobs: int
+    max_image_bytes: int
+    max_exchanges: int
+
+
+class SettingsKeywords(_SharedKeywords, total=False):
+    """The settings of a server; `mockveo serve --help` explains each."""
+
+    host: str
+    port: int
+    spec: Location | None
+    overlay: Location | Sequence[Location]
+    scenario: Location
+    max_worlds: int
+    other_port: int
+    allow_host: str | Sequence[str]
+    render: bool | None
+
+
+class WorldKeywords(_SharedKeywords, total=False):
+    """The settings of a world; `mockveo serve --help` explains each."""
+
+    scenario: Location | Mapping[str, Any] | Scenario
+
+
+class ErrorKeywords(TypedDict, total=False):
+    """The reason of a failed job."""
+
+    code: str
+    message: str
+
+
+class VideoUrlKeywords(TypedDict):
+    """The lifetime of a signed `video_url`."""
+
+    #: In seconds of the world's clock.
+    expires: float
+
+
+class ScenarioKeywords(TypedDict, total=False):
+    """The keys of a scenario; docs/scenarios.md explains each."""
+
+    name: str
+    summary: str
+    source: str
+    phases: Sequence[Mapping[str, Any]]
+    ending: Literal["success", "failure", "never"]
+    error: ErrorKeywords
+    completed_at: Literal["at-end", "early", "never"]
+    video_url: bool | VideoUrlKeywords
+    style: Mapping[str, Any]
+    faults: Sequence[Mapping[str, Any]]
