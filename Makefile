@@ -1,14 +1,21 @@
-# `make serve` and `make test` need Python 3.11 or newer and nothing else; each sets up a virtual environment first.
+# All that `make serve` and `make test` need is Python 3.11 or newer; each sets up a virtual environment first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test lint clients pins clean
+.PHONY: serve test test-slow lint clients pins clean
 
 serve: .venv/runtime
 	$(BIN)/mockveo serve
 
+# Workers share the cached bytecode of tests, whatever the environment says.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
+
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto
+	$(PYTEST) -m "not slow"
+
+# Repeats tests with more seeds.
+test-slow: .venv/dev
+	$(PYTEST) -m slow
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -20,7 +27,7 @@ lint: .venv/dev
 clients: .venv/dev
 	$(BIN)/python scripts/install_clients.py
 
-# Writes the pinned, hashed requirement files anew.
+# Update the pinned, hashed requirement files.
 pins: .venv/dev
 	$(BIN)/python scripts/pin.py
 

@@ -1,4 +1,4 @@
-"""Fixtures for tests through the front door: a real server on a real socket."""
+"""Fixtures of tests that go through a real server on a real socket."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 KEY = {"Authorization": "Bearer sk-test"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Many tests wait for another process, so a worker for each core would leave cores idle."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerThread]:
-    """A server whose time stands still; tests share it, so each makes its own jobs."""
+    """A shared server whose clock stands still; each test creates its own jobs."""
     with mockveo.serve(clock="manual", seed=1, self_check=True, render=False) as running:
         yield running
 

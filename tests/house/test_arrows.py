@@ -45,7 +45,6 @@ THIRD_PARTIES = {
         "pytest": {"pytest_plugin"},
         "av": {"content.rendering"},
         "PIL": {"content.rendering", "content.uploads"},
-        "numpy": {"content.rendering"},
     },
     "mockveo_contracts": {
         "click": {"cli.check", "cli.verify", "cli.cases", "cli.report", "cli.reporting", "cli.rules"},

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from mockveo_contracts.cases.definitions import TestCase
+from seeds import seeds
 from zoo import EQUIVALENT, ZOO, Correct, Mutant, MutantDriver, broken, catalogue, first_to_break, generated
 
 from mockveo.rules.client_rules import client_rules
@@ -39,7 +40,7 @@ def all_broken(cage: MutantDriver, inside: Mutant | Correct, cases: list[TestCas
     return found
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_the_correct_client_breaks_nothing(cage: MutantDriver, seed: int) -> None:
     assert all_broken(cage, Correct(), catalogue(seed)) == {}
 

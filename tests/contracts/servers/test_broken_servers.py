@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from broken_servers import MUTANTS, Small
 from mockveo_contracts.servers.verify import verify
+from seeds import seeds
 from verification import plan
-
-SEEDS = range(8)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -20,7 +19,7 @@ def test_what_is_broken_is_found_under_its_rule(servers: tuple[str, dict[str, Sm
     assert data["exit_status"] == (1 if violations else 0)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(8))
 def test_the_correct_one_is_clean(servers: tuple[str, dict[str, Small]], seed: int) -> None:
     root, found = servers
     data = verify(f"{root}/correct/v1", plan(found["correct"], seed))

@@ -16,6 +16,7 @@ from mockveo_contracts.reports import model
 from mockveo_contracts.reports.known_failures import Entry
 from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import VerifyPlan, names, verification, verify
+from seeds import seeds
 from verification import PROFILES, broken_rules, plan
 
 import mockveo
@@ -29,7 +30,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8))
 def test_the_fake_is_clean(fakes: dict[str, ServerThread], profile: str, seed: int) -> None:
     data = verify(fakes[profile].url, VerifyPlan(seed=seed))
     assert (data["findings"], data["exit_status"], data["profile"]) == ([], 0, profile)
