@@ -1,14 +1,14 @@
-"""Durations as people write them -> seconds."""
+"""Durations as people write them, in seconds."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final
+from typing import Final
 
 from mockveo.errors import SettingsError
 
-#: Seconds of each unit, in the order they are written in.
+#: Seconds of each unit, in the order they are written.
 UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)"
 _SECONDS: Final = re.compile(_NUMBER)
@@ -16,25 +16,25 @@ _DURATION: Final = re.compile(r"\s*".join(rf"(?:{_NUMBER}\s*{unit})?" for unit i
 
 
 def seconds(duration: float | str) -> float:
-    """The seconds of 90, "90", "1m30s", "1h 5m" or "250ms".
+    """Return the seconds of 90, "90", "1m30s", "1h 5m" or "250ms".
 
-    Raises SettingsError for what is none of these, and for what is negative or without end.
+    Raises SettingsError for anything else, and for a negative or infinite duration.
     """
-    found: Any = _read(duration) if isinstance(duration, str) else duration
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
+    value: object = _parse(duration) if isinstance(duration, str) else duration
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise SettingsError(
-            f"{duration!r} is no duration; wanted seconds, or numbers with the units {', '.join(UNITS)} in this"
+            f"{duration!r} is not a duration; wanted seconds, or numbers with the units {', '.join(UNITS)} in this"
             " order, e.g. 90, 1m30s or 250ms"
         )
-    return float(found)
+    return float(value)
 
 
-def _read(text: str) -> float | None:
+def _parse(text: str) -> float | None:
     text = text.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
-    found = _DURATION.fullmatch(text)
-    if not text or found is None:
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
         return None
-    total = sum(float(number) * unit for number, unit in zip(found.groups("0"), UNITS.values(), strict=True))
+    total = sum(float(number) * unit for number, unit in zip(match.groups("0"), UNITS.values(), strict=True))
     return round(total, 9)  # 9ms are 0.009, not 0.009000000000000001

@@ -1,14 +1,17 @@
-"""The errors that reach a user: one line that names what was wrong, what was wanted and an example that works."""
+"""The errors that a user can cause: one line with the value, what was wanted and an example that works."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
+#: How alike two words must be, 0 to 1, to suggest one for the other; below difflib's 0.6, as short words differ more.
+_SIMILARITY = 0.5
+
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """A question that names the nearest of the right words, with a blank after it; empty where none is near."""
-    near = get_close_matches(word, list(words), 1, 0.5)
-    return f"did you mean {near[0]!r}? " if near else ""
+    """Return a question with the nearest of the right words and a space, or ""."""
+    nearest = get_close_matches(word, list(words), 1, _SIMILARITY)
+    return f"did you mean {nearest[0]!r}? " if nearest else ""
 
 
 class MockveoError(Exception):
@@ -27,12 +30,12 @@ class SettingsError(MockveoError):
 
 
 class ScenarioError(MockveoError):
-    """A scenario does not exist, or its data is none."""
+    """The scenario does not exist or is invalid."""
 
 
 class RuleError(MockveoError):
-    """A rule does not exist."""
+    """The rule does not exist or its definition is invalid."""
 
 
 class TraceError(MockveoError):
-    """A file holds no traffic that can be judged."""
+    """The file holds no traffic that can be judged."""

@@ -1,7 +1,7 @@
-"""A vocabulary of plain data: a JSON Schema whose descriptions and examples become sentences that teach.
+"""JSON Schemas whose descriptions and examples become error messages.
 
-Each property of such a schema has a `description`, which says what is wanted, and `examples`. What does not fit is
-told with its place, its value, what was wanted and the nearest right word, several mistakes at once.
+Each property of such a schema has a `description`, which says what is wanted, and `examples`. A message has the place
+of a mistake, its value, what was wanted and the nearest right word.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import orjson
 from mockveo.errors import did_you_mean
 from mockveo.text import truncate
 
-#: Mistakes that are told at once.
+#: Mistakes reported at once; arbitrary.
 MAX_MISTAKES: Final = 10
 #: Characters of a wrong value in a message; arbitrary, so that a message stays a line or two.
 MAX_SHOWN: Final = 80
 
 
 class DataSchema:
-    """The schema in a file. `whole` is what the data is called, e.g. "the scenario"."""
+    """The schema in a file; `whole` names the data, e.g. "the scenario"."""
 
     def __init__(self, path: Path, whole: str) -> None:
         self._path = path
@@ -41,31 +41,32 @@ class DataSchema:
         return jsonschema_rs.Draft202012Validator(self._schema)
 
     def mistakes(self, data: Any) -> list[str]:
-        """What does not fit, each in a sentence; none where all does."""
+        """Return a sentence for each mistake in the data."""
         return list(dict.fromkeys(map(self._mistake, islice(self._validator.iter_errors(data), MAX_MISTAKES))))
 
     def _mistake(self, error: jsonschema_rs.ValidationError) -> str:
         path = list(error.instance_path)
         place = _place(path) or self._whole
-        kind, known = error.kind, self._described(path)
+        kind, schema = error.kind, self._described(path)
         if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
-            key, keys = kind.unexpected[0], known.get("properties", {})
-            return f"{_place([*path, key])} is no key; {did_you_mean(key, keys)}wanted one of {', '.join(keys)}"
+            key, keys = kind.unexpected[0], schema.get("properties", {})
+            return f"{_place([*path, key])} is not a key; {did_you_mean(key, keys)}wanted one of {', '.join(keys)}"
         if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
-            return f"{place} has no {kind.property!r}; wanted e.g. {_example(known)}"
+            return f"{place} has no {kind.property!r}; wanted e.g. {_example(schema)}"
         value = shown(error.instance)
         if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
             near = did_you_mean(str(error.instance), list(map(str, kind.options)))
             return f"{place} is {value}; {near}wanted one of {', '.join(map(str, kind.options))}"
-        while path and "examples" not in known:  # an item of a range, say: what is wanted is said of the whole
+        while path and "examples" not in schema:  # e.g. an item of a range: the range describes what is wanted
             path.pop()
-            known = self._described(path)
-        key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
-        wanted = ": ".join(filter(None, [_kinds(known), known.get("description", error.message)]))
-        return f"{place} is {value}; wanted {wanted}, e.g. {f'{key}: ' if key else ''}{_example(known)}"
+            schema = self._described(path)
+        wanted = ": ".join(filter(None, [_kinds(schema), schema.get("description", error.message)]))
+        keys = [part for part in path if isinstance(part, str)]
+        example = f"{keys[-1]}: {_example(schema)}" if keys else _example(schema)
+        return f"{place} is {value}; wanted {wanted}, e.g. {example}"
 
     def _described(self, path: list[str | int]) -> dict[str, Any]:
-        """The schema of what is at a path of the data."""
+        """Return the schema of a path of the data."""
         node: Any = self._schema
         for part in path:
             node = (node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)) or {}
@@ -75,12 +76,12 @@ class DataSchema:
 
 
 def shown(value: Any) -> str:
-    """A value as JSON, cut where it is long."""
+    """Return a value as JSON, truncated."""
     return truncate(orjson.dumps(value).decode(), MAX_SHOWN)
 
 
 def _kinds(schema: Mapping[str, Any]) -> str:
-    """The types of a schema, in words."""
+    """Return the types of a schema in words."""
     words = {
         "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text",
         "array": "a list", "object": "a mapping", "null": "null",

@@ -1,4 +1,4 @@
-"""YAML files, read as the JSON they could be."""
+"""YAML files as plain data: what JSON can express, and no more."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import yaml
 
 from mockveo.errors import MockveoError
 
-_SAFE: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
-#: Levels of nesting, which the parser would go down by recursion.
+_SAFE: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader of libyaml is ten times as fast
+#: Levels of nesting; the parser recurses, so more could exhaust the stack. Arbitrary.
 MAX_DEPTH: Final = 200
 _BRACKETS: Final = re.compile(rb"[\[\]{}]+")
 _INDENTED: Final = re.compile(rb"^[-? ]{%d}" % MAX_DEPTH, re.MULTILINE)
 
 
 class _Loader(_SAFE):  # type: ignore[misc, valid-type]  # which of the two it is depends on the machine
-    """A safe loader that refuses a key that is there twice, since one of the two would be lost."""
+    """A safe loader that refuses duplicate keys, since one of the values would be lost."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """A mapping."""
-        seen = set()
+        """Return a mapping; raise ConstructorError for a duplicate key."""
+        keys = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
-            seen.add(key.value if isinstance(key.value, str) else id(key))
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is a duplicate key", key.start_mark)
+            keys.add(key.value if isinstance(key.value, str) else id(key))
         return super().construct_mapping(node, deep=deep)
 
 
 def read(path: Path, error: type[MockveoError]) -> bytes:
-    """The bytes of a file. Raises `error` where it cannot be read."""
+    """Return the bytes of a file; raise `error` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as problem:
@@ -41,20 +41,20 @@ def read(path: Path, error: type[MockveoError]) -> bytes:
 
 
 def parse(text: bytes, name: str, error: type[MockveoError]) -> Any:
-    """YAML, hence JSON too, as plain data. Raises `error`, which names the file."""
+    """Return YAML, hence JSON too, as plain data; raise `error`, which names the file."""
     try:
         _check_depth(text)
         tree = yaml.load(text, _Loader)  # noqa: S506  # a safe loader
-        # Through JSON, so that what YAML alone knows - numbers as keys, dates, cycles - is text or an error.
+        # Through JSON, so that what only YAML has (numeric keys, dates, cycles) becomes text or an error.
         return orjson.loads(orjson.dumps(tree, option=orjson.OPT_NON_STR_KEYS))
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as problem:
-        told = " ".join(str(problem).split()).replace('in "<byte string>", ', "in ")
-        raise error(f"{name}: not YAML that JSON could say: {told}") from None
+        reason = " ".join(str(problem).split()).replace('in "<byte string>", ', "in ")
+        raise error(f"{name}: not valid YAML: {reason}") from None
 
 
 def _check_depth(text: bytes) -> None:
-    # Whoever nests so deeply has as many brackets open, or is as far from the margin; most files are neither, and need
-    # not be parsed twice.
+    # Text that is nested too deeply has as many open brackets, or is indented as far. Most files have neither, which
+    # saves parsing them twice.
     depths = accumulate(1 if bracket in b"[{" else -1 for bracket in b"".join(_BRACKETS.findall(text)))
     if max(depths, default=0) <= MAX_DEPTH and not _INDENTED.search(text):
         return
@@ -67,5 +67,5 @@ def _check_depth(text: bytes) -> None:
 
 
 def dump(tree: Any) -> str:
-    """Plain data as YAML, in the order it has."""
+    """Return plain data as YAML, in its own order."""
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mockveo.content.clips import Media
+from mockveo.content.media import Media
 from mockveo.content.rendering import render
 
 FOLDER = Path(__file__).resolve().parent.parent / "mockveo" / "content"

@@ -1,15 +1,15 @@
 """Draws a clip and encodes it: eight seconds of a kite over hills, from and to the uploaded pictures.
 
-Theory of operation. What makes a small clip expensive in Python is moving whole RGB frames about. So everything that
-is seen (the scene, an uploaded picture, a cloud, the kite, the words) is converted once into the planes the encoder
-wants, a full one for brightness and two of half the size for colour, and a frame is put together from those with a
-few pastes, at even offsets because of the smaller planes. The same frames give the thumbnail and the spritesheet.
+Theory of operation. What makes a small clip expensive in Python is copying whole RGB frames. So every visible piece
+(the scene, an uploaded picture, a cloud, the kite, the words) is converted once into the planes the encoder takes, a
+full one for brightness and two of half the size for colour. A few pastes put a frame together, at even offsets because
+of the smaller planes. The same frames give the thumbnail and the spritesheet.
 
-The clip begins with the first picture and ends with the last one, still and with nothing on them; the scene stands in
-for a missing one, and a cross-fade lies between. The kite and the words come and go in between.
+The clip begins with the first picture alone and ends with the last picture alone, with a cross-fade between them; the
+scene replaces a missing picture. The kite and the words come and go in between.
 
 The same input gives the same bytes with the same PyAV, Pillow and fonts: the encoders run on one thread, and nothing
-writes a date. Bytes that are no picture are treated as if none had been uploaded.
+writes a date. Bytes that are not a picture are treated as if none had been uploaded.
 """
 
 import math
@@ -28,7 +28,7 @@ from av.video.reformatter import Colorspace
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from mockveo.content import uploads
-from mockveo.content.clips import Media, Stopped
+from mockveo.content.media import Media, Stopped
 
 FRAMES_PER_SECOND: Final = 24
 #: Eight seconds, which is what Veo makes.
@@ -36,12 +36,12 @@ FRAMES: Final = 8 * FRAMES_PER_SECOND
 LANDSCAPE: Final = (1280, 720)
 PORTRAIT: Final = (720, 1280)
 
-# The course of a clip, in frames. Kite and words are gone when the hold begins, which shows the last picture alone.
+# The phases of a clip, in frames. Kite and words are gone when the hold begins, which shows the last picture alone.
 _CROSS_FADE: Final = range(72, 120)
 _HOLD: Final = FRAMES - 12
 _TEXT_FADE: Final = 6
 
-#: The spritesheet is a grid with this many frames a side, these ones; the thumbnail is the middle one.
+#: The spritesheet is a grid with this many frames a side; the thumbnail is the middle frame.
 _GRID: Final = 5
 _STILLS: Final = tuple(round(number * (FRAMES - 1) / (_GRID**2 - 1)) for number in range(_GRID**2))
 _STILL_SIDE: Final = 640
@@ -52,7 +52,7 @@ _AAC_FRAME: Final = 1024
 #: Hz, whole numbers: a second of this chord can be repeated without a click.
 _CHORD: Final = (147, 220, 294, 370)
 
-#: The first one found is used, those that cover more come first; Pillow knows where systems keep fonts.
+#: The first installed font is used; those with more scripts come first. Pillow knows where systems keep fonts.
 _FONTS: Final = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf")
 
 
@@ -81,7 +81,7 @@ class _Planes(NamedTuple):
 
 
 class _Sprite(NamedTuple):
-    """A picture and, plane by plane, how much of what is behind it it covers."""
+    """A picture and, plane by plane, how much it covers of the background."""
 
     planes: _Planes
     masks: _Planes
@@ -96,7 +96,7 @@ def render(
     last: bytes | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Media:
-    """Make a clip: 192 frames of 1280x720 (or 720x1280) in H.264 with AAC, and two pictures of the same frames.
+    """Return a clip: 192 frames of 1280x720 (or 720x1280) in H.264 with AAC, and two pictures of the same frames.
 
     Raises Stopped soon after `stopped` has become true.
     """
@@ -145,8 +145,8 @@ def _paste(frame: _Planes, sprite: _Sprite, left: float, top: float) -> None:
         plane.paste(picture, (x * scale, y * scale), mask)
 
 
-def _blend(one: _Planes, other: _Planes, weight: float) -> _Planes:
-    return _Planes(*(Image.blend(mine, theirs, weight) for mine, theirs in zip(one, other, strict=True)))
+def _blend(first: _Planes, second: _Planes, weight: float) -> _Planes:
+    return _Planes(*(Image.blend(below, above, weight) for below, above in zip(first, second, strict=True)))
 
 
 def _faded(sprite: _Sprite, opacity: float) -> _Sprite:
@@ -156,7 +156,7 @@ def _faded(sprite: _Sprite, opacity: float) -> _Sprite:
 def _planes(image: Image.Image) -> _Planes:
     frame = av.VideoFrame.from_image(image.convert("RGB"))
     frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-    # A plane's rows may be longer than the picture's; for the way back, Pillow crops beyond the edge as well.
+    # A plane's rows may be longer than the picture's, so they are cropped; `_video_frame` pads them again.
     rows = (Image.frombytes("L", (plane.line_size, plane.height), bytes(plane)) for plane in frame.planes)
     return _Planes(
         *(row.crop((0, 0, plane.width, plane.height)) for row, plane in zip(rows, frame.planes, strict=True))
@@ -208,19 +208,19 @@ def _cloud() -> _Sprite:
 
 
 def _kites(palette: _Palette) -> list[_Sprite]:
-    """The poses of one sway; each lasts three frames, the whole two seconds."""
+    """Return the poses of one sway; each lasts three frames, the whole two seconds."""
     poses = 2 * FRAMES_PER_SECOND // 3
     return [_kite(palette, 2 * math.pi * pose / poses) for pose in range(poses)]
 
 
 def _kite(palette: _Palette, phase: float) -> _Sprite:
-    one, other = palette.kite
+    warm, bright = palette.kite
     image = Image.new("RGBA", (640, 560))  # twice as large as it will be
     draw = ImageDraw.Draw(image)
     lean = math.radians(38 + 7 * math.sin(phase))
 
     def at(across: float, along: float) -> tuple[float, float]:
-        # From the kite's cross, x to its right, y towards its tail, to the picture.
+        # Convert from the kite's axes (to its right, towards its tail) to the picture's.
         return (
             470 + across * math.cos(lean) - along * math.sin(lean),
             150 + across * math.sin(lean) + along * math.cos(lean),
@@ -230,11 +230,12 @@ def _kite(palette: _Palette, phase: float) -> _Sprite:
     draw.line(tail, "#4a4a55", 5, joint="curve")
     for step in (7, 15, 23, 31):
         x, y = tail[step]
-        draw.polygon([(x, y), (x - 20, y - 12), (x - 20, y + 12)], one)
-        draw.polygon([(x, y), (x + 20, y - 12), (x + 20, y + 12)], other)
+        draw.polygon([(x, y), (x - 20, y - 12), (x - 20, y + 12)], warm)
+        draw.polygon([(x, y), (x + 20, y - 12), (x + 20, y + 12)], bright)
 
     top, right, bottom, left, middle = at(0, -120), at(95, 0), at(0, 190), at(-95, 0), at(0, 0)
-    for corners, colour in (((top, right), one), ((right, bottom), other), ((bottom, left), one), ((left, top), other)):
+    panels = (((top, right), warm), ((right, bottom), bright), ((bottom, left), warm), ((left, top), bright))
+    for corners, colour in panels:
         draw.polygon([middle, *corners], colour)
     draw.line([top, bottom], "#4a4a55", 4)
     draw.line([left, right], "#4a4a55", 4)
@@ -245,7 +246,7 @@ def _kite(palette: _Palette, phase: float) -> _Sprite:
 
 
 def _words(width: int, title: str, caption: str) -> _Sprite:
-    """A panel as wide as the frame, to be put at its bottom."""
+    """Return a panel as wide as the frame, for its bottom."""
     small, large = _font(24), _font(34)
     room = width - 2 * 64
     lines = [(line, small, "#ffe3a8") for line in wrap(title, lambda text: small.getlength(text) <= room, 1)]
@@ -269,7 +270,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def wrap(text: str, fits: Callable[[str], bool], lines: int) -> list[str]:
-    """Break a text into that many lines at most, at spaces where there are any; an ellipsis shows that it was cut."""
+    """Break a text into that many lines at most, at spaces if it has any; an ellipsis marks a cut."""
     text = "".join(character if character.isprintable() else " " for character in text[:2000])
     rest = " ".join(text.split())
     result: list[str] = []
@@ -293,18 +294,18 @@ def wrap(text: str, fits: Callable[[str], bool], lines: int) -> list[str]:
 def _picture(data: bytes, size: tuple[int, int]) -> _Planes | None:
     """Return the picture scaled to cover the frame and cropped around its middle; None if it cannot be read."""
     try:
-        # Pillow warns of large and of odd files; neither is ours to report. (Until Python 3.14 the filters are the
-        # whole process's: another thread's warning may get lost at this moment, nothing worse.)
+        # Pillow warns of large and of odd files, which is the client's concern. (Before Python 3.14 the filters belong
+        # to the whole process, so another thread's warning may get lost at this moment.)
         with warnings.catch_warnings(action="ignore"):
-            return _planes(uploads.opened(data, size))
-    except Exception:  # noqa: BLE001 - a damaged file makes Pillow raise anything, struct.error and IndexError included
+            return _planes(uploads.open_picture(data, size))
+    except Exception:  # noqa: BLE001 - a damaged file makes Pillow raise anything, e.g. struct.error or IndexError
         return None
 
 
 # Encoding
 
-#: "superfast" without B-frames takes half the time of "veryfast"; with a qcomp above the default a thing that passes
-#: leaves no trail; the limit on the rate keeps a clip of noise, the worst of uploads, below 2 MB.
+#: "superfast" without B-frames takes half the time of "veryfast"; with a qcomp above the default, moving things
+#: leave no trail; the limit on the rate keeps a clip of noise, the worst upload, below 2 MB.
 _VIDEO_OPTIONS: Final = {
     "preset": "superfast",
     "crf": "32",
@@ -319,7 +320,7 @@ _VIDEO_OPTIONS: Final = {
     **dict.fromkeys(("colorspace", "color_primaries", "color_trc"), "bt709"),
 }
 _AUDIO_OPTIONS: Final = {"b": "24k", "aac_coder": "fast", "flags": "+bitexact"}
-#: Room for the index is kept in front of the data, half of it is needed: "faststart" without a second pass.
+#: Bytes for the index in front of the data; half are used. This is "faststart" without a second pass.
 _CONTAINER_OPTIONS: Final = {"moov_size": "10240", "fflags": "+bitexact"}
 
 
@@ -368,7 +369,7 @@ def _audio_frame(samples: bytes, number: int) -> av.AudioFrame:
 
 @cache
 def _chord() -> list[bytes]:
-    """Eight seconds of a quiet sound that swells and fades, a frame of AAC each."""
+    """Return eight seconds of a quiet sound that swells and fades, in frames of AAC."""
     second = [
         0.02 * sum(math.sin(2 * math.pi * pitch * moment / _SAMPLE_RATE) for pitch in _CHORD)
         for moment in range(_SAMPLE_RATE)
@@ -376,7 +377,7 @@ def _chord() -> list[bytes]:
     total = _SAMPLE_RATE * FRAMES // FRAMES_PER_SECOND
     frames = []
     for start in range(0, total, _AAC_FRAME):
-        # One loudness a frame is fine enough for a swell of a second.
+        # One volume per frame is fine enough for a swell of a second.
         volume = min(start, total - start, _SAMPLE_RATE) / _SAMPLE_RATE
         moments = range(start, start + _AAC_FRAME)
         frames.append(array("f", [volume * second[moment % _SAMPLE_RATE] for moment in moments]).tobytes())

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockveo.content.clips import MEDIA_TYPES, Clips, Source
+from mockveo.content.clips import Clips
+from mockveo.content.media import MEDIA_TYPES, Source
 from mockveo.errors import ScenarioError, SpecError
 from mockveo.http import forms
 from mockveo.http.forms import FormError, Part

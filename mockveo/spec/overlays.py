@@ -1,9 +1,9 @@
-"""OpenAPI Overlay 1.0: a document of differences, applied to an OpenAPI document.
+"""OpenAPI Overlay 1.0: changes to an OpenAPI document.
 
 Source: the Overlay Specification 1.0.0 of the OpenAPI Initiative, section 4.4 (Action Object): actions run in
 order; `remove: true` deletes what the target selects; `update` is merged into it - objects key by key, lists by
-appending, anything else by replacing. A target that selects nothing is no error there, but here it is a warning,
-since it is nearly always a misspelling.
+appending, anything else by replacing. A target that selects nothing is valid there; here it is a
+warning, since it is nearly always a misspelling.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ class OverlayWarning(UserWarning):
 
 
 def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
-    """A copy of `document` with the actions of `overlay` (parsed YAML) done. `name` is for error messages.
+    """Return a copy of a document, changed by the actions of an overlay (parsed YAML).
 
-    Raises SpecError when the overlay is not one.
+    `name` is for error messages. Raises SpecError for an invalid overlay.
     """
     if not isinstance(overlay, dict) or not str(overlay.get("overlay", "")).startswith("1."):
-        raise SpecError(
-            f"{name}: not an OpenAPI Overlay, which begins with `overlay: 1.0.0`. One that works:\n{EXAMPLE}"
-        )
+        raise SpecError(f"{name}: not an OpenAPI Overlay; wanted one that begins with overlay: 1.0.0, e.g.\n{EXAMPLE}")
     actions = overlay.get("actions")
     if not isinstance(actions, list) or not actions:
-        raise SpecError(f"{name}: `actions` is {actions!r}, wanted a list of actions. One that works:\n{EXAMPLE}")
+        raise SpecError(f"{name}: `actions` is {actions!r}; wanted a list of actions, e.g.\n{EXAMPLE}")
     changed = copy.deepcopy(document)
     for number, action in enumerate(actions, 1):
         _act(changed, action, f"{name}: action {number}")
@@ -44,21 +42,21 @@ def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
 
 
 def _act(document: dict[str, Any], action: Any, name: str) -> None:
-    # Loaded only where an overlay is used: the import costs as much as the whole rest of the start.
+    # Imported when an overlay is used, since it takes as long as the rest of the start.
     import jsonpath
 
     if not isinstance(action, dict) or not isinstance(action.get("target"), str):
-        raise SpecError(f"{name}: `target` is missing or not text, wanted a JSONPath such as $.info.title")
+        raise SpecError(f"{name}: `target` is missing or not text; wanted a JSONPath, e.g. $.info.title")
     unknown = set(action) - {"target", "description", "update", "remove"}
     if unknown or not ("update" in action or action.get("remove") is True):
-        raise SpecError(f"{name}: has the keys {sorted(action)}, wanted `target` with `update` or with `remove: true`")
+        raise SpecError(f"{name}: has the keys {sorted(action)}; wanted `target` with `update` or with `remove: true`")
     try:
         matches = list(jsonpath.finditer(action["target"], document))
     except jsonpath.JSONPathError as error:
         raise SpecError(f"{name}: `target` {action['target']!r} is not a JSONPath: {error}") from None
     if not matches:
         warnings.warn(f"{name}: `target` {action['target']!r} selects nothing", OverlayWarning, stacklevel=2)
-    for match in reversed(matches):  # so that removing from a list does not move what is still to be removed
+    for match in reversed(matches):  # backwards, since removing from a list moves what follows
         if action.get("remove") is True:
             _remove(match, name)
         else:
@@ -79,7 +77,7 @@ def _update(match: Any, update: Any, name: str) -> None:
         match.obj.clear()
         match.obj.update(merged)
     else:
-        raise SpecError(f"{name}: `target` $ selects the whole document, so `update` must be a mapping")
+        raise SpecError(f"{name}: `target` $ selects the whole document, whose `update` must be a mapping")
 
 
 def _merged(old: Any, new: Any) -> Any:

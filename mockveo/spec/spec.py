@@ -1,14 +1,14 @@
-"""openapi.yaml (+ overlays) -> Spec: what the document says, in the form the server uses it.
+"""The OpenAPI document with its overlays, in the form the server uses: a Spec.
 
 The document is the only place where paths, fields, limits, defaults, aliases and error texts are written down.
 This module reads it once at the start and compiles
 
-- an `Operation` for each operation that mockveo knows how to play, with
-- a `Form` where it takes a body (which fields there are, what is wrong with a set of values),
-- a `Shape` for its success (which of the values at hand belong in the answer), and
-- an `ErrorExample` for each error, found by its name.
+- an `Operation` for each operation that mockveo can play, with
+- a `Form` if it takes a body (its fields, and what is wrong with a set of values),
+- a `Shape` for its success (which values belong in the response), and
+- an `ErrorExample` for each error, by its name.
 
-A keyword that would not be enforced stops the load, as an answer that ignores it would be a lie.
+A keyword that mockveo would not enforce stops the load, since a response that ignores it would be wrong.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from mockveo.spec.operations import DOCUMENTED
 from mockveo.text import truncate
 
 DEFAULT_PROFILE: Final = "docs-2026-03"
-#: Characters of a message about a wrong value, which repeats the value.
+#: Characters of a message about a wrong value, which repeats the value; arbitrary.
 MAX_MESSAGE: Final = 300
+_BRACES: Final = re.compile(r"\{(\w+)\}")
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 
 
 class Problem(NamedTuple):
-    """What is wrong with one value: `field` is the name of the field, `missing` whether it was left out or blank."""
+    """A problem of one value: `missing` if its field was omitted or blank."""
 
     field: str
     missing: bool
@@ -44,19 +45,19 @@ class Problem(NamedTuple):
 
 
 class ErrorExample(NamedTuple):
-    """An error as the document shows it: the status and the body, with {braces} to be filled in."""
+    """An error as the document shows it: status and body, with {braces} to fill in."""
 
     status: int
     body: Json
 
     def fill(self, values: Mapping[str, str]) -> Json:
-        """The body with each `{name}` replaced by `values[name]`."""
+        """Return the body with each `{name}` replaced by `values[name]`."""
         return _fill(self.body, values)
 
 
 def _fill(node: Json, values: Mapping[str, str]) -> Json:
     if isinstance(node, str):
-        return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), node) if "{" in node else node
+        return _BRACES.sub(lambda match: values.get(match[1], match[0]), node) if "{" in node else node
     if isinstance(node, dict):
         return {key: _fill(value, values) for key, value in node.items()}
     return node
@@ -74,26 +75,26 @@ class Form:
     typed: frozenset[str]
     #: Fields that are sent as files.
     file_fields: frozenset[str]
-    #: Media type patterns that each file field accepts, e.g. `image/*`; absent where the document says nothing.
+    #: Media type patterns that each file field accepts, e.g. `image/*`; absent if the document names none.
     file_types: Mapping[str, tuple[str, ...]]
     #: File fields whose schema limits the length, in bytes, of a file.
     sized: frozenset[str]
     _validator: jsonschema_rs.Draft202012Validator
 
     def requires(self, name: str) -> bool:
-        """Whether a field must not be left out."""
+        """Return whether a field is required."""
         return any(problem.missing and problem.field == name for problem in self.problems({}))
 
     def problems(self, values: Mapping[str, Json]) -> list[Problem]:
-        """What is wrong with `values`, in the order of the document's fields. A file counts as text of its length."""
+        """Return what is wrong with `values`, in the document's order. A file counts as text of its length."""
         if self._validator.is_valid(values):
             return []
         try:
-            found = [_problem(error, values) for error in self._validator.iter_errors(values)]
-        except ValueError as error:  # a value nested too deeply to be looked at
+            problems = [_problem(error, values) for error in self._validator.iter_errors(values)]
+        except ValueError as error:  # a value nested too deeply for the validator
             return [Problem("", False, str(error))]
         order = {name: place for place, name in enumerate(self.fields)}
-        return sorted(found, key=lambda problem: order.get(problem.field, len(order)))
+        return sorted(problems, key=lambda problem: order.get(problem.field, len(order)))
 
 
 def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -> Problem:
@@ -111,7 +112,7 @@ def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query parameter: its default and what is wrong with a value."""
+    """A query parameter."""
 
     name: str
     default: str | None
@@ -119,22 +120,22 @@ class Query:
     _validator: jsonschema_rs.Draft202012Validator
 
     def only(self, values: Collection[str]) -> bool:
-        """Whether it takes nothing but some of these values."""
+        """Return whether the parameter takes only some of these values."""
         return set(self._schema.get("enum", [None])) <= set(values)
 
     def problem(self, value: str) -> str | None:
-        """None when `value` is fine, else a sentence that says what was wanted."""
+        """Return what is wrong with a value, in a sentence; None for a valid one."""
         if self._validator.is_valid(value):
             return None
-        wanted = (
-            f"one of {', '.join(map(str, self._schema['enum']))}" if "enum" in self._schema else f"{dict(self._schema)}"
-        )
+        wanted = str(dict(self._schema))
+        if "enum" in self._schema:
+            wanted = f"one of {', '.join(map(str, self._schema['enum']))}"
         return f"{self.name} is {value!r}, wanted {wanted}"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: where it is, whom it serves, what it takes and what it answers."""
+    """An operation: its path, its parameters and its responses."""
 
     id: str
     method: str
@@ -147,7 +148,7 @@ class Operation:
     _document: Document = field(repr=False)
 
     def answer_problem(self, status: int, body: Json) -> str | None:
-        """What is wrong with a JSON answer of ours, by the document; None when nothing is. Used by --self-check."""
+        """Return how a JSON response of ours breaks the document, if it does; for --self-check."""
         pointer = f"/paths/{escape(self.path)}/{self.method.lower()}/responses/{status}"
         if self._document.find(pointer) is None:
             return f"status {status} is not documented for {self.id}"
@@ -160,7 +161,7 @@ class Operation:
 
 
 class Spec:
-    """The contract that a server plays or a suite checks. Build one with `load`."""
+    """The contract that a server plays or a suite checks; `load` builds one."""
 
     def __init__(self, tree: Json, text: bytes) -> None:
         self.document = Document(tree)
@@ -169,7 +170,7 @@ class Spec:
         self.operations: dict[str, Operation] = {}
         for operation in self._operations():
             if operation.id in self.operations:
-                raise SpecError(f"the operationId {operation.id} stands at two places, wanted one")
+                raise SpecError(f"the operationId {operation.id} stands at two places; wanted one")
             self.operations[operation.id] = operation
         if "createVideo" not in self.operations or "retrieveVideo" not in self.operations:
             raise SpecError("the document needs the operations createVideo and retrieveVideo (see `operationId`)")
@@ -180,10 +181,10 @@ class Spec:
         self.form = form
         if form.fields.get("prompt", {}).get("type") != "string" or not form.requires("prompt"):
             raise SpecError("the form of createVideo needs a `prompt` of type string among its required fields")
-        #: What a client may send as `model` -> what answers carry; None where the document lists no aliases.
+        #: Model as a client may send it -> model in responses; None if the document lists no aliases.
         self.aliases: Mapping[str, str] | None = form.fields.get("model", {}).get("x-aliases")
         self._read_lifecycle()
-        #: Fields of the form that a job remembers, beside its prompt, model and files: what answers may repeat.
+        #: Fields of the form that a job remembers besides prompt, model and files, since responses may repeat them.
         self.kept = tuple(
             name
             for name, node in form.fields.items()
@@ -192,32 +193,36 @@ class Spec:
         )
         self.unknown_path = self._unknown_path()
         success = self.operations["retrieveVideo"].success
-        #: Whether a poll's answer may say where the video is.
+        #: Whether the response to a poll may carry a `video_url`.
         self.has_video_url = success is not None and "video_url" in success.names
 
     def error(self, name: str, operation: Operation | None = None) -> ErrorExample | None:
-        """An error by the name of its example: the operation's own, or any other's."""
-        known = (*([operation] if operation else ()), *self.operations.values())
-        return next((one.errors[name] for one in known if name in one.errors), None)
+        """Return an error by the name of its example: the operation's own, or any other's."""
+        own = [operation] if operation else []
+        holders = [*own, *self.operations.values()]
+        return next((holder.errors[name] for holder in holders if name in holder.errors), None)
 
     @property
     def error_names(self) -> list[str]:
-        """The names of all errors."""
-        return list(dict.fromkeys(name for one in self.operations.values() for name in one.errors))
+        """Return the names of all errors."""
+        return list(dict.fromkeys(name for operation in self.operations.values() for name in operation.errors))
 
     @property
     def error_codes(self) -> dict[str, str]:
-        """The codes that the errors carry, by the names of the errors."""
-        bodies = {name: one.body for op in self.operations.values() for name, one in op.errors.items()}
-        return {name: ErrorBody.parse(body).code for name, body in bodies.items()}
+        """Return the codes of the errors by name."""
+        return {
+            name: ErrorBody.parse(error.body).code
+            for operation in self.operations.values()
+            for name, error in operation.errors.items()
+        }
 
     def _read_lifecycle(self) -> None:
-        """`x-transitions` -> the way of a job that succeeds, and the end of one that does not."""
+        """Read from `x-transitions` how a job succeeds and how it fails."""
         pointer = f"{self._success_pointer('retrieveVideo')}/properties/status"
         transitions = self.document.at(pointer).get("x-transitions")
         if not isinstance(transitions, dict) or not transitions:
             raise SpecError(
-                f"{pointer}: `x-transitions` is missing, wanted e.g. {{queued: [completed], completed: []}}"
+                f"{pointer}: `x-transitions` is missing; wanted a mapping, e.g. {{queued: [completed], completed: []}}"
             )
         for status, following in transitions.items():
             for name in [status, *following]:
@@ -227,11 +232,11 @@ class Spec:
         while transitions[way[-1]]:
             way.append(transitions[way[-1]][0])
             if len(way) > len(transitions):
-                raise SpecError(f"{pointer}: the first ways of `x-transitions` never come to an end")
-        #: Statuses in the order a job that succeeds has them.
+                raise SpecError(f"{pointer}: the first transitions form a circle; wanted a way to an end")
+        #: Statuses of a job that succeeds, in order.
         self.lifecycle: tuple[str, ...] = tuple(way)
         self.statuses = frozenset(transitions)
-        #: Statuses that are an end.
+        #: Statuses without a transition.
         self.terminal = frozenset(status for status, following in transitions.items() if not following)
         failures = [status for status in transitions if status in self.terminal and status != way[-1]]
         #: The status of a job that failed.
@@ -241,7 +246,7 @@ class Spec:
         response = self.document.at("/components/responses/UnknownPath")
         examples = dict(self._examples("/components/responses/UnknownPath", int(response.get("x-status", 404))))
         if not examples:
-            raise SpecError("/components/responses/UnknownPath has no example, wanted the body of the answer")
+            raise SpecError("/components/responses/UnknownPath has no example; wanted the body of the response")
         return next(iter(examples.values()))
 
     def _success_pointer(self, operation_id: str) -> str:
@@ -268,7 +273,7 @@ class Spec:
         errors: dict[str, ErrorExample] = {}
         for status in self.document.at(f"{pointer}/responses"):
             if not re.fullmatch(r"[1-5]\d\d", str(status)):
-                raise SpecError(f'{pointer}/responses: {status!r} is not a status; wanted one such as "200"')
+                raise SpecError(f'{pointer}/responses: {status!r} is not a status; wanted three digits, e.g. "200"')
             if int(status) >= 400:
                 errors.update(self._examples(f"{pointer}/responses/{status}", int(status)))
         success = f"{pointer}/responses/200/content/application~1json/schema"
@@ -349,17 +354,17 @@ def _is_file(schema: Mapping[str, Json]) -> bool:
 def load(
     spec: str | Path | None = None, *, profile: str = DEFAULT_PROFILE, overlays: Sequence[str | Path] = ()
 ) -> Spec:
-    """The Spec of an OpenAPI file (default: ours), changed by a profile and then by overlay files, in order.
+    """Return the Spec of an OpenAPI file (default: ours), changed by a profile and then by overlays, in order.
 
-    Raises SpecError, whose text names the file and the key, the value and what was wanted.
+    Raises SpecError, whose text names the file, the key, its value and what was wanted.
     """
     path = Path(spec) if spec is not None else data_file("openapi.yaml")
     text = yamlfiles.read(path, SpecError)
     tree = yamlfiles.parse(text, path.name, SpecError)
-    known = profiles()
-    if profile not in known:
-        raise SpecError(f"the profile {profile!r} does not exist; wanted one of {', '.join(known)}")
-    applied = [overlay for overlay in (known[profile], *map(Path, overlays)) if overlay is not None]
+    shipped = profiles()
+    if profile not in shipped:
+        raise SpecError(f"the profile {profile!r} does not exist; wanted one of {', '.join(shipped)}")
+    applied = [overlay for overlay in (shipped[profile], *map(Path, overlays)) if overlay is not None]
     for overlay in applied:
         from mockveo.spec.overlays import apply
 

@@ -20,15 +20,15 @@ MODULES = {
     ),
     "mockveo/cli": "__init__ control judge main scenarios serve",
     "mockveo/console": "__init__ foreground log options output",
-    "mockveo/content": "__init__ clips rendering uploads",
+    "mockveo/content": "__init__ clips media rendering uploads",
     "mockveo/http": "__init__ forms hosts responses statuses",
     "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
     "mockveo/server": "__init__ app connection context control endpoints faults form_values handlers",
     "mockveo/simulator": "__init__ clock jobs presentation scenarios world worlds",
     "mockveo/simulator/stores": "__init__ memory",
-    "mockveo/spec": "__init__ errors openapi operations overlays spec structure",
+    "mockveo/spec": "__init__ errors openapi operations overlays spec",
     "mockveo/testing": "__init__ requests worlds",
-    "mockveo/traffic": "__init__ har importing journal",
+    "mockveo/traffic": "__init__ exchange har importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
     "mockveo_contracts/cli": "__init__ cases check replay report reporting rules verify",
@@ -94,7 +94,8 @@ def test_wheel_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> No
         "from mockveo_contracts.servers.server_rules import server_rules\n"
         "from mockveo_contracts.reports.html import page\n"
         "assert len(catalogue()) > 60 and len(server_rules().rules) > 40\n"
-        "from mockveo.content.clips import Clips, Source\n"
+        "from mockveo.content.clips import Clips\n"
+        "from mockveo.content.media import Source\n"
         "assert Clips(render=False).get(Source('task_1', '9x16', 'p'), 'video')[4:8] == b'ftyp'\n"
     )
     subprocess.run([sys.executable, "-I", "-c", code, str(tmp_path)], cwd=tmp_path, check=True)

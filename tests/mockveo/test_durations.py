@@ -12,15 +12,15 @@ from mockveo.errors import SettingsError
 
 
 @pytest.mark.parametrize(
-    ("duration", "wanted"),
+    ("duration", "expected"),
     [
         *[(0, 0.0), (90, 90.0), (1.5, 1.5), ("90", 90.0), ("1.5", 1.5), (" 30 ", 30.0)],
         *[("30s", 30.0), ("250ms", 0.25), ("9ms", 0.009), ("2m", 120.0), ("1.5h", 5400.0), ("1d", 86400.0)],
         *[("1m30s", 90.0), ("1m 30s", 90.0), ("1 h 5 m", 3900.0), ("1d2h3m4s5ms", 93784.005), ("0s", 0.0)],
     ],
 )
-def test_what_people_write(duration: float | str, wanted: float) -> None:
-    assert seconds(duration) == wanted
+def test_seconds_of_a_duration(duration: float | str, expected: float) -> None:
+    assert seconds(duration) == expected
     assert isinstance(seconds(duration), float)
 
 
@@ -48,23 +48,23 @@ def test_what_people_write(duration: float | str, wanted: float) -> None:
         *["inf", "nan", "9" * 400, "٣s", "1s\n2ms x", -1, -0.5, float("inf"), float("nan"), True, None, [1], b"1s"],
     ],
 )
-def test_what_is_none_is_explained(duration: Any) -> None:
+def test_invalid_duration_is_refused_with_examples(duration: Any) -> None:
     with pytest.raises(SettingsError) as raised:
         seconds(duration)
     assert str(raised.value) == (
-        f"{duration!r} is no duration; wanted seconds, or numbers with the units d, h, m, s, ms in this order,"
+        f"{duration!r} is not a duration; wanted seconds, or numbers with the units d, h, m, s, ms in this order,"
         " e.g. 90, 1m30s or 250ms"
     )
 
 
 @given(st.tuples(*[st.integers(0, 10_000) for _ in UNITS]))
-def test_the_parts_add_up(numbers: tuple[int, ...]) -> None:
+def test_parts_of_a_duration_add_up(numbers: tuple[int, ...]) -> None:
     text = "".join(f"{number}{unit}" for number, unit in zip(numbers, UNITS, strict=True))
     milliseconds = sum(number * round(unit * 1000) for number, unit in zip(numbers, UNITS.values(), strict=True))
     assert seconds(text) == milliseconds / 1000
 
 
 @given(st.text("0123456789.dhms -"))
-def test_any_text_is_a_duration_or_a_settings_error(text: str) -> None:
+def test_any_text_is_a_duration_or_an_error(text: str) -> None:
     with contextlib.suppress(SettingsError):
         assert seconds(text) >= 0

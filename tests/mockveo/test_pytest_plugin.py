@@ -350,7 +350,7 @@ def test_invalid_marker_is_explained_in_one_line(tmp_path: Path) -> None:
         "mockveo: @pytest.mark.mockveo has the argument 'fails'; expected keywords, e.g. scenario='fails'"
     )
     assert "the scenario 'fail' does not exist; did you mean 'fails'?" in shown["test_a_scenario"]
-    assert "endng is no key; did you mean 'ending'?" in shown["test_a_mapping"]
+    assert "endng is not a key; did you mean 'ending'?" in shown["test_a_mapping"]
     assert f"{tmp_path}/gone.yaml: cannot be read: No such file or directory" in shown["test_a_file"]
     assert "'docs'" in shown["test_a_profile"]
     assert "Traceback" not in done.text

@@ -151,7 +151,7 @@ def test_next_applies_to_one_create_request(world: Mockveo) -> None:
     [
         (("fail",), {}, "the scenario 'fail' does not exist; did you mean 'fails'?"),
         (("gone.yaml",), {}, "gone.yaml: cannot be read"),
-        ((), {"endng": "failure"}, "endng is no key; did you mean 'ending'?"),
+        ((), {"endng": "failure"}, "endng is not a key; did you mean 'ending'?"),
         (("fails",), {"ending": "failed"}, "scenario fails: ending is \"failed\"; did you mean 'failure'?"),
         ((), {"faults": [{"error": "nope"}]}, "error is 'nope', which the document does not have"),
         ((), {"style": {"extra": {"x": object()}}}, "a scenario must be JSON data, e.g. ending='failure'; "),
@@ -175,7 +175,7 @@ def test_advance_lets_time_pass_at_once(world: Mockveo) -> None:
     assert world.clock.now() == 200
     assert call(world, "GET", f"/videos/{made}").json()["status"] == "completed"
     assert world.clock.now() == 210
-    with pytest.raises(SettingsError, match="'soon' is no duration"):
+    with pytest.raises(SettingsError, match="'soon' is not a duration"):
         world.advance("soon")
 
 

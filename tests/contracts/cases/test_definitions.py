@@ -79,7 +79,7 @@ def test_a_built_in_scenario_by_name() -> None:
     ("data", "message"),
     [
         ([], r"case unnamed is \[\]; expected a mapping"),
-        ({"cal": {}}, r"cal is no key; did you mean 'call'\? wanted one of "),
+        ({"cal": {}}, r"cal is not a key; did you mean 'call'\? wanted one of "),
         ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; wanted a number: the client.* e.g. deadline_s: 2"),
         ({"call": {"images": [{}]}}, r"call.images\[0\] has no 'filename'; wanted e.g."),
         ({"call": {"images": [{"filename": "a.gif"}]}}, r"filename is \"a.gif\"; wanted a text: a file name that ends"),

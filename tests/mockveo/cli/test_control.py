@@ -119,7 +119,7 @@ def test_scenario_files_are_checked(tmp_path: Path) -> None:
     assert run("scenarios", "check", good) == f"{good}: 1 faults, ends in never\n"
     told = run("scenarios", "check", str(tmp_path / "bad.yaml"), status=2)
     assert "ending is" in told
-    assert "faults[0].staus is no key; did you mean 'status'?" in told
+    assert "faults[0].staus is not a key; did you mean 'status'?" in told
 
 
 def test_scenarios_are_listed_and_shown() -> None:
@@ -145,8 +145,8 @@ def test_scenarios_are_listed_and_shown() -> None:
             "--url is 'http://127.0.0.1:x'; expected the root URL of a mockveo",
         ),
         (("jobs", "--url", "http://[::1"), 2, "--url is 'http://[::1'; expected the root URL of a mockveo"),
-        (("advance", "soon"), 2, "'soon' is no duration; wanted seconds"),
-        (("advance", "-1"), 2, "'-1' is no duration; wanted seconds"),
+        (("advance", "soon"), 2, "'soon' is not a duration; wanted seconds"),
+        (("advance", "-1"), 2, "'-1' is not a duration; wanted seconds"),
     ],
 )
 def test_what_cannot_be_done_is_explained(arguments: tuple[str, ...], status: int, message: str) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mockveo.content import clips, rendering
-from mockveo.content.clips import MEDIA_TYPES, Clips, Media, Source, portrait
+from mockveo.content.clips import Clips
+from mockveo.content.media import MEDIA_TYPES, Media, Source, portrait
 from mockveo.errors import SettingsError
 
 WIDE = Source("task_wide", "16x9", "a lighthouse")
@@ -23,7 +24,7 @@ HIGH = Source("task_high", "9x16", "a lighthouse")
 
 
 class Renderer:
-    """Stands in for rendering.render: 300 bytes a clip, at once or when it is let go."""
+    """A fake of rendering.render: 300 bytes a clip, at once or after `go` is set."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -67,7 +68,7 @@ def source(number: int) -> Source:
         ("9" * 5000 + "x1", False),
     ],
 )
-def test_portrait(size: str, expected: bool) -> None:
+def test_portrait_reads_sizes(size: str, expected: bool) -> None:
     assert portrait(size) is expected
 
 
@@ -84,7 +85,7 @@ def test_variants_are_the_fields_of_media() -> None:
 
 
 @pytest.mark.parametrize(("job", "size"), [(WIDE, (1280, 720)), (HIGH, (720, 1280))])
-def test_packaged_video_stays_decodable_with_the_id_in_it(job: Source, size: tuple[int, int]) -> None:
+def test_packaged_video_with_a_job_id_is_decodable(job: Source, size: tuple[int, int]) -> None:
     video = Clips(render=False).get(job, "video")
     box = struct.pack(">I4s", 8 + len(job.id), b"free") + job.id.encode()
     assert video.endswith(box)
@@ -94,7 +95,7 @@ def test_packaged_video_stays_decodable_with_the_id_in_it(job: Source, size: tup
 
 
 @pytest.mark.parametrize(("job", "long_side"), [(WIDE, "width"), (HIGH, "height")])
-def test_packaged_pictures(job: Source, long_side: str) -> None:
+def test_packaged_pictures_have_format_and_size(job: Source, long_side: str) -> None:
     packaged = Clips(render=False)
     with Image.open(BytesIO(packaged.get(job, "thumbnail"))) as thumbnail:
         assert thumbnail.format == "WEBP"
@@ -104,19 +105,19 @@ def test_packaged_pictures(job: Source, long_side: str) -> None:
         assert getattr(sheet, long_side) == max(sheet.size) == 1280
 
 
-def test_two_jobs_never_share_the_bytes_of_their_videos() -> None:
+def test_videos_of_two_jobs_differ() -> None:
     packaged = Clips(render=False)
     assert packaged.get(source(1), "video") != packaged.get(source(2), "video")
 
 
-def test_packaged_clips_are_at_hand() -> None:
+def test_at_hand_without_rendering_returns_packaged_clips() -> None:
     packaged = Clips(render=False)
     assert not packaged.renders
     for variant in MEDIA_TYPES:
         assert packaged.at_hand(WIDE, variant) == packaged.get(WIDE, variant)
 
 
-def test_unknown_variants_are_an_error() -> None:
+def test_get_unknown_variant_raises() -> None:
     with pytest.raises(KeyError, match="poster"):
         Clips(render=False).get(WIDE, "poster")
 
@@ -124,20 +125,20 @@ def test_unknown_variants_are_an_error() -> None:
 # With and without PyAV
 
 
-def test_without_the_libraries_the_packaged_clips_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_without_the_libraries_do_not_render(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Clips().renders
     monkeypatch.setattr(clips, "find_spec", lambda name: None if name == "av" else object())
     assert not Clips().renders
 
 
-def test_rendering_demanded_without_the_libraries_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_render_without_the_libraries_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips, "find_spec", lambda _: None)
     with pytest.raises(SettingsError, match=re.escape('pip install "mockveo[video]"')):
         Clips(render=True)
     Clips(render=False)
 
 
-def test_pyav_and_pillow_are_not_imported_before_the_first_clip() -> None:
+def test_clips_before_the_first_import_neither_pyav_nor_pillow() -> None:
     code = "import sys\nfrom mockveo.content.clips import Clips; assert Clips().renders"
     code += "; print({'av', 'PIL'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -147,9 +148,9 @@ def test_pyav_and_pillow_are_not_imported_before_the_first_clip() -> None:
 # Rendered clips
 
 
-def test_a_rendered_clip() -> None:
+def test_get_renders_a_clip_once() -> None:
     made = Clips(render=True)
-    job = Source("task_real", "720x1280", "a lighthouse", (b"no picture",))
+    job = Source("task_real", "720x1280", "a lighthouse", (b"not a picture",))
     assert made.at_hand(job, "video") is None
     video = made.get(job, "video")
     assert video.endswith(b"freetask_real")
@@ -160,7 +161,7 @@ def test_a_rendered_clip() -> None:
         assert thumbnail.size == (360, 640)
 
 
-def test_what_is_handed_to_the_renderer(renderer: Renderer) -> None:
+def test_get_passes_job_and_pictures_to_the_renderer(renderer: Renderer) -> None:
     made = Clips()
     for images in ((), (b"1",), (b"1", b"2"), (b"1", b"2", b"3")):
         made.get(Source("task_1", "9x16", "hello", images), "video")
@@ -173,15 +174,15 @@ def test_what_is_handed_to_the_renderer(renderer: Renderer) -> None:
     ]
 
 
-def test_the_same_id_in_another_world_is_another_clip(renderer: Renderer) -> None:
+def test_get_same_id_with_another_prompt_is_another_clip(renderer: Renderer) -> None:
     made = Clips()
-    one = made.get(Source("task_1", "16x9", "one"), "thumbnail")
-    other = made.get(Source("task_1", "16x9", "other"), "thumbnail")
-    assert one != other
+    first = made.get(Source("task_1", "16x9", "first"), "thumbnail")
+    second = made.get(Source("task_1", "16x9", "second"), "thumbnail")
+    assert first != second
     assert len(renderer.calls) == 2
 
 
-def test_once_closed_nothing_is_made_and_whoever_waits_gets_a_packaged_clip(renderer: Renderer) -> None:
+def test_close_gives_waiting_threads_a_packaged_clip(renderer: Renderer) -> None:
     made = Clips()
     renderer.go.clear()
     with ThreadPoolExecutor(8) as pool:
@@ -195,7 +196,7 @@ def test_once_closed_nothing_is_made_and_whoever_waits_gets_a_packaged_clip(rend
     assert made.get(source(9), "video") == Clips(render=False).get(source(9), "video")
 
 
-def test_a_clip_that_is_there_is_not_waited_for(renderer: Renderer) -> None:
+def test_get_cached_clip_does_not_wait_for_another(renderer: Renderer) -> None:
     made = Clips()
     first = made.get(source(1), "video")
     renderer.go.clear()
@@ -208,7 +209,7 @@ def test_a_clip_that_is_there_is_not_waited_for(renderer: Renderer) -> None:
         slow.result(5)
 
 
-def test_threads_that_ask_for_one_clip_get_the_same_and_make_it_once(renderer: Renderer) -> None:
+def test_get_from_many_threads_renders_once(renderer: Renderer) -> None:
     made = Clips()
     renderer.go.clear()
     with ThreadPoolExecutor(8) as pool:
@@ -222,7 +223,7 @@ def test_threads_that_ask_for_one_clip_get_the_same_and_make_it_once(renderer: R
     assert len(renderer.calls) == 1
 
 
-def test_the_least_recently_used_clip_goes_first(renderer: Renderer) -> None:
+def test_cache_full_drops_the_least_recently_used_clip(renderer: Renderer) -> None:
     made = Clips(cache_bytes=650)  # two clips of 300 bytes and their boxes of 14
     made.get(source(1), "video")
     made.get(source(2), "video")
@@ -233,14 +234,14 @@ def test_the_least_recently_used_clip_goes_first(renderer: Renderer) -> None:
     assert len(renderer.calls) == 4
 
 
-def test_a_clip_larger_than_the_cache_is_made_anew(renderer: Renderer) -> None:
+def test_clip_larger_than_the_cache_is_rendered_again(renderer: Renderer) -> None:
     made = Clips(cache_bytes=100)
     assert made.get(WIDE, "video") != made.get(WIDE, "video")
     assert len(renderer.calls) == 2
 
 
 @given(st.integers(0, 60), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20)), max_size=40), st.integers(0, 5))
-def test_the_cache_stays_within_its_limit(limit: int, puts: list[tuple[int, int]], wanted: int) -> None:
+def test_cache_stays_within_its_limit(limit: int, puts: list[tuple[int, int]], wanted: int) -> None:
     cache = clips._Cache(limit)
     for key, length in puts:
         media = Media(bytes(length), b"", b"")
@@ -250,7 +251,7 @@ def test_the_cache_stays_within_its_limit(limit: int, puts: list[tuple[int, int]
         assert cache._bytes == sum(len(kept.video) for kept in cache._kept.values()) <= limit
 
 
-def test_a_failed_rendering_is_logged_once_and_a_packaged_clip_stands_in(
+def test_failed_rendering_is_logged_once_and_replaced_by_a_packaged_clip(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(**_: object) -> Media:

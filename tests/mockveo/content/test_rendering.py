@@ -17,7 +17,7 @@ from paths import ROOT
 from PIL import Image, ImageChops, ImageDraw, ImageOps, ImageStat
 
 from mockveo.content import rendering
-from mockveo.content.clips import Media
+from mockveo.content.media import Media
 from mockveo.content.rendering import FRAMES, LANDSCAPE, PORTRAIT, render, wrap
 
 PROMPT = "A lighthouse at dusk; 灯台, маяк, منارة, 🗼. " * 20
@@ -62,13 +62,13 @@ def boxes(video: bytes) -> Iterator[str]:
     assert at == len(video)
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """The mean absolute difference of two pictures, 0 to 255."""
-    return sum(ImageStat.Stat(ImageChops.difference(one.convert("RGB"), other.convert("RGB"))).mean) / 3
+def difference(image: Image.Image, other: Image.Image) -> float:
+    """Return the mean absolute difference of two pictures, 0 to 255."""
+    return sum(ImageStat.Stat(ImageChops.difference(image.convert("RGB"), other.convert("RGB"))).mean) / 3
 
 
 def drawing(colour: str, size: tuple[int, int] = (900, 700)) -> Image.Image:
-    """A picture that can be told from its mirror images and from another colour's."""
+    """Return a picture that differs from its mirror images and from another colour's."""
     image = ImageOps.colorize(Image.linear_gradient("L").resize(size), "white", colour)
     width, height = size
     ImageDraw.Draw(image).polygon([(width * 0.3, height * 0.2), (width * 0.6, height * 0.5), (0, height)], "black")
@@ -83,7 +83,7 @@ def saved(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 
 
 def turned(image: Image.Image) -> bytes:
-    """A JPEG as a camera held upright writes it: lying, and a note of how to turn it."""
+    """Return a JPEG as an upright camera writes it: lying, with an Exif note to turn it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return saved(image.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=90)
@@ -98,7 +98,7 @@ RED, BLUE = drawing("red"), drawing("blue")
 
 @pytest.fixture(scope="module")
 def plain() -> dict[str, Media]:
-    """What make_clips would write now."""
+    """The clips that make_clips would write now."""
     clips: dict[str, Media] = runpy.run_path(str(ROOT / "scripts" / "make_clips.py"))["clips"]()
     return clips
 
@@ -113,7 +113,7 @@ def between() -> Media:
 
 
 @pytest.mark.parametrize("name", ["landscape", "portrait"])
-def test_video(plain: dict[str, Media], name: str) -> None:
+def test_video_has_the_documented_streams(plain: dict[str, Media], name: str) -> None:
     video = plain[name].video
     assert len(video) <= 150_000
     with av.open(BytesIO(video)) as container:
@@ -125,13 +125,11 @@ def test_video(plain: dict[str, Media], name: str) -> None:
         assert picture.duration * picture.time_base == sound.duration * sound.time_base == 8
         assert not {"creation_time", "encoder"} & set(container.metadata)
     order = list(boxes(video))
-    assert order.index("moov") < order.index("mdat"), "a browser starts to play before it has all of it"
+    assert order.index("moov") < order.index("mdat"), "a browser needs the index first to play while it loads"
 
 
 @pytest.mark.parametrize(("name", "size"), [("landscape", LANDSCAPE), ("portrait", PORTRAIT)])
-def test_video_decodes_to_its_end_as_the_packaged_one_does(
-    plain: dict[str, Media], name: str, size: tuple[int, int]
-) -> None:
+def test_video_decodes_like_the_packaged_clip(plain: dict[str, Media], name: str, size: tuple[int, int]) -> None:
     now = decoded(plain[name].video)
     assert now.sizes == [size] * FRAMES
     assert now.seconds_of_sound == pytest.approx(8, abs=0.05)
@@ -156,7 +154,7 @@ def test_thumbnail_and_spritesheet_show_the_clip(plain: dict[str, Media], name: 
             assert difference(tile, frame.resize(tile.size)) < 4
 
 
-def test_the_scene_moves_and_words_come_and_go(plain: dict[str, Media]) -> None:
+def test_scene_moves_and_words_come_and_go(plain: dict[str, Media]) -> None:
     frames = decoded(plain["landscape"].video, 0, 60, 100, FRAMES - 1).frames
     sky = [frame.crop((0, 0, 1280, 360)) for frame in frames]
     ground = [frame.crop((0, 560, 1280, 720)) for frame in frames]
@@ -166,14 +164,14 @@ def test_the_scene_moves_and_words_come_and_go(plain: dict[str, Media]) -> None:
     assert difference(ground[0], ground[3]) < 2
 
 
-def test_the_same_input_gives_the_same_bytes(between: Media) -> None:
+def test_render_same_input_gives_the_same_bytes(between: Media) -> None:
     assert render(portrait=False, title="task_1", caption=PROMPT, first=saved(RED), last=turned(BLUE)) == between
 
 
 # Uploaded pictures
 
 
-def test_a_clip_leads_from_the_first_picture_to_the_last(between: Media) -> None:
+def test_clip_fades_from_the_first_picture_to_the_last(between: Media) -> None:
     clip = decoded(between.video, 0, FRAMES // 2, FRAMES - 1)
     assert clip.sizes == [LANDSCAPE] * FRAMES
     assert not clip.logged
@@ -185,7 +183,7 @@ def test_a_clip_leads_from_the_first_picture_to_the_last(between: Media) -> None
     assert difference(start, end) > 40
 
 
-def test_the_scene_stands_in_for_a_missing_picture() -> None:
+def test_scene_replaces_a_missing_picture() -> None:
     red, blue = (rendering._picture(saved(image), LANDSCAPE) for image in (RED, BLUE))
     pictures = ([None, None], [red, None], [None, blue])
     frames = zip(*(rendering._frames(LANDSCAPE, "task_1", "", pair) for pair in pictures), strict=True)
@@ -211,7 +209,7 @@ def chunk(name: bytes, content: bytes = b"") -> bytes:
 
 
 def odd_animation() -> bytes:
-    """A PNG with an animation of no frames: Pillow warns and shows the picture."""
+    """Return a PNG with an animation of no frames: Pillow warns and shows the picture."""
     plain = saved(RED)
     data = plain[:33] + chunk(b"acTL", bytes(8)) + plain[33:]  # behind the header
     with pytest.warns(UserWarning, match="APNG"), Image.open(BytesIO(data)):
@@ -242,14 +240,14 @@ def odd_animation() -> bytes:
     ],
 )
 @pytest.mark.parametrize("size", [LANDSCAPE, PORTRAIT])
-def test_a_picture_covers_the_frame(data: bytes, expected: Image.Image, size: tuple[int, int]) -> None:
+def test_picture_covers_the_frame(data: bytes, expected: Image.Image, size: tuple[int, int]) -> None:
     planes = rendering._picture(data, size)
     assert planes is not None
     assert difference(rgb(planes), ImageOps.fit(expected.convert("RGB"), size)) < 5
 
 
 def forged(width: int, height: int) -> bytes:
-    """A PNG that claims to be that large and ends before its pixels."""
+    """Return a PNG that claims to be that large and ends before its pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT")
 
@@ -275,7 +273,7 @@ def many_scans() -> bytes:
         pytest.param(many_scans, id="jpeg of 20 000 scans"),
     ],
 )
-def test_what_is_no_picture_is_none_and_soon(data: bytes | Callable[[], bytes]) -> None:
+def test_picture_of_bad_bytes_is_none_and_quick(data: bytes | Callable[[], bytes]) -> None:
     data = data if isinstance(data, bytes) else data()
     started = time.process_time()
     assert rendering._picture(data, LANDSCAPE) is None
@@ -299,7 +297,7 @@ def test_damaged_pictures_never_raise_or_warn(data: bytes, damage: list[tuple[in
 
 
 @given(st.text(max_size=200), st.integers(1, 30), st.integers(1, 5))
-def test_wrap_keeps_within_its_bounds_and_loses_nothing_unseen(text: str, width: int, lines: int) -> None:
+def test_wrap_keeps_its_bounds_and_marks_each_cut(text: str, width: int, lines: int) -> None:
     wrapped = wrap(text, lambda line: len(line) <= width, lines)
     assert len(wrapped) <= lines
     assert all(0 < len(line) <= width for line in wrapped)
@@ -320,7 +318,7 @@ def test_wrap_keeps_within_its_bounds_and_loses_nothing_unseen(text: str, width:
         ("a\x00b\ud800c", ["a b c"]),
     ],
 )
-def test_wrap(text: str, expected: list[str]) -> None:
+def test_wrap_breaks_at_spaces(text: str, expected: list[str]) -> None:
     assert wrap(text, lambda line: len(line) <= 10, 2) == expected
 
 
@@ -330,13 +328,13 @@ def test_wrap(text: str, expected: list[str]) -> None:
 @example("x" * 100_000)
 @example("\ud800 lone surrogate \udfff")
 @example("Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!͖̬̰̙̗̿̋ͥͥ̂ͣ̐́́͜͞" * 50)
-def test_any_text_can_be_drawn(text: str) -> None:
+def test_words_draw_any_text(text: str) -> None:
     words = rendering._words(720, text, text)
     assert words.planes.y.width == 720
     assert words.planes.y.height < 400
 
 
-def test_without_a_font_on_the_system_any_text_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_without_a_system_font_draw_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_FONTS", ("no such font.ttf",))
     rendering._font.cache_clear()
     try:

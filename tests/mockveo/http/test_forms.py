@@ -50,7 +50,7 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
     files=st.lists(st.tuples(names, names, st.binary(max_size=300)), min_size=1, max_size=3),
     cuts=st.lists(st.integers(0, 5000), max_size=12),
 )
-def test_what_httpx_writes_is_read_whatever_the_chunks(
+def test_reader_reads_forms_of_httpx_in_any_chunks(
     fields: dict[str, str], files: list[tuple[str, str, bytes]], cuts: list[int]
 ) -> None:
     request = httpx.Request(
@@ -67,7 +67,7 @@ def test_what_httpx_writes_is_read_whatever_the_chunks(
 
 
 @pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
-def test_a_recorded_request_reads_the_same_byte_by_byte(path: Path) -> None:
+def test_reader_byte_by_byte_reads_recorded_requests_alike(path: Path) -> None:
     head, _, body = path.read_bytes().partition(b"\r\n\r\n")
     headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
     content_type = next(value for name, value in headers.items() if name.lower() == b"content-type").decode()
@@ -80,14 +80,14 @@ def test_a_recorded_request_reads_the_same_byte_by_byte(path: Path) -> None:
 
 
 @given(cut=st.integers(0, 10_000))
-def test_a_form_cut_anywhere_is_refused(cut: int) -> None:
+def test_truncated_form_is_refused(cut: int) -> None:
     kind, body = multipart(PROMPT, 'Content-Disposition: form-data; name="f"; filename="a.png"\r\n\r\nPNG')
     whole = len(body) - 2  # the line break after the closing boundary is not needed
     part = body[: cut % whole]
     assert "boundary" in refused(kind, part) or "malformed" in refused(kind, part)
 
 
-def test_the_end_is_said_to_be_missing_where_it_is() -> None:
+def test_truncated_form_names_the_missing_boundary() -> None:
     kind, body = multipart(PROMPT, end="")
     assert refused(kind, body) == "the form ends in the part 'prompt' before its closing boundary --b--"
 
@@ -101,34 +101,34 @@ def test_the_end_is_said_to_be_missing_where_it_is() -> None:
         ("no header at all\r\n\r\nx", "the form is malformed: Malformed segment header"),
     ],
 )
-def test_a_part_that_is_none_is_refused(part: str, message: str) -> None:
+def test_malformed_part_is_refused(part: str, message: str) -> None:
     assert refused(*multipart(part)) == message
 
 
-def test_another_boundary_than_the_header_names_is_refused() -> None:
+def test_boundary_unlike_the_header_is_refused() -> None:
     _, body = multipart(PROMPT)
     message = refused("multipart/form-data; boundary=other", body)
     assert message == "the body does not begin with the boundary --other that Content-Type names"
 
 
-def test_a_preamble_is_refused_however_it_is_cut() -> None:
+def test_preamble_in_any_chunks_is_refused() -> None:
     kind, body = multipart(PROMPT)
     for cuts in ([], [1], [5], list(range(20))):
         with pytest.raises(FormError, match="does not begin with the boundary"):
             read(kind, b"hello\r\n" + body, cuts)
 
 
-def test_an_epilogue_is_ignored_however_it_is_cut() -> None:
+def test_epilogue_in_any_chunks_is_ignored() -> None:
     kind, body = multipart(PROMPT)
     for cuts in ([], [len(body)], list(range(len(body) + 9))):
         assert len(read(kind, body + b"epilogue\r\n", cuts)) == 1
 
 
-def test_an_empty_form_has_no_parts() -> None:
+def test_empty_form_has_no_parts() -> None:
     assert read("multipart/form-data; boundary=b", b"--b--\r\n") == []
 
 
-def test_a_million_parts_are_refused_early_and_in_flat_memory() -> None:
+def test_million_parts_are_refused_early_in_flat_memory() -> None:
     form = reader("multipart/form-data; boundary=b")
     many = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n' * 1000
     tracemalloc.start()
@@ -140,7 +140,7 @@ def test_a_million_parts_are_refused_early_and_in_flat_memory() -> None:
     assert peak < 4 * 2**20
 
 
-def test_a_file_nobody_will_look_at_is_not_kept() -> None:
+def test_file_is_kept_only_on_request() -> None:
     form = reader("multipart/form-data; boundary=b", keep_files=False)
     form.feed(b'--b\r\nContent-Disposition: form-data; name="input_reference"; filename="a.png"\r\n\r\n')
     tracemalloc.start()
@@ -156,7 +156,7 @@ def test_a_file_nobody_will_look_at_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("charset", ["undefined", "utf-8", "x-none", '"', "UTF-7"])
-def test_a_charset_is_never_believed(charset: str) -> None:
+def test_charset_of_a_part_is_ignored(charset: str) -> None:
     kind, body = multipart(
         f'Content-Disposition: form-data; name="prompt"\r\nContent-Type: text/plain; charset={charset}\r\n\r\ncafé'
     )
@@ -164,7 +164,7 @@ def test_a_charset_is_never_believed(charset: str) -> None:
     assert read(f"application/x-www-form-urlencoded; charset={charset}", b"prompt=caf%C3%A9")[0].value == "café"
 
 
-def test_bytes_that_are_not_utf_8_are_noted_and_read() -> None:
+def test_field_that_is_not_utf_8_is_read_and_noted() -> None:
     (part,) = read(
         "multipart/form-data; boundary=b",
         b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\ncaf\xe9\r\n--b--\r\n',
@@ -172,7 +172,7 @@ def test_bytes_that_are_not_utf_8_are_noted_and_read() -> None:
     assert (part.value, part.notes) == ("caf\ufffd", ("is not UTF-8",))
 
 
-def test_a_file_name_star_makes_a_file() -> None:
+def test_filename_star_makes_a_file() -> None:
     (part,) = read(
         *multipart(
             "Content-Disposition: form-data; name=\"input_reference\"; filename*=UTF-8''%E5%86%99.png\r\n\r\nPNG"
@@ -194,18 +194,18 @@ def test_a_file_name_star_makes_a_file() -> None:
         ("application/x-www-form-urlencoded", b"a=1&" * 2000, "the body is not application/x-www-form-urlencoded: "),
     ],
 )
-def test_what_is_not_what_it_says_is_refused(content_type: str, body: bytes, message: str) -> None:
+def test_body_unlike_its_content_type_is_refused(content_type: str, body: bytes, message: str) -> None:
     assert message in refused(content_type, body)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "", "multipart/mixed; boundary=b", "image/png"])
-def test_a_type_that_is_no_form_is_refused_and_the_right_one_named(content_type: str) -> None:
+def test_unsupported_content_type_is_refused_with_the_right_type(content_type: str) -> None:
     with pytest.raises(FormError, match="send the fields as multipart/form-data"):
         reader(content_type)
 
 
 @given(st.text(max_size=60), st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=5))
-def test_nothing_but_a_form_error_ever_comes_of_garbage(options: str, body: bytes, cuts: list[int]) -> None:
+def test_garbage_raises_nothing_but_form_errors(options: str, body: bytes, cuts: list[int]) -> None:
     for kind in ("multipart/form-data; boundary=b", "multipart/form-data", "application/json", ""):
         try:
             read(f"{kind};{options}", b"--b\r\n" + body, cuts)
@@ -222,5 +222,5 @@ def test_nothing_but_a_form_error_ever_comes_of_garbage(options: str, body: byte
         ("text/plain", ("*/*",), True),
     ],
 )
-def test_media_type_patterns(kind: str, patterns: tuple[str, ...], *, fits: bool) -> None:
+def test_media_type_fits_patterns(kind: str, patterns: tuple[str, ...], *, fits: bool) -> None:
     assert media_type_fits(kind, patterns) is fits

@@ -10,7 +10,7 @@ from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts, is_loopback
     ["127.0.0.1", "127.0.0.1:8360", "localhost", "LOCALHOST:1", "localhost.", "app.localhost:80", "[::1]", "[::1]:8360",
      "192.168.1.7:8360", "::1", "mock.test", "MOCK.test:99"],
 )  # fmt: skip
-def test_served(host: str) -> None:
+def test_loopback_host_is_served(host: str) -> None:
     hosts = Hosts(["Mock.Test"])
     assert hosts.serve(host.encode())
     assert hosts.serve(host.encode())
@@ -30,15 +30,15 @@ def test_served(host: str) -> None:
         "[::1]evil.com",
     ],
 )
-def test_refused(host: str) -> None:
+def test_foreign_host_is_refused(host: str) -> None:
     assert not Hosts().serve(host.encode())
 
 
-def test_a_request_without_host_is_served() -> None:
+def test_request_without_host_is_served() -> None:
     assert Hosts().serve(None)
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_remembered_hosts_are_bounded() -> None:
     hosts = Hosts()
     for port in range(5000):
         assert hosts.serve(f"127.0.0.1:{port}".encode())
@@ -58,12 +58,12 @@ def test_what_is_remembered_is_bounded() -> None:
         ("null", False),
     ],
 )
-def test_loopback_origins(origin: str, *, allowed: bool) -> None:
+def test_loopback_origin_pattern(origin: str, *, allowed: bool) -> None:
     assert bool(re.fullmatch(LOOPBACK_ORIGIN, origin)) is allowed
 
 
 @pytest.mark.parametrize(
     ("host", "only_here"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
 )
-def test_loopback_addresses(host: str, *, only_here: bool) -> None:
+def test_is_loopback(host: str, *, only_here: bool) -> None:
     assert is_loopback(host) is only_here

@@ -45,7 +45,7 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"stylee": {}}, "scenario unnamed: stylee is no key; did you mean 'style'? wanted one of name, summary,"),
+        ({"stylee": {}}, "scenario unnamed: stylee is not a key; did you mean 'style'? wanted one of name, summary,"),
         ({"ending": "sucess"}, """ending is "sucess"; did you mean 'success'? wanted one of success, failure, never"""),
         (
             {"phases": [{"duration": "long"}]},
@@ -95,7 +95,7 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
         ({"faults": [{"json": 2**70}]}, "is not what JSON can say"),
         ({"style": {"extra": {"x": "\ud800"}}}, "is not what JSON can say"),
         ({"faults": [{"status": 429, "retry_after": {"date": 1e12}}]}, "faults[0].retry_after.date is 1000000000000"),
-        ({"style": {"ordr": 1}}, "style.ordr is no key; did you mean 'order'?"),
+        ({"style": {"ordr": 1}}, "style.ordr is not a key; did you mean 'order'?"),
         ([1], "scenario unnamed is [1]; wanted a mapping, e.g. {ending: failure}"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_file_is_named_in_its_error(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"^scenario bad: faults\[0\].status is 99"):
         read(path)
     path.write_text("faults: [")
-    with pytest.raises(ScenarioError, match=r"^bad.yaml: not YAML"):
+    with pytest.raises(ScenarioError, match=r"^bad.yaml: not valid YAML"):
         find(str(path))
     with pytest.raises(ScenarioError, match=r"gone.yaml: cannot be read: No such file"):
         find(str(tmp_path / "gone.yaml"))
@@ -135,13 +135,13 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
 def test_a_key_that_is_there_twice_and_nesting_are_refused_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("ending: failure\nending: success\n")
-    with pytest.raises(ScenarioError, match=r"^twice.yaml: .*'ending' is there twice"):
+    with pytest.raises(ScenarioError, match=r"^twice.yaml: .*'ending' is a duplicate key"):
         read(path)
     path.write_text("a: " + "[" * 100_000 + "]" * 100_000)
     with pytest.raises(ScenarioError, match=r"^twice.yaml: .*nested"):
         read(path)
     path.write_text("base: &base {status: 503}\nfaults: [{<<: *base, status: 502}]")
-    with pytest.raises(ScenarioError, match="base is no key"):
+    with pytest.raises(ScenarioError, match="base is not a key"):
         read(path)
 
 

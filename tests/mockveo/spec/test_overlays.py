@@ -31,7 +31,7 @@ def overlay(*actions: dict[str, Any]) -> dict[str, Any]:
         ({"target": "$.l[?@ == 1]", "remove": True}, {"a": {"x": 1}, "l": [2]}),
     ],
 )
-def test_actions(action: dict[str, Any], result: dict[str, Any]) -> None:
+def test_apply_does_the_actions_on_a_copy(action: dict[str, Any], result: dict[str, Any]) -> None:
     document = {"a": {"x": 1}, "l": [1, 2]}
     assert apply(document, overlay(action), "o.yaml") == result
     assert document == {"a": {"x": 1}, "l": [1, 2]}
@@ -40,28 +40,28 @@ def test_actions(action: dict[str, Any], result: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"actions": []}, "not an OpenAPI Overlay, which begins with `overlay: 1.0.0`"),
+        ({"actions": []}, "not an OpenAPI Overlay; wanted one that begins with overlay: 1.0.0, e.g."),
         ("text", "not an OpenAPI Overlay"),
-        ({"overlay": "1.0.0"}, "`actions` is None, wanted a list of actions. One that works:"),
+        ({"overlay": "1.0.0"}, "`actions` is None; wanted a list of actions, e.g."),
         (overlay({"update": 1}), "action 1: `target` is missing or not text"),
-        (overlay({"target": "$.a", "updates": {}}), "action 1: has the keys ['target', 'updates'], wanted"),
+        (overlay({"target": "$.a", "updates": {}}), "action 1: has the keys ['target', 'updates']; wanted"),
         (overlay({"target": "$.a[", "update": {}}), "action 1: `target` '$.a[' is not a JSONPath"),
         (overlay({"target": "$", "remove": True}), "action 1: `target` $ selects the whole document"),
         (overlay({"target": "$", "update": 1}), "action 1: `target` $ selects the whole document"),
     ],
 )
-def test_what_is_no_overlay_is_refused_with_one_that_works(document: Any, message: str) -> None:
+def test_apply_invalid_overlay_is_refused_with_an_example(document: Any, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         apply({"a": 1}, document, "o.yaml")
     assert f"o.yaml: {message}" in str(caught.value)
 
 
-def test_a_target_that_selects_nothing_is_a_warning() -> None:
+def test_apply_target_that_selects_nothing_warns() -> None:
     with pytest.warns(OverlayWarning, match=r"o\.yaml: action 1: `target` '\$\.nope' selects nothing"):
         apply({"a": 1}, overlay({"target": "$.nope", "update": 1}), "o.yaml")
 
 
-def test_the_autumn_pages_change_validation_and_answers() -> None:
+def test_profile_of_october_changes_validation_and_responses() -> None:
     with (
         mockveo.serve(profile="docs-2026-10", clock="manual", self_check=True, render=False) as server,
         httpx.Client(base_url=server.url, headers=KEY) as client,
@@ -83,7 +83,7 @@ def test_the_autumn_pages_change_validation_and_answers() -> None:
         assert done["created_at"] + 65 <= done["completed_at"] <= done["created_at"] + 195
 
 
-def test_the_gateway_echoes_the_model_and_takes_json() -> None:
+def test_profile_gateway_echoes_the_model_and_takes_json() -> None:
     with mockveo.serve(profile="gateway", clock="manual", self_check=True, render=False, strict=True) as server:
         created = httpx.post(
             f"{server.base_url}/videos", headers=KEY, json={"prompt": "p", "model": "veo3-fast", "seconds": "8"}
@@ -93,7 +93,7 @@ def test_the_gateway_echoes_the_model_and_takes_json() -> None:
     assert created.json()["seconds"] == "8"
 
 
-def test_overlay_files_are_applied_after_the_profile_in_order(tmp_path: Path) -> None:
+def test_overlay_files_apply_after_the_profile_in_order(tmp_path: Path) -> None:
     for number, default in enumerate(["veo3", "veo3.1"]):
         (tmp_path / f"{number}.yaml").write_text(
             "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions:\n"

@@ -63,12 +63,12 @@ def form(*images: str, **fields: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
-def test_each_profile_is_a_valid_document(profile: str) -> None:
+def test_profile_is_a_valid_document(profile: str) -> None:
     openapi_spec_validator.validate(yaml.safe_load(load(profile=profile).text))
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
-def test_each_statement_that_names_its_source_names_one_there_is(profile: str) -> None:
+def test_x_source_names_a_known_kind_of_evidence(profile: str) -> None:
     def sources(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
             if "x-source" in node:
@@ -79,12 +79,12 @@ def test_each_statement_that_names_its_source_names_one_there_is(profile: str) -
             for value in node:
                 yield from sources(value)
 
-    found = list(sources(yaml.safe_load(load(profile=profile).text)))
-    assert len(found) > 40
-    assert set(found) <= {"documented", "observed", "gateway", "assumed"}
+    evidence = list(sources(yaml.safe_load(load(profile=profile).text)))
+    assert len(evidence) > 40
+    assert set(evidence) <= {"documented", "observed", "gateway", "assumed"}
 
 
-def test_a_property_leaves_the_answer_when_it_leaves_the_schema(edited: Edited) -> None:
+def test_property_removed_from_the_schema_leaves_the_response(edited: Edited) -> None:
     schema = edited.at("components.schemas.CreatedVideo")
     del schema["properties"]["seconds"]
     schema["required"].remove("seconds")
@@ -94,7 +94,7 @@ def test_a_property_leaves_the_answer_when_it_leaves_the_schema(edited: Edited) 
     assert list(answer.json()) == ["created_at", "id", "model", "object", "progress", "size", "status"]
 
 
-def test_a_property_joins_the_answer_when_it_joins_the_schema(edited: Edited) -> None:
+def test_property_added_to_the_schema_joins_the_response(edited: Edited) -> None:
     edited.at("components.schemas.Video")["properties"]["prompt"] = {"type": "string"}
     edited.at(FORM)["properties"]["seed"] = {"type": "integer"}
     edited.at("components.schemas.CreatedVideo")["properties"]["seed"] = {"type": "integer"}
@@ -105,7 +105,7 @@ def test_a_property_joins_the_answer_when_it_joins_the_schema(edited: Edited) ->
         assert client.post("/v1/videos", **form(prompt="a kite", seed="seven")).status_code == 400
 
 
-def test_an_enum_is_enforced_and_the_error_says_what_was_wanted(edited: Edited) -> None:
+def test_enum_is_enforced_with_its_values_in_the_error(edited: Edited) -> None:
     edited.at(f"{FORM}.properties.size")["enum"] = ["16x9", "9x16"]
     with edited.played() as client:
         assert client.post("/v1/videos", **form(prompt="a kite", size="9x16")).json()["size"] == "9x16"
@@ -115,20 +115,20 @@ def test_an_enum_is_enforced_and_the_error_says_what_was_wanted(edited: Edited) 
     assert "16x9" in refused.json()["message"]
 
 
-def test_three_images_are_taken_where_the_document_allows_them(edited: Edited) -> None:
+def test_max_items_of_three_accepts_three_images(edited: Edited) -> None:
     edited.at(f"{FORM}.properties.input_reference")["maxItems"] = 3
     with edited.played() as client:
         assert client.post("/v1/videos", **form("a", "b", "c", prompt="p")).status_code == 200
         assert client.post("/v1/videos", **form("a", "b", "c", "d", prompt="p")).status_code == 400
 
 
-def test_the_length_of_a_file_is_limited_where_the_document_limits_it(edited: Edited) -> None:
+def test_max_length_limits_the_size_of_a_file(edited: Edited) -> None:
     edited.at(f"{FORM}.properties.input_reference.items")["maxLength"] = 3
     with edited.played() as client:
         assert client.post("/v1/videos", **form("a", prompt="p")).status_code == 400
 
 
-def test_a_renamed_alias_is_the_only_one_that_is_known(edited: Edited) -> None:
+def test_renamed_alias_replaces_the_old_one(edited: Edited) -> None:
     edited.at(f"{FORM}.properties.model")["x-aliases"] = {"veo9": "veo_9_0"}
     edited.at(f"{FORM}.properties.model")["default"] = "veo9"
     with edited.played() as client:
@@ -139,13 +139,13 @@ def test_a_renamed_alias_is_the_only_one_that_is_known(edited: Edited) -> None:
     assert refused.json()["error"]["code"] == "model_not_found"
 
 
-def test_without_aliases_every_model_is_echoed(edited: Edited) -> None:
+def test_model_without_aliases_is_echoed(edited: Edited) -> None:
     del edited.at(f"{FORM}.properties.model")["x-aliases"]
     with edited.played() as client:
         assert client.post("/v1/videos", **form(prompt="p", model="anything")).json()["model"] == "anything"
 
 
-def test_a_required_model_is_required(edited: Edited) -> None:
+def test_required_model_is_enforced(edited: Edited) -> None:
     edited.at(FORM)["required"].append("model")
     del edited.at(f"{FORM}.properties.model")["default"]
     with edited.played() as client:
@@ -154,7 +154,7 @@ def test_a_required_model_is_required(edited: Edited) -> None:
     assert refused.json()["error"]["message"].startswith("model name is required (request id: 2026")
 
 
-def test_a_renamed_status_is_what_jobs_have(edited: Edited) -> None:
+def test_renamed_status_is_served(edited: Edited) -> None:
     status = edited.at("components.schemas.Status")
     status["enum"] = ["waiting", "rendering", "encoding", "done", "broken"]
     status["x-transitions"] = {
@@ -165,14 +165,14 @@ def test_a_renamed_status_is_what_jobs_have(edited: Edited) -> None:
         del edited.tree["paths"][path][responses]["responses"]["200"]["content"]["application/json"]["examples"]
     with edited.played() as client:
         created = client.post("/v1/videos", **form(prompt="p")).json()
-        seen = [created["status"]]
+        statuses = [created["status"]]
         for _ in range(200):
             edited.clock.advance(1)
-            seen.append(client.get(f"/v1/videos/{created['id']}").json()["status"])
-    assert list(dict.fromkeys(seen)) == ["waiting", "rendering", "encoding", "done"]
+            statuses.append(client.get(f"/v1/videos/{created['id']}").json()["status"])
+    assert list(dict.fromkeys(statuses)) == ["waiting", "rendering", "encoding", "done"]
 
 
-def test_a_moved_path_and_a_changed_error_are_served(edited: Edited) -> None:
+def test_moved_path_and_changed_error_are_served(edited: Edited) -> None:
     paths = edited.tree["paths"]
     paths["/v2/clips"] = paths.pop("/v1/videos")
     errors = paths["/v1/videos/{video_id}"]["get"]["responses"]
@@ -187,7 +187,7 @@ def test_a_moved_path_and_a_changed_error_are_served(edited: Edited) -> None:
     assert (unknown.status_code, unknown.json()["message"]) == (404, "no such task")
 
 
-def test_a_concrete_path_goes_before_a_template_that_fits_it(edited: Edited) -> None:
+def test_concrete_path_wins_over_a_matching_template(edited: Edited) -> None:
     paths = edited.tree["paths"]
     paths["/v1/videos/models"] = paths.pop("/v1/models")
     with edited.played() as client:
@@ -202,7 +202,7 @@ def test_a_concrete_path_goes_before_a_template_that_fits_it(edited: Edited) -> 
         {"type": "array", "maxItems": 1, "items": {"type": "string", "format": "binary"}},
     ],
 )
-def test_files_are_known_by_either_way_of_describing_them(edited: Edited, schema: dict[str, Any]) -> None:
+def test_file_fields_are_recognised_by_format_and_by_media_type(edited: Edited, schema: dict[str, Any]) -> None:
     edited.at(f"{FORM}.properties")["input_reference"] = schema
     with edited.played() as client:
         assert client.post("/v1/videos", **form("a", prompt="p")).status_code == 200
@@ -210,20 +210,20 @@ def test_files_are_known_by_either_way_of_describing_them(edited: Edited, schema
     assert refused.json()["message"] == "2 files were sent as input_reference, wanted at most 1"
 
 
-def test_an_operation_without_security_needs_no_key(edited: Edited) -> None:
+def test_operation_without_security_needs_no_key(edited: Edited) -> None:
     edited.tree["paths"]["/v1/models"]["get"]["security"] = []
     with edited.played() as client:
         assert client.get("/v1/models", headers={"Authorization": ""}).status_code == 200
 
 
-def test_the_document_is_served_as_it_is(server: mockveo.server.ServerThread) -> None:
+def test_document_is_served_unchanged(server: mockveo.server.ServerThread) -> None:
     served = httpx.get(f"{server.url}/openapi.yaml")
     assert served.content == data_file("openapi.yaml").read_bytes()
     assert served.headers["content-type"] == "application/yaml"
     assert httpx.get(f"{server.url}/openapi.json").json() == DOCUMENT
 
 
-def test_an_overlay_is_in_the_document_that_is_served() -> None:
+def test_served_document_includes_the_overlay() -> None:
     with mockveo.serve(profile="docs-2026-10", render=False) as server:
         served = yaml.safe_load(httpx.get(f"{server.url}/openapi.yaml").content)
     assert served["components"]["schemas"]["CreateVideoForm"]["required"] == ["prompt", "model"]
@@ -232,14 +232,14 @@ def test_an_overlay_is_in_the_document_that_is_served() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("openapi", "3.0.3", "`openapi` is '3.0.3', wanted an OpenAPI 3.1 document"),
+        ("openapi", "3.0.3", "`openapi` is '3.0.3'; wanted an OpenAPI 3.1 document"),
         ("paths./v1/models.get.operationId", "listThings", "'listThings', which mockveo cannot play; wanted one of"),
         ("paths./v1/models.get.parameters", [{"name": "x", "in": "header"}], "(`in: header`) would not be enforced"),
         ("components.schemas.Status.x-transitions", {"gone": []}, "names 'gone', which is not one of the statuses"),
-        ("components.schemas.Status.x-transitions", {}, "`x-transitions` is missing, wanted e.g."),
-        ("components.schemas.Status.x-transitions", {"queued": ["queued"]}, "never come to an end"),
+        ("components.schemas.Status.x-transitions", {}, "`x-transitions` is missing; wanted a mapping, e.g."),
+        ("components.schemas.Status.x-transitions", {"queued": ["queued"]}, "form a circle; wanted a way to an end"),
         ("components.schemas.CreateVideoForm.properties.size", {"type": "strng"}, "not valid JSON Schema 2020-12"),
-        ("components.schemas.Video", {"oneOf": []}, "`oneOf` in a success answer is not supported"),
+        ("components.schemas.Video", {"oneOf": []}, "`oneOf` in a success response is not supported"),
         ("components.schemas.Video", {"$ref": "other.yaml#/x"}, "points outside the document"),
         ("components.schemas.Video", {"$ref": "#/components/schemas/Video"}, "leads back to itself"),
         ("components.schemas.Video", {"$ref": "#/components/schemas/Nope"}, "/components/schemas/Nope is missing"),
@@ -247,9 +247,7 @@ def test_an_overlay_is_in_the_document_that_is_served() -> None:
         ("paths./v1/videos.post.responses", {"default": {}}, "'default' is not a status"),
     ],
 )
-def test_a_document_that_cannot_drive_is_refused_with_the_reason(
-    edited: Edited, path: str, value: Any, message: str
-) -> None:
+def test_unusable_document_is_refused_with_the_reason(edited: Edited, path: str, value: Any, message: str) -> None:
     *parents, last = path.replace("/v1/videos", "PATH").replace("/v1/models", "MODELS").split(".")
     node = edited.tree
     for key in parents:
@@ -304,21 +302,21 @@ FIELDS = "components>schemas>CreateVideoForm>properties"
         (_set(f"{CONTENT}>parameters>0>required", True), "variant (`in: query`) would not be enforced"),
         (_set("paths>/v2", {"get": DOCUMENT["paths"]["/v1/models"]["get"]}), "listModels stands at two places"),
         (_set("paths>/v2", {"get": {"operationId": "retrieveVideo"}}), '"responses" is a required property'),
-        (_set("info>x", 2**70), "not YAML that JSON could say"),
+        (_set("info>x", 2**70), "not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_slip_in_a_document_is_told_by_its_place(edited: Edited, change: Any, message: str) -> None:
+def test_malformed_document_is_refused_with_the_place(edited: Edited, change: Any, message: str) -> None:
     change(edited.tree)
     with pytest.raises(SpecError) as caught:
         mockveo.app(spec=edited.write(), render=False)
     assert message in str(caught.value)
 
 
-def test_numbers_as_keys_and_dates_are_read_as_yaml_users_mean_them(edited: Edited) -> None:
+def test_numeric_keys_and_dates_are_read_as_text(edited: Edited) -> None:
     for item in edited.tree["paths"].values():
         for operation in item.values():
             if isinstance(operation, dict):
-                operation["responses"] = {int(status): one for status, one in operation["responses"].items()}
+                operation["responses"] = {int(status): response for status, response in operation["responses"].items()}
     edited.write()
     edited.path.write_text(edited.path.read_text().replace("version: 2026.3.0", "version: 2026-03-12"))
     with mockveo.serve(spec=edited.path, render=False) as server:
@@ -326,7 +324,7 @@ def test_numbers_as_keys_and_dates_are_read_as_yaml_users_mean_them(edited: Edit
         assert httpx.get(f"{server.base_url}/models").status_code == 401
 
 
-def test_what_stands_beside_a_reference_counts(edited: Edited) -> None:
+def test_siblings_of_a_reference_count(edited: Edited) -> None:
     edited.at("components.schemas")["Size"] = {"type": "string", "enum": ["16x9", "1x1"]}
     edited.at(f"{FORM}.properties")["size"] = {"$ref": "#/components/schemas/Size", "default": "1x1"}
     with edited.played() as client:
@@ -334,25 +332,25 @@ def test_what_stands_beside_a_reference_counts(edited: Edited) -> None:
         assert client.post("/v1/videos", **form(prompt="p", size="2x2")).status_code == 400
 
 
-def test_a_document_without_a_needed_error_is_refused(edited: Edited) -> None:
+def test_document_without_a_needed_error_is_refused(edited: Edited) -> None:
     del edited.tree["paths"]["/v1/videos"]["post"]["responses"]["503"]
     with pytest.raises(SpecError, match="createVideo has no error example named 'model_not_found'"):
         mockveo.app(spec=edited.write())
 
 
-def test_a_file_that_cannot_be_read_or_parsed_is_named(tmp_path: Path) -> None:
+def test_unreadable_file_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1\nb: 2")
-    with pytest.raises(SpecError, match=r"broken\.yaml: not YAML that JSON could say: .*line 2"):
+    with pytest.raises(SpecError, match=r"broken\.yaml: not valid YAML: .*line 2"):
         load(broken)
     broken.write_text("- a list")
     with pytest.raises(SpecError, match="`openapi` is 'list'"):
         load(broken)
 
 
-def test_a_profile_that_does_not_exist_is_named_with_those_that_do() -> None:
+def test_unknown_profile_lists_the_valid_ones() -> None:
     with pytest.raises(
         SpecError, match="'docs-2025' does not exist; wanted one of docs-2026-03, docs-2026-10, gateway"
     ):

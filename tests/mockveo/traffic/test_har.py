@@ -13,7 +13,7 @@ from mockveo.simulator.scenarios import named, scenario
 from mockveo.traffic.har import har
 
 
-def test_every_kind_of_exchange_is_exported(server: ServerThread) -> None:
+def test_har_exports_every_kind_of_exchange(server: ServerThread) -> None:
     world = server.app.worlds.reset("har", {}, named("instant"))
     key = {"Authorization": "Bearer sk-secret"}
     with httpx.Client(base_url=f"{server.url}/@har", headers=key) as http:
@@ -45,7 +45,7 @@ def test_every_kind_of_exchange_is_exported(server: ServerThread) -> None:
     assert "sk-secret" not in json.dumps(found)
 
 
-def test_of_nothing_it_is_an_empty_log() -> None:
+def test_har_of_no_exchanges_is_an_empty_log() -> None:
     empty = har([], "http://a", "http://b")
     HAR.validate(empty)
     assert empty["log"]["creator"] == {"name": "mockveo", "version": mockveo.__version__}

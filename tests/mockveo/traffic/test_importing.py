@@ -51,7 +51,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-def test_our_journal_our_log_and_our_har_are_judged_alike(
+def test_journal_log_and_har_are_judged_alike(
     server: ServerThread, bad_day: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     trace = bad_day
@@ -68,7 +68,7 @@ def test_our_journal_our_log_and_our_har_are_judged_alike(
 
 
 @pytest.mark.usefixtures("bad_day")
-def test_a_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread, tmp_path: Path) -> None:
+def test_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread, tmp_path: Path) -> None:
     har = httpx.get(f"{server.url}/@bad-day/_mockveo/journal.har").json()
     for entry in har["log"]["entries"]:
         del entry["_mockveo"]
@@ -96,7 +96,7 @@ def test_a_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread,
         ('{"log": {"entries": [{"request": {"method": "GET", "url": "/v1/x"}}]}}', "no HAR 1.2"),
     ],
 )
-def test_a_file_that_holds_none_is_explained(tmp_path: Path, text: str, message: str) -> None:
+def test_file_without_exchanges_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "bad.json").write_text(text)
     with pytest.raises(TraceError) as caught:
         read(tmp_path / "bad.json")
@@ -109,7 +109,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=CLEAN, check=False)
 
 
-def test_the_commands_say_what_is_wrong_and_by_what_right(bad_day: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_judge_command_prints_findings_with_their_sources(bad_day: list[dict[str, Any]], tmp_path: Path) -> None:
     trace = bad_day
     (tmp_path / "bad.json").write_text(json.dumps(trace))
     (tmp_path / "good.json").write_text(json.dumps(trace[:1]))

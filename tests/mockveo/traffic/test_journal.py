@@ -23,7 +23,7 @@ def exchange(method: str = "GET", path: str = "/v1/videos/x") -> ExchangeRecord:
 
 
 @given(st.integers(1, 20), st.lists(st.booleans(), max_size=60))
-def test_a_journal_is_a_ring_that_knows_what_is_new(limit: int, steps: list[bool]) -> None:
+def test_journal_keeps_the_latest_and_knows_what_is_new(limit: int, steps: list[bool]) -> None:
     journal, added, seen = Journal(limit), [], 0
     for look in steps:
         if look:
@@ -38,7 +38,7 @@ def test_a_journal_is_a_ring_that_knows_what_is_new(limit: int, steps: list[bool
     assert [one.number for one in added] == list(range(1, len(added) + 1))
 
 
-def test_a_journal_is_bounded_in_bytes_too() -> None:
+def test_journal_is_bounded_in_bytes() -> None:
     journal = Journal(1000)
     for _ in range(10):
         one = exchange("POST")
@@ -49,7 +49,7 @@ def test_a_journal_is_bounded_in_bytes_too() -> None:
 
 @pytest.mark.parametrize("size", [0, 10, 100, 70_000])
 @pytest.mark.parametrize("kind", ["data", "files"])
-def test_the_hash_of_a_body_is_that_of_what_was_sent(size: int, kind: str) -> None:
+def test_body_sha256_is_of_the_bytes_that_were_sent(size: int, kind: str) -> None:
     with mockveo.serve(render=False) as server, httpx.Client() as client:
         given = {"prompt": "p" * size} if kind == "data" else {"prompt": (None, "p"), "input_reference": b"x" * size}
         request = client.build_request("POST", f"{server.base_url}/videos", **{kind: given})
@@ -62,7 +62,7 @@ def test_the_hash_of_a_body_is_that_of_what_was_sent(size: int, kind: str) -> No
 
 
 @pytest.mark.parametrize("render", [False, True])
-def test_of_a_file_only_size_and_hash_are_kept(*, render: bool) -> None:
+def test_record_keeps_only_size_and_hash_of_a_file(*, render: bool) -> None:
     with mockveo.serve(render=render) as server:
         httpx.post(
             f"{server.base_url}/videos",
@@ -75,11 +75,11 @@ def test_of_a_file_only_size_and_hash_are_kept(*, render: bool) -> None:
     assert 100 < one.kept < 2000
 
 
-def test_headers_count() -> None:
+def test_record_counts_its_headers_as_kept() -> None:
     assert ExchangeRecord("GET", "/", b"", [(b"x", b"y" * 1000)]).kept > 1000
 
 
-def test_a_line_says_what_happened() -> None:
+def test_line_shows_the_exchange_and_its_deviations() -> None:
     one = exchange("POST", "/v1/videos")
     one.operation, one.job_id, one.state, one.progress = "createVideo", "task_1", "queued", 0
     one.parts = [Part("input_reference", None, "a.png"), Part("input_reference", None, "b.png")]
@@ -89,7 +89,7 @@ def test_a_line_says_what_happened() -> None:
     assert second.strip() == "! sent as application/json; the page says multipart/form-data"
 
 
-def test_a_line_of_an_error_names_it_and_of_a_client_that_left_says_so() -> None:
+def test_line_names_the_error_or_a_client_that_left() -> None:
     one = exchange()
     one.status, one.error = 400, "task_not_exist"
     assert one.to_line()[9:] == "GET /v1/videos/x 400 task_not_exist"
@@ -97,13 +97,13 @@ def test_a_line_of_an_error_names_it_and_of_a_client_that_left_says_so() -> None
     assert one.to_line()[9:] == "GET /v1/videos/x gone"
 
 
-def test_a_line_cannot_act_on_a_terminal() -> None:
+def test_line_escapes_control_characters() -> None:
     assert "\x1b" not in exchange(path="/v1/\x1b[31m\r\nred").to_line()
     assert "\n" not in exchange(path="/v1/\x1b[31m\r\nred").to_line()
 
 
 @pytest.mark.parametrize("key", ["sk-secret-0123456789", "<token>"])
-def test_a_key_is_never_shown(key: str) -> None:
+def test_key_is_never_shown(key: str) -> None:
     with mockveo.serve(render=False) as server:
         httpx.get(f"{server.base_url}/models", headers={"Authorization": f"Bearer {key}"})
         httpx.get(
@@ -117,12 +117,12 @@ def test_a_key_is_never_shown(key: str) -> None:
 
 
 @given(st.lists(st.tuples(st.binary(), st.binary()).map(lambda pair: tuple(part.replace(b"\n", b"") for part in pair))))
-def test_headers_are_kept_as_they_came(headers: list[tuple[bytes, bytes]]) -> None:
+def test_headers_are_kept_as_received(headers: list[tuple[bytes, bytes]]) -> None:
     one = ExchangeRecord("GET", "/", b"", headers)
     assert [(name.encode("latin-1"), value.encode("latin-1")) for name, value in one.headers] == headers
 
 
-def test_the_log_says_what_the_service_would_not() -> None:
+def test_hints_explain_what_the_service_does_not() -> None:
     with mockveo.serve(credit=1, key=["sk-a", "sk-b"], max_body=1000, render=False) as server:
         with httpx.Client(base_url=server.base_url, headers={"Authorization": "Bearer sk-a"}) as client:
             job = client.post("/videos", files={"prompt": (None, "p")}).json()["id"]
@@ -149,7 +149,7 @@ def test_the_log_says_what_the_service_would_not() -> None:
     assert hints[7].startswith("there is POST /v1/videos, GET /v1/videos/{video_id}, ")
 
 
-def test_no_credential_is_shown_whatever_it_is_called() -> None:
+def test_credentials_of_any_name_are_hidden() -> None:
     names = ("authorization", "x-goog-api-key", "x-auth-token", "apikey", "openai-api-key", "cookie", "x-cometapi-key")
     query = "%6bey=s3cret&credentials=s3cret&password=s3cret&ticket=s3cret&access_key_id=s3cret&a=b"
     with mockveo.serve(render=False) as server:
@@ -160,7 +160,7 @@ def test_no_credential_is_shown_whatever_it_is_called() -> None:
     assert "a=b" in shown
 
 
-def test_nesting_that_could_not_be_told_is_refused() -> None:
+def test_deeply_nested_json_is_refused() -> None:
     with mockveo.serve(render=False) as server:
         text = '{"prompt": "x", "foo": ' + "[" * 300 + "]" * 300 + "}"
         headers = {"Authorization": "Bearer sk", "Content-Type": "application/json"}
