@@ -1,4 +1,4 @@
-"""Four real clients that tell what they see of an exchange, and a place to try things: a world of a server."""
+"""Four real HTTP clients that report what they observe, and a world for each test."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from mockveo.traffic.record import ExchangeRecord
 PROBE = CLIENTS / "probe.mjs"
 KEY = {"Authorization": "Bearer sk-faults"}
 FORM = {"prompt": (None, "a kite")}
-#: Programs get nothing of ours but the PATH: no proxies, no configuration files.
+#: Programs inherit only the PATH, so that no proxy and no configuration file of this machine matters.
 BARE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 PATIENT = 20.0
-#: httpx reads all certificates of the machine for each client that is given none, which takes longer than most tests.
+#: Without a context httpx reads all certificates of the machine for each client, which takes longer than most tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Observation(NamedTuple):
-    """What a client saw: answered, timed out, reset, closed (no byte came) or cut (in the middle of the answer)."""
+    """What a client observed: answered, timed out, reset, closed (no byte came) or cut (within the response)."""
 
     how: str
     took: float
@@ -48,7 +48,7 @@ class Observation(NamedTuple):
 
 
 class Observe(NamedTuple):
-    """A client. `timeout` is for each read with httpx and requests, for all of it with the others."""
+    """A client. `timeout` limits each read of httpx and requests, and the whole exchange of the others."""
 
     name: str
     send: Callable[[str, str, float, bool], Observation]
@@ -58,25 +58,23 @@ class Observe(NamedTuple):
 
 
 def with_httpx(url: str, method: str, timeout: float, follow: bool) -> Observation:
-    begun, how, body, answer = time.monotonic(), "answered", b"", None
+    begun, how, body, response = time.monotonic(), "answered", b"", None
     options: dict[str, Any] = {"timeout": timeout, "follow_redirects": follow, "trust_env": False, "verify": NO_TLS}
     with httpx.Client(headers=KEY, **options) as client:
         try:
-            with client.stream(method, url, files=FORM if method == "POST" else None) as answer:
-                for chunk in answer.iter_bytes():
+            with client.stream(method, url, files=FORM if method == "POST" else None) as response:
+                for chunk in response.iter_bytes():
                     body += chunk
         except httpx.TimeoutException:
             how = "timed out"
         except httpx.ReadError:
             how = "reset"
         except httpx.RemoteProtocolError:
-            how = "closed" if answer is None else "cut"
+            how = "closed" if response is None else "cut"
     took = time.monotonic() - begun
-    return (
-        Observation(how, took, answer.status_code, answer.headers, body, str(answer.url))
-        if answer
-        else Observation(how, took)
-    )
+    if response is None:
+        return Observation(how, took)
+    return Observation(how, took, response.status_code, response.headers, body, str(response.url))
 
 
 def with_requests(url: str, method: str, timeout: float, follow: bool) -> Observation:
@@ -84,33 +82,31 @@ def with_requests(url: str, method: str, timeout: float, follow: bool) -> Observ
         missing("requests", "pip install requests")
     import requests
 
-    begun, how, body, answer = time.monotonic(), "answered", b"", None
+    begun, how, body, response = time.monotonic(), "answered", b"", None
     options: dict[str, Any] = {"headers": KEY, "timeout": timeout, "allow_redirects": follow, "stream": True}
     with requests.Session() as session:
         session.trust_env = False
         try:
-            with session.request(method, url, files=FORM if method == "POST" else None, **options) as answer:
-                for byte in answer.iter_content(1):
+            with session.request(method, url, files=FORM if method == "POST" else None, **options) as response:
+                for byte in response.iter_content(1):
                     body += byte
         except requests.RequestException as error:
             how = unwrapped(error)
     took = time.monotonic() - begun
-    return (
-        Observation(how, took)
-        if answer is None
-        else Observation(how, took, answer.status_code, answer.headers, body, answer.url)
-    )
+    if response is None:
+        return Observation(how, took)
+    return Observation(how, took, response.status_code, response.headers, body, response.url)
 
 
 def unwrapped(error: BaseException) -> str:
-    """What requests and urllib3 have wrapped, in our words."""
-    known = {"ReadTimeout": "timed out", "ReadTimeoutError": "timed out", "RemoteDisconnected": "closed"}
-    known |= {"ConnectionResetError": "reset", "IncompleteRead": "cut"}
+    """Return how an exchange ended, from the innermost exception that requests and urllib3 wrap."""
+    endings = {"ReadTimeout": "timed out", "ReadTimeoutError": "timed out", "RemoteDisconnected": "closed"}
+    endings |= {"ConnectionResetError": "reset", "IncompleteRead": "cut"}
     how, wrapped = "unknown", [error]
     while wrapped:
-        found = wrapped.pop()
-        how = known.get(type(found).__name__, how)
-        wrapped += [one for one in found.args if isinstance(one, BaseException)]
+        inner = wrapped.pop()
+        how = endings.get(type(inner).__name__, how)
+        wrapped += [argument for argument in inner.args if isinstance(argument, BaseException)]
     return how
 
 
@@ -143,12 +139,12 @@ def with_fetch(node: subprocess.Popen[str], url: str, method: str, timeout: floa
     assert node.stdout is not None
     node.stdin.write(f"{json.dumps(options)}\n")
     node.stdin.flush()
-    told = json.loads(node.stdout.readline())
+    result = json.loads(node.stdout.readline())
     ends = {"": "answered", "TimeoutError": "timed out", "ECONNRESET": "reset"}
-    ends |= {"UND_ERR_SOCKET": "cut" if told["status"] else "closed"}
-    how, headers = ends.get(told["error"], told["error"]), httpx.Headers(told["headers"])
+    ends |= {"UND_ERR_SOCKET": "cut" if result["status"] else "closed"}
+    how, headers = ends.get(result["error"], result["error"]), httpx.Headers(result["headers"])
     return Observation(
-        how, told["elapsed"] / 1000, told["status"], headers, base64.b64decode(told["body"]), told["url"]
+        how, result["elapsed"] / 1000, result["status"], headers, base64.b64decode(result["body"]), result["url"]
     )
 
 
@@ -169,7 +165,7 @@ def see(request: pytest.FixtureRequest, tmp_path: Path) -> Observe:
 
 
 class Place:
-    """A world of a test's own, and an httpx client for what is not the point."""
+    """A world of its own for a test, and an httpx client for its preparations."""
 
     def __init__(self, server: ServerThread, name: str, client: httpx.Client) -> None:
         self.name = name
@@ -197,7 +193,7 @@ class Place:
         return list(self.world.journal)
 
     def connect(self, path: str, *, times: int = 1, buffer: int = 0) -> socket.socket:
-        """Asks on a bare socket for something of a job, more than once without waiting for an answer if so wanted."""
+        """Send requests for a path below a job on a bare socket, `times` of them without waiting for a response."""
         port = int(self.server.url.rpartition(":")[2])
         connection = socket.socket()
         if buffer:
@@ -211,7 +207,7 @@ class Place:
 
 @pytest.fixture
 def place(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A world. Whatever happens in it, the connection that another client has is served as before."""
+    """A world; the connection of another client must survive whatever happens in it."""
     with httpx.Client(headers=KEY, verify=NO_TLS) as client, httpx.Client(verify=NO_TLS) as bystander:
         before = bystander.get(f"{server.url}/api/models").extensions["network_stream"].get_extra_info("socket")
         yield Place(server, re.sub(r"[^A-Za-z0-9._~-]", "-", request.node.name)[-90:], client)
