@@ -137,7 +137,6 @@ ARROWS: dict[str, set[str]] = {
     },
     "contracts.pytest": {"contracts.clients", "contracts.reports", "contracts.servers", "mockveo.errors"},
     "contracts.reports": {
-        "contracts.cases",
         "mockveo._version",
         "mockveo.errors",
         "mockveo.rules",

@@ -25,7 +25,10 @@ import pytest
 from mockveo.errors import MockveoError
 from mockveo_contracts.clients.check import CheckPlan, check, chosen_by, drive, usual_count
 from mockveo_contracts.reports import known_failures
-from mockveo_contracts.reports.terminal import told
+from mockveo_contracts.reports.finding import Finding
+from mockveo_contracts.reports.known_failures import KnownFailure
+from mockveo_contracts.reports.model import SkippedCase
+from mockveo_contracts.reports.terminal import render_findings
 
 if TYPE_CHECKING:
     from mockveo_contracts.servers.verify import Verification, VerifyPlan
@@ -76,8 +79,8 @@ def client_contract(
         one = () if case == GENERATED else (chosen[case],)
         again = f"pytest {shlex.quote(request.node.nodeid)}"
         report = check(driver, replace(plan, again=again, generated=plan.generated if case == GENERATED else 0), one)
-        if report.stopped:
-            pytest.fail(report.stopped, pytrace=False)
+        if report.aborted:
+            pytest.fail(report.aborted, pytrace=False)
         _judge(report.findings, report.skipped, report.stale, strict=strict)
 
     return contract
@@ -104,7 +107,7 @@ def server_contract(url: str = "", *, fixture: str = "", plan: VerifyPlan | None
         findings = one.run()
         stale = [entry for entry in found.report.stale if entry.case == check]
         # What was done in part is judged by that part.
-        played = any(one["name"] == check for one in found.report.cases)
+        played = any(case.name == check for case in found.report.cases)
         skipped = [] if played else found.report.skipped[before:]
         _judge(findings, skipped, stale, strict=asked.strict)
 
@@ -122,31 +125,32 @@ def _prepared(verification: AbstractContextManager[Verification]) -> AbstractCon
 
 
 def _judge(
-    findings: Sequence[Mapping[str, Any]],
-    skipped: Sequence[Mapping[str, Any]],
-    stale: Sequence[object],
+    findings: Sequence[Finding],
+    skipped: Sequence[SkippedCase],
+    stale: Sequence[KnownFailure],
     *,
     strict: bool,
 ) -> None:
     """Makes the outcome of a test of what was found."""
     if skipped:
-        pytest.skip(skipped[0]["why"])
-    fresh = [one for one in findings if not one["known"]]
+        pytest.skip(skipped[0].reason)
+    fresh = [finding for finding in findings if not finding.known]
     fatal = ("violation", "adapter error", *(("warning",) if strict else ()))
-    broken = [one for one in fresh if one["verdict"] in fatal]
+    broken = [finding for finding in fresh if finding.verdict in fatal]
     if broken:
-        pytest.fail(told(broken), pytrace=False)
-    for one in fresh:
-        if one["verdict"] == "warning":
-            warnings.warn(told([one]), ContractWarning, stacklevel=2)
+        pytest.fail(render_findings(broken), pytrace=False)
+    for finding in fresh:
+        if finding.verdict == "warning":
+            warnings.warn(render_findings([finding]), ContractWarning, stacklevel=2)
     if stale:
-        pytest.fail("\n".join(f"{one} is stale: the rule is not broken there any more" for one in stale), pytrace=False)
+        pytest.fail("\n".join(entry.stale_message for entry in stale), pytrace=False)
     if findings and not fresh:
         pytest.xfail(_reasons(findings))
 
 
-def _reasons(findings: Iterable[Mapping[str, Any]]) -> str:
-    return "; ".join(f"{one['rule']}: {one['known']['reason'] or one['known']['place']}" for one in findings)
+def _reasons(findings: Iterable[Finding]) -> str:
+    known = ((finding.rule, finding.known) for finding in findings if finding.known)
+    return "; ".join(f"{rule}: {entry.reason or entry.place}" for rule, entry in known)
 
 
 class _Held(Generic[_T]):

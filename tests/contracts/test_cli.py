@@ -317,8 +317,8 @@ def test_a_case_that_is_found_is_written_to_the_corpus_wherever_a_client_goes(pl
     (path,) = (place / "mine").iterdir()
     (finding,) = json.loads((place / "r.json").read_text())["findings"]
     assert finding["file"] == f"mine/{path.name}"
-    assert finding["again"][0] == f"mockveo check --case mine/{path.name} --python clients:reversing"
-    again = run(place, *shlex.split(finding["again"][0])[1:], "--corpus", "mine")
+    assert finding["reproduce"][0] == f"mockveo check --case mine/{path.name} --python clients:reversing"
+    again = run(place, *shlex.split(finding["reproduce"][0])[1:], "--corpus", "mine")
     assert (again.returncode, "mockveo:" in again.stderr) == (1, False)
 
 
@@ -329,7 +329,7 @@ def test_a_corpus_that_cannot_be_written_to_costs_no_finding(place: Path) -> Non
     assert "VIOLATION  refs-order" in done.stdout
     assert re.search(r"mockveo: file/mine/generated\.\w+\.yaml: the case cannot be written: ", done.stderr)
     found = json.loads((place / "r.json").read_text())
-    assert [(one["rule"], one["file"], one["again"]) for one in found["findings"]] == [("refs-order", None, [])]
+    assert [(one["rule"], one["file"], one["reproduce"]) for one in found["findings"]] == [("refs-order", None, [])]
     assert len(found["notes"]) == 1
     done = run(place, "check", "--python", "clients:correct", "--corpus", "file")
     assert (done.returncode, done.stdout) == (2, "")
@@ -409,7 +409,7 @@ def test_a_check_that_is_interrupted_tells_what_it_has(place: Path, kind: str, n
     assert process.returncode == 2, err
     assert "The check stopped before its end: it was interrupted" in out
     found = json.loads((place / "r.json").read_text())
-    assert (found["stopped"], found["exit_status"]) == ("it was interrupted", 2)
+    assert (found["aborted"], found["exit_status"]) == ("it was interrupted", 2)
     assert list((place / "tmp").iterdir()) == []
     if kind != "function":
         numbers = pids.read_text().split()

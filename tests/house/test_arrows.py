@@ -49,7 +49,7 @@ THIRD_PARTIES = {
     "mockveo_contracts": {
         "click": {"cli.check", "cli.verify", "cli.cases", "cli.report", "cli.reporting", "cli.rules"},
         "hypothesis": {"cases.generation", "servers.stateful"},
-        "jsonschema_rs": {"reports.model", "servers.rules.responses"},
+        "jsonschema_rs": {"reports.json_report", "servers.rules.responses"},
         "pytest": {"pytest"},
         "requests": {"servers.fuzzing"},
         "schemathesis": {"servers.fuzzing"},

@@ -19,7 +19,7 @@ from mockveo_contracts.cases.definitions import catalogue, parse_case
 from mockveo_contracts.check import Plan, check
 from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.reports.formats import FORMATS
-from mockveo_contracts.reports.terminal import told
+from mockveo_contracts.reports.terminal import render_findings
 from paths import MUTANTS, ROOT
 from zoo_client import Client
 
@@ -73,7 +73,7 @@ def test_the_adapters_of_the_guide_work_as_they_stand(place: Path, name: str) ->
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((place / "r.json").read_text())
     assert report["findings"] == []
-    assert {one["why"].partition("declare ")[2] for one in report["skipped"]} <= {"model", "size", "model, size"}
+    assert {one["reason"].partition("declare ")[2] for one in report["skipped"]} <= {"model", "size", "model, size"}
     assert len(report["cases"]) >= 5
 
 
@@ -134,8 +134,8 @@ def test_the_finding_of_the_readme_is_what_comes() -> None:
         plan = Plan(cases=("call/prompt-only",), again="mockveo check --case {case} --python adapter:client")
         report = check(driver, plan)
     (shown,) = list(re.findall(r"```\n(VIOLATION.*?)```", README, re.DOTALL))
-    (finding,) = [one for one in report.findings if one["rule"] == "no-false-success"]
-    assert told([finding]).strip() == shown.strip()
+    (finding,) = [one for one in report.findings if one.rule == "no-false-success"]
+    assert render_findings([finding]).strip() == shown.strip()
 
 
 def test_every_feature_and_kind_of_report_is_named() -> None:

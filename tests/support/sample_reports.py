@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
 from hypothesis import strategies as st
 from mockveo_contracts import Case, JobFailed, Outcome
 from mockveo_contracts.cases.definitions import parse_case
-from mockveo_contracts.clients.client_report import ClientReport
+from mockveo_contracts.clients.client_report import ClientRecorder
 from mockveo_contracts.clients.functions import Functions
-from mockveo_contracts.reports.known_failures import Entry
-from mockveo_contracts.reports.model import Report
+from mockveo_contracts.reports.finding import Finding
+from mockveo_contracts.reports.known_failures import KnownFailure
+from mockveo_contracts.reports.model import ClientSubject, Report, SkippedCase, without_verdicts
+
+from mockveo.rules.client_rules import client_rules
 
 #: What would run, end, forge or garble something if it were not escaped.
 HOSTILE = (
@@ -43,8 +46,8 @@ CASES = [
     {"name": "text/hostile", "says": HOSTILE, "call": {"prompt": HOSTILE.replace("\ud800", "")}},
 ]
 KNOWN = (
-    Entry("no-blind-retry", "create/lost", "ticket 4711", "known.txt:3"),
-    Entry("auth-bearer", "call/*", "long ago", "known.txt:4"),
+    KnownFailure("no-blind-retry", "create/lost", "ticket 4711", "known.txt:3"),
+    KnownFailure("auth-bearer", "call/*", "long ago", "known.txt:4"),
 )
 
 
@@ -63,7 +66,7 @@ def form_of(case: Case, images: Sequence[Any]) -> list[Any]:
 
 
 def careless(case: Case) -> Outcome:
-    """Swaps the images, sends a lost create again, knows no Retry-After, and takes a failure for a success."""
+    """Swap the images, repeat a lost create, ignore Retry-After, and take a failure for a success."""
     print(f"a client that prints {HOSTILE}")  # noqa: T201
     if case.input.prompt.startswith("</script>"):
         raise RuntimeError(HOSTILE)
@@ -82,7 +85,7 @@ def careless(case: Case) -> Outcome:
 
 
 def careful(case: Case) -> Outcome:
-    """Does what the cases above ask for as it should be done."""
+    """Do what the cases above ask for, correctly."""
     with http_of(case) as http:
         job = http.post("/videos", files=form_of(case, case.input.images)).json()
         while job["status"] not in ("completed", "failed"):
@@ -101,37 +104,51 @@ def broken_adapter(case: Case) -> Any:
 
 
 def report_of(client: Callable[[Case], Any], names: Sequence[str] = (), **settings: Any) -> Report:
-    """What comes of playing the cases above, or some of them."""
+    """Return the report of a client that runs the cases above, or some of them."""
     with Functions(client, name=client.__name__) as driver:
-        again = "mockveo check --python my_client:client --case {case}"
-        report = ClientReport(driver.client, again=again, **{"seed": 0, "profile": "docs-2026-03", **settings})
-        for play in driver.play(parse_case(one) for one in CASES if not names or one["name"] in names):
-            report.judged(play)
+        subject = ClientSubject(driver.client.name, driver.client.version, driver.client.features)
+        rules = without_verdicts(client_rules().rules)
+        report = Report(subject=subject, rules=rules, **{"seed": 0, "profile": "docs-2026-03", **settings})
+        recorder = ClientRecorder(report, reproduce="mockveo check --python my_client:client --case {case}")
+        for run in driver.play(parse_case(case) for case in CASES if not names or case["name"] in names):
+            recorder.record(run)
     report.seconds = 1.25
     return report
 
 
-def plain(report: Report) -> dict[str, Any]:
-    """A report as it is read back from a file."""
-    found: dict[str, Any] = json.loads(json.dumps(report.data))
-    return found
+def reread(report: Report) -> Report:
+    """Return a report as it is read back from a file."""
+    return Report.from_json(json.loads(json.dumps(report.to_json())))
 
 
-#: Text with whatever Python's texts may have, as a client's output may.
+#: Any text that Python can hold, since a client may write it.
 ANY_TEXT = st.text(st.characters(), max_size=30)
 
 
-def with_text(data: dict[str, Any], text: str) -> dict[str, Any]:
-    """A report with a text wherever one may come from outside."""
-    data = copy.deepcopy(data)
-    data["client"] |= {"name": text, "version": text}
-    data["stopped"] = text
-    for one in (*data["findings"], *data["cases"]):
-        one["log"] = [{**row, "line": text} for row in one["log"][:2]]
-        one["call"] = {"prompt": text, "images": [{"filename": text}]}
-        one["scenario"] = {"summary": text}
-        one["outcome"] = {"outcome": "error", "error": {"type": text, "message": text}}
-    for one in data["findings"]:
-        one |= {"message": text, "case_says": text, "output": text, "again": [text], "file": text or None}
-    data["skipped"] = [{"case": "a", "says": text, "why": text}]
-    return data
+def with_text(report: Report, text: str) -> Report:
+    """Return a report with a text in every place that text from outside may reach."""
+    case = {
+        "call": {"prompt": text, "images": [{"filename": text}]},
+        "scenario": {"summary": text},
+        "outcome": {"outcome": "error", "error": {"type": text, "message": text}},
+    }
+    cases = [replace(old, log=tuple(line._replace(line=text) for line in old.log[:2]), **case) for old in report.cases]
+    new = {id(old): case for old, case in zip(report.cases, cases, strict=True)}
+    return replace(
+        report,
+        subject=ClientSubject(text, text),
+        aborted=text,
+        cases=cases,
+        findings=[
+            replace(old, case=new[id(old.case)], message=text, output=text, reproduce=(text,), file=text or None)
+            for old in report.findings
+        ],
+        skipped=[SkippedCase("a", text, text)],
+        notes=[text],
+    )
+
+
+def with_findings(report: Report, *findings: Finding) -> Report:
+    """Return a report of these findings and their cases."""
+    cases = list({id(finding.case): finding.case for finding in findings}.values())
+    return replace(report, findings=list(findings), cases=cases)

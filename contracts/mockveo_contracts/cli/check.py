@@ -22,11 +22,11 @@ from mockveo.spec.spec import DEFAULT_PROFILE
 from mockveo_contracts.case import features_of
 from mockveo_contracts.cli.reporting import Reporting, is_installed, reporting_options
 from mockveo_contracts.clients import check as clients
-from mockveo_contracts.clients.client_report import ClientReport
 from mockveo_contracts.clients.driver import Driver
 from mockveo_contracts.clients.functions import load
 from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.reports.known_failures import read
+from mockveo_contracts.reports.model import Report
 
 Mode = Literal["session", "once", "run"]
 _MODES: Final[tuple[Mode, ...]] = ("session", "once", "run")
@@ -161,7 +161,7 @@ def check(  # an option each
             report = _run(client, replace(plan, stop=stop), generated, reporting)
         except Interrupted as error:
             raise SettingsError(f"{error} before the first case") from None
-        reporting.deliver(report.data)
+        reporting.deliver(report)
     sys.exit(report.exit_status)
 
 
@@ -175,7 +175,7 @@ def _check_corpus(corpus: Path) -> None:
     click.echo(f"mockveo: --corpus {corpus} does not exist yet; it is created when a case is saved", err=True)
 
 
-def _run(client: ClientOptions, plan: clients.CheckPlan, generated: int | None, reporting: Reporting) -> ClientReport:
+def _run(client: ClientOptions, plan: clients.CheckPlan, generated: int | None, reporting: Reporting) -> Report:
     """Run the cases. Raises Interrupted if a signal arrives before the first."""
     root = Path.cwd()
     with ExitStack() as entered:

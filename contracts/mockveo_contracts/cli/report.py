@@ -8,7 +8,7 @@ import click
 
 from mockveo.console.options import option
 from mockveo_contracts.reports.formats import prepare, write_all
-from mockveo_contracts.reports.model import read
+from mockveo_contracts.reports.json_report import read
 
 
 @click.command()
@@ -26,5 +26,4 @@ def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
 
     Several reports with `--as html=FILE` make one page that compares them by rule.
     """
-    data = [read(path) for path in files]
-    write_all(prepare(reports), data)
+    write_all(prepare(reports), *map(read, files))

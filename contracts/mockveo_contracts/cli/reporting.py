@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from importlib.util import find_spec
@@ -16,8 +16,9 @@ import click
 from mockveo.console.options import option
 from mockveo.console.output import discard_output
 from mockveo_contracts.reports.formats import Target, prepare, write_all
-from mockveo_contracts.reports.model import ReportError
-from mockveo_contracts.reports.terminal import Progress, show
+from mockveo_contracts.reports.model import Report, ReportError
+from mockveo_contracts.reports.progress import Progress
+from mockveo_contracts.reports.terminal import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Reporting:
         """Return a progress bar on standard error, or one that nobody sees."""
         return Progress(io.StringIO() if self.quiet else sys.stderr)
 
-    def deliver(self, report: Mapping[str, Any]) -> None:
+    def deliver(self, report: Report) -> None:
         """Print a report and write its files, each even if another fails. Raises ReportError."""
         problem = ""
         try:

@@ -111,9 +111,9 @@ def verify(
     if not (near or yes):
         _confirm_cost(url, PAID_JOBS if plan.max_jobs is None else plan.max_jobs)
     with reporting.progress() as progress:
-        report = servers.verify(url, replace(plan, progress=progress))
+        report = servers.verified(url, replace(plan, progress=progress))
     reporting.deliver(report)
-    sys.exit(report["exit_status"])
+    sys.exit(report.exit_status)
 
 
 def _key(url: str, *, sends: bool) -> str | None:

@@ -9,15 +9,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from mockveo.errors import SettingsError
-from mockveo.spec.spec import Spec
+from mockveo.rules.client_rules import client_rules
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
-from mockveo_contracts.clients.client_report import ClientReport
+from mockveo_contracts.clients.client_report import ClientRecorder
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.testbed import CaseRun
-from mockveo_contracts.reports.known_failures import Entry, check_cases
-from mockveo_contracts.reports.model import TOLD
+from mockveo_contracts.reports.finding import COUNTED
+from mockveo_contracts.reports.known_failures import KnownFailure, check_cases
+from mockveo_contracts.reports.model import ClientSubject, Report, without_verdicts
 
 if TYPE_CHECKING:
     from mockveo_contracts.clients.search import SearchResult
@@ -42,7 +43,7 @@ class CheckPlan:
     generated: int = 200
     seed: int = 0
     strict: bool = False
-    known: tuple[Entry, ...] = ()
+    known: tuple[KnownFailure, ...] = ()
     profile: str = "docs-2026-03"
     #: The command that repeats one case, with {case} in place of its name or file.
     again: str = ""
@@ -53,7 +54,7 @@ class CheckPlan:
     root: Path = field(default_factory=Path.cwd)
 
 
-def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None = None) -> ClientReport:
+def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None = None) -> Report:
     """Play what a plan selects, or these cases instead, with a driver that has been entered.
 
     Raises CaseError or ScenarioError for cases that do not exist or are invalid.
@@ -62,21 +63,28 @@ def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None
     search = _search() if plan.generated else None
     chosen = list(chosen_by(plan)) if test_cases is None else list(test_cases)
     check_cases(plan.known, [*definitions.catalogue(), *(test_case.name for test_case in chosen)])
-    report = ClientReport(
-        driver.client, again=plan.again, seed=plan.seed, profile=plan.profile, strict=plan.strict, known=plan.known,
-        whole=test_cases is None and not plan.cases,
-    )  # fmt: skip
-    possible = _possible(report, chosen, driver.spec)
+    client = driver.client
+    report = Report(
+        subject=ClientSubject(client.name, client.version, client.features),
+        rules=without_verdicts(client_rules().rules),
+        seed=plan.seed,
+        profile=plan.profile,
+        strict=plan.strict,
+        known_failures=plan.known,
+        complete=test_cases is None and not plan.cases,
+    )
+    recorder = ClientRecorder(report, reproduce=plan.again)
+    possible = _possible(report, chosen, driver)
     guarded = _GuardedDriver(driver, plan.stop)
     try:
         for number, run in enumerate(guarded.play(possible), 1):
-            findings = report.judged(run)
-            count = sum(finding["verdict"] in TOLD and not finding["known"] for finding in findings)
+            findings = recorder.record(run)
+            count = sum(finding.verdict in COUNTED and not finding.known for finding in findings)
             plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)
         if search is not None:
-            _generated(search, guarded, plan, report, len(possible))
+            _generated(search, guarded, plan, recorder, len(possible))
     except DriverError as error:
-        report.stopped = str(error)
+        report.aborted = str(error)
     report.seconds = perf_counter() - begun
     return report
 
@@ -89,11 +97,11 @@ def chosen_by(plan: CheckPlan) -> Iterable[TestCase]:
     return definitions.matching(plan.cases, cases) if plan.cases else cases.values()
 
 
-def _possible(report: ClientReport, chosen: Iterable[TestCase], spec: Spec) -> list[TestCase]:
+def _possible(report: Report, chosen: Iterable[TestCase], driver: Driver) -> list[TestCase]:
     """Return the cases that the client has the features for and the API accepts; skip the others."""
     possible = []
-    for test_case in (each.fitted(spec) for each in chosen):
-        missing, refused = test_case.missing(report.client.features), test_case.refused_by(spec)
+    for test_case in (each.fitted(driver.spec) for each in chosen):
+        missing, refused = test_case.missing(driver.client.features), test_case.refused_by(driver.spec)
         if refused:
             reason = f"the profile {report.profile} refuses its call: {refused}"
             report.skip(test_case.name, test_case.description, reason)
@@ -117,9 +125,10 @@ def _search() -> Callable[..., SearchResult]:
 
 
 def _generated(
-    search: Callable[..., SearchResult], driver: _GuardedDriver, plan: CheckPlan, report: ClientReport, before: int
+    search: Callable[..., SearchResult], driver: _GuardedDriver, plan: CheckPlan, recorder: ClientRecorder, before: int
 ) -> None:
-    broken = {str(finding["rule"]) for finding in report.findings}
+    report = recorder.report
+    broken = {str(finding.rule) for finding in report.findings}
 
     def progress(number: int, name: str, findings: int) -> None:
         plan.progress(before + number, before + plan.generated, name, findings)
@@ -129,7 +138,7 @@ def _generated(
     )
     report.generated = result.played
     for rule, counts in result.counts.items():
-        report.counts[rule] += counts
+        report.rules[rule].counts.update(counts)
     for run, verdict in result.failures:
         rule = verdict.rule.id
         about = {"says": f"A generated case that broke {rule}.", "breaks": rule}
@@ -139,9 +148,9 @@ def _generated(
                 test_case = definitions.write(test_case, plan.corpus, plan.root)
             except CaseError as error:
                 report.notes.append(f"{error}; the case that broke {rule} is in the report only")
-        report.judged(replace(run, test_case=test_case), [verdict], counted=True)
+        recorder.record(replace(run, test_case=test_case), [verdict], counted=True)
     if result.adapter_error is not None:
-        report.judged(result.adapter_error)
+        recorder.record(result.adapter_error)
     if result.error is not None:
         raise result.error
 

@@ -24,7 +24,7 @@ from mockveo_contracts.cases.definitions import GENERATED, canonical, parse_case
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.testbed import CaseRun
-from mockveo_contracts.reports.model import FINDINGS, TOLD
+from mockveo_contracts.reports.finding import COUNTED, FINDINGS
 
 Json: TypeAlias = Any
 #: Called after each generated case with its number, its name, and how many rules it was the first to break.
@@ -82,7 +82,7 @@ def search(
         first |= dict.fromkeys(new, data)
         for verdict in played.verdicts:
             result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
-        progress(player.count, played.run.test_case.name, sum(played.broken[rule].verdict in TOLD for rule in new))
+        progress(player.count, played.run.test_case.name, sum(played.broken[rule].verdict in COUNTED for rule in new))
     result.played, result.adapter_error = player.count, player.adapter_error
     for rule, data in first.items():
         if rule not in broken_before:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from mockveo.spec.errors import ErrorBody
 from mockveo.text import truncate
 from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.reports.case_result import LogLine
 
 #: Exchanges of a case that are kept as lines: a client that polls without a pause makes thousands; arbitrary.
 MAX_LINES: Final = 60
@@ -19,8 +20,8 @@ MAX_MESSAGE_CHARS: Final = 60
 LONG_ID_CHARS: Final = 20
 
 
-def wire_log(run: CaseRun, marked: Iterable[int] = ()) -> list[dict[str, Any]]:
-    """Return the exchanges of a run: number, seconds of the client's since the first one, and a line with notes.
+def wire_log(run: CaseRun, marked: Iterable[int] = ()) -> tuple[LogLine, ...]:
+    """Return the exchanges of a run as lines with notes, timed in the client's seconds since the first one.
 
     Of very many, those in the middle are left out, except for the first of the `marked` ones.
     """
@@ -30,15 +31,11 @@ def wire_log(run: CaseRun, marked: Iterable[int] = ()) -> list[dict[str, Any]]:
     # An id that the client changed is not one of these, so it is shown whole.
     ids = {exchange.job for exchange in exchanges if exchange.operation == "create"}
     long_ids = {job for job in ids if len(job) >= LONG_ID_CHARS}
-    return [
-        {
-            "number": exchange.number,
-            "at": round((exchange.at - first) / run.pace, 3),
-            "line": _line(exchange, long_ids),
-        }
+    return tuple(
+        LogLine(exchange.number, round((exchange.at - first) / run.pace, 3), _line(exchange, long_ids))
         for exchange in exchanges
         if exchange.number in numbers
-    ]
+    )
 
 
 def kept(numbers: Sequence[int], marked: Iterable[int], most: int) -> set[int]:

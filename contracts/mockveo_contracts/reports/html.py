@@ -1,168 +1,160 @@
-"""Reports as one page of HTML, which needs nothing else: rules x clients, each cell with the exchanges behind it."""
+"""Reports as one self-contained HTML page: rules x subjects, each cell with the exchanges behind it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from mockveo.text import printable
-from mockveo_contracts.reports import wording
-from mockveo_contracts.reports.model import FINDINGS
+from mockveo_contracts.reports.case_result import CaseResult
+from mockveo_contracts.reports.finding import FINDINGS, Finding
+from mockveo_contracts.reports.model import Report, RuleResult, ServerSubject
 
 _HERE: Final = Path(__file__).parent
-#: Characters of a client's output that the page carries for a finding.
-MOST_OUTPUT: Final = 800
-#: What stands in the place of a rule where an adapter broke.
+#: Characters of a client's output that the page shows for a finding: the end, where errors are.
+MAX_OUTPUT: Final = 800
+#: Stands for the rule if an adapter failed.
 ADAPTER: Final = "adapter"
 
 
-def page(reports: Sequence[Mapping[str, Any]]) -> str:
-    """The page of one report or of several, side by side."""
+def html(reports: Sequence[Report]) -> str:
+    """Return the page of one report, or of several side by side."""
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    clients = [_client(one, name) for one, name in zip(reports, _names(reports), strict=True)]
-    what = "Server contracts" if all("server" in one for one in reports) else "Client contracts"
-    title = f"{what}: {', '.join(one['name'] for one in clients)}"
+    titles = _titles(reports)
+    heading = _heading(reports)
+    data = {
+        "title": heading,
+        "subjects": [_subject(report, title) for report, title in zip(reports, titles, strict=True)],
+        "rules": _rules(reports),
+    }
     parts = {
-        "title": html.escape(printable(title)),
+        "title": escape(printable(f"{heading}: {', '.join(titles)}")),
         "style": style,
         "script": script,
         "style_hash": _hash(style),
         "script_hash": _hash(script),
-        "data": _embedded({"title": what, "clients": clients, "rules": _rules(reports)}),
+        "data": _embedded(data),
     }
     template = (_HERE / "report.html").read_text(encoding="utf-8")
-    # In one go, so that nothing in the data is taken for a place of the template.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+    # In one pass, so that a placeholder inside the data is not replaced.
+    return re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], template)
+
+
+def _heading(reports: Sequence[Report]) -> str:
+    kinds = sorted({report.subject.kind.capitalize() for report in reports})
+    return f"{' and '.join(kinds)} contracts"
 
 
 def _hash(text: str) -> str:
-    """What a policy names an inline script by, so that no other one runs."""
+    """Return the hash by which the page's policy allows an inline script or style, and no other."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _embedded(data: Any) -> str:
-    """JSON that can be in a script element: no text in it can end the element or begin a comment."""
+    """Return JSON for a script element: nothing in it can end the element or begin a comment."""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _names(reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The clients' names; with a number where two are the same."""
-    names = [wording.client_of(one) for one in reports]
+def _titles(reports: Sequence[Report]) -> list[str]:
+    """Return the subjects' titles, equal ones numbered."""
+    titles = [report.subject.title for report in reports]
     return [
-        f"{name} (#{names[:place].count(name) + 1})" if names.count(name) > 1 else name
-        for place, name in enumerate(names)
+        f"{title} (#{titles[:place].count(title) + 1})" if titles.count(title) > 1 else title
+        for place, title in enumerate(titles)
     ]
 
 
-def _rules(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    rules: dict[str, Mapping[str, Any]] = {}
-    for one in reports:
-        rules = one["rules"] | rules
-    found = [
-        {"id": name, **{word: rule[word] for word in ("severity", "says", "source")}} for name, rule in rules.items()
-    ]
-    broke = [one for report in reports for one in report["findings"] if one["rule"] is None]
-    if broke:
-        adapter = {"id": ADAPTER, "severity": None, "says": broke[0]["says"], "source": broke[0]["source"]}
-        found.insert(0, adapter)
-    return found
+def _rules(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Return the rules of all reports, each once; a failed adapter first."""
+    rules: dict[str, RuleResult] = {}
+    for report in reports:
+        rules = report.rules | rules
+    rows = [_rule(name, rule) for name, rule in rules.items()]
+    errors = [finding for report in reports for finding in report.findings if finding.rule is None]
+    return [_rule(ADAPTER, errors[0]), *rows] if errors else rows
 
 
-def _client(report: Mapping[str, Any], name: str) -> dict[str, Any]:
-    cases = _Cases(report)
-    findings = [
-        {
-            "rule": one["rule"] or ADAPTER,
-            "verdict": one["verdict"],
-            "case": cases.of(one),
-            "message": printable(one["message"]),
-            "known": f"{one['known']['place']}: {one['known']['reason']}".rstrip(": ") if one["known"] else "",
-            "marks": one["exchanges"],
-            "again": one["again"],
-            "output": printable(one["output"][-MOST_OUTPUT:]).strip(),
-        }
-        for one in _ordered(report)
-    ]
-    cells = {rule: _cell(rule, counts, cases, findings) for rule, counts in report["rules"].items()}
-    if any(one["rule"] == ADAPTER for one in findings):
-        cells[ADAPTER] = _cell(ADAPTER, {}, cases, findings)
+def _rule(name: str, rule: RuleResult | Finding) -> dict[str, Any]:
+    words = ("severity", "description", "source", "advice", "page")
+    return {"id": name, **{word: getattr(rule, word) for word in words}}
+
+
+def _subject(report: Report, title: str) -> dict[str, Any]:
+    places = {id(case): place for place, case in enumerate(report.cases)}
+    findings = [_finding(finding, places[id(finding.case)]) for finding in _ordered(report)]
+    cells = {name: _cell(name, rule, report.cases, findings) for name, rule in report.rules.items()}
+    if any(finding["rule"] == ADAPTER for finding in findings):
+        cells[ADAPTER] = _cell(ADAPTER, None, report.cases, findings)
     return {
-        "name": printable(name),
-        "verdict": wording.verdict_of(report),
+        "title": printable(title),
+        "isServer": isinstance(report.subject, ServerSubject),
+        "result": report.result,
         "tone": _tone(report),
-        "sum": ", ".join([wording.played_of(report), *wording.aside_of(report), f"seed {report['seed']}"]),
-        "stopped": report.get("stopped"),
-        "cases": cases.shown,
+        "scope": ", ".join([report.scope, *report.left_out, f"seed {report.seed}"]),
+        "aborted": printable(report.aborted),
+        "cases": [_case(case) for case in report.cases],
         "cells": cells,
-        "skipped": list(wording.skipped(report).items()),
-        "stale": [wording.stale(one) for one in report["stale"]],
+        "skipped": list(report.skipped_by_reason.items()),
+        "stale": [entry.stale_message for entry in report.stale],
+        "notes": [printable(note) for note in report.notes],
     }
 
 
-def _tone(report: Mapping[str, Any]) -> str:
-    found = wording.broken(report)
-    if report.get("stopped") or report["stale"] or not report["summary"]["cases"]:
+def _tone(report: Report) -> str:
+    if report.aborted or report.stale or not report.judged:
         return "violation"
-    return found[0].verdict if found else "pass"
+    return report.broken_rules[0].verdict if report.broken_rules else "pass"
 
 
-def _ordered(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The findings, known ones too: by rule the worst and smallest first."""
-    new = [one for group in wording.broken(report) for one in group.findings]
-    return [*new, *wording.known(report)]
+def _ordered(report: Report) -> list[Finding]:
+    """Return the findings, of each rule the worst and smallest first, and the known ones last."""
+    new = [finding for broken in report.broken_rules for finding in broken.findings]
+    return [*new, *report.known_findings]
 
 
-def _cell(rule: str, counts: Mapping[str, Any], cases: _Cases, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    own = [one for one in findings if one["rule"] == rule]
-    new = [one["verdict"] for one in own if not one["known"]]
-    kept = counts.get("pass", 0)
-    passes = cases.passing(rule)
-    verdict = "known" if own else "pass" if kept or passes else "not exercised"
+def _finding(finding: Finding, case: int) -> dict[str, Any]:
+    known = finding.known
+    return {
+        "rule": finding.rule or ADAPTER,
+        "verdict": finding.verdict,
+        "case": case,
+        "message": printable(finding.message),
+        "known": f"{known.place}: {known.reason}".rstrip(": ") if known else "",
+        "marks": finding.exchanges,
+        "reproduce": finding.reproduce,
+        "output": printable(finding.output[-MAX_OUTPUT:]).strip(),
+    }
+
+
+def _cell(
+    name: str, rule: RuleResult | None, cases: Sequence[CaseResult], findings: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    own = [finding for finding in findings if finding["rule"] == name]
+    passes = [place for place, case in enumerate(cases) if case.verdicts.get(name) == "pass"]
+    passed = max(rule.counts["pass"] if rule else 0, len(passes))
+    new = [finding["verdict"] for finding in own if not finding["known"]]
     if new:
         verdict = min(new, key=FINDINGS.index)
-    return {"verdict": verdict, "findings": own, "passes": passes, "kept": max(kept, len(passes))}
+    elif own:
+        verdict = "known"
+    else:
+        verdict = "pass" if passed else "not exercised"
+    return {"verdict": verdict, "findings": own, "passes": passes, "passed": passed}
 
 
-class _Cases:
-    """The cases of a report, as the page shows them; a finding names its one by place."""
-
-    def __init__(self, report: Mapping[str, Any]) -> None:
-        self.shown: list[dict[str, Any]] = []
-        self._verdicts: list[Mapping[str, str]] = []
-        self._places: dict[str, list[int]] = {}
-        self._logs: list[Any] = []
-        for one in report["cases"]:
-            self._add(one["name"], one["says"], one)
-
-    def _add(self, name: str, says: str, one: Mapping[str, Any]) -> int:
-        self._places.setdefault(name, []).append(len(self.shown))
-        self._verdicts.append(one.get("verdicts", {}))
-        self._logs.append(one["log"])
-        self.shown.append(
-            {
-                "name": name,
-                "says": says,
-                "call": wording.call_of(one),
-                "scenario": wording.scenario_of(one),
-                # Of a server nothing is reported; it is the server that answers.
-                "reported": printable(wording.reported(one["outcome"])) if one["outcome"] is not None else "",
-                "log": [[row["number"], row["at"], printable(row["line"])] for row in one["log"]],
-            }
-        )
-        return len(self.shown) - 1
-
-    def of(self, finding: Mapping[str, Any]) -> int:
-        """The place of the case of a finding."""
-        same = [place for place in self._places.get(finding["case"], ()) if self._logs[place] == finding["log"]]
-        return same[0] if same else self._add(finding["case"], finding["case_says"], finding)
-
-    def passing(self, rule: str) -> list[int]:
-        """The places of the cases in which a rule was kept."""
-        return [place for place, verdicts in enumerate(self._verdicts) if verdicts.get(rule) == "pass"]
+def _case(case: CaseResult) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "description": case.description,
+        "call": case.call_lines,
+        "scenario": case.scenario_lines,
+        "reported": printable(case.outcome_line),
+        "log": [[line.number, line.at, printable(line.line)] for line in case.log],
+    }

@@ -1,81 +1,93 @@
-"""A report as JUnit's XML, which CI services show: a test for each case, in the group that its name begins with."""
+"""A report as JUnit XML for CI services: a test for each case, grouped by the first part of its name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from mockveo.text import printable
-from mockveo_contracts.reports import terminal, wording
+from mockveo_contracts.reports.finding import Finding
+from mockveo_contracts.reports.model import ClientSubject, Report, Subject
+from mockveo_contracts.reports.terminal import render_findings
 
 
-def junit(report: Mapping[str, Any]) -> str:
-    """The XML. A case fails where a rule is broken that breaks the check; what else was found is in its output."""
-    suite = Element("testsuite", name=_text(f"mockveo check: {wording.client_of(report)}"))
+def junit(report: Report) -> str:
+    """Return the XML. A case fails if a rule is broken that fails the run; its output has all other findings."""
+    suite = Element("testsuite", name=printable(f"{report.subject.command}: {report.subject.title}"))
     properties = SubElement(suite, "properties")
-    known: dict[str, Any] = {
-        "client": report["client"]["name"],
-        "version": report["client"]["version"],
-        "seed": report["seed"],
-        "profile": report.get("profile", ""),
-        "mockveo": report.get("mockveo", ""),
-        "generated": report["summary"]["generated"],
-    }
-    for name, value in known.items():
-        SubElement(properties, "property", name=name, value=_text(str(value)))
-    findings: dict[str, list[Mapping[str, Any]]] = {}
-    for one in report["findings"]:
-        findings.setdefault(one["case"], []).append(one)
-    for name in dict.fromkeys([*(one["name"] for one in report["cases"]), *findings]):
-        _case(suite, name, findings.get(name, []), strict=bool(report.get("strict")))
-    for one in report["skipped"]:
-        SubElement(_test(suite, one["case"]), "skipped", message=_text(one["why"]))
-    for one in report["stale"]:
-        told = wording.stale(one)
-        _failure(_test(suite, f"known/{one['place']}"), "failure", "stale known failure", told, told)
-    if report.get("stopped"):
-        _failure(_test(suite, "check/to-its-end"), "error", "stopped", report["stopped"], report["stopped"])
-    tests = suite.findall("testcase")
-    suite.set("tests", str(len(tests)))
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(sum(one.find(tag) is not None for one in tests)))
-    suite.set("time", str(report["summary"]["seconds"]))
+    for name, value in _properties(report).items():
+        SubElement(properties, "property", name=name, value=printable(str(value)))
+    findings: dict[str, list[Finding]] = {case.name: [] for case in report.cases}
+    for finding in report.findings:
+        findings[finding.case.name].append(finding)
+    for name, own in findings.items():
+        _case(suite, name, own, report.fatal)
+    for skipped in report.skipped:
+        SubElement(_test(suite, skipped.case), "skipped", message=printable(skipped.reason))
+    for entry in report.stale:
+        text = entry.stale_message
+        _failure(_test(suite, f"known/{entry.place}"), "failure", "stale known failure", text, text)
+    if report.aborted:
+        _failure(_test(suite, "run/complete"), "error", "aborted", report.aborted, report.aborted)
+    _count(suite, report.seconds)
     suites = Element("testsuites")
     suites.append(suite)
     indent(suites)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(suites, encoding="unicode")}\n'
 
 
-def _case(suite: Element, name: str, findings: Sequence[Mapping[str, Any]], *, strict: bool) -> None:
+def _properties(report: Report) -> dict[str, object]:
+    return {
+        **_subject_properties(report.subject),
+        "seed": report.seed,
+        "profile": report.profile,
+        "mockveo": report.version,
+        "generated": report.generated,
+    }
+
+
+def _subject_properties(subject: Subject) -> dict[str, str]:
+    if isinstance(subject, ClientSubject):
+        return {"client": subject.name, "version": subject.version}
+    return {"server": subject.name, "url": subject.url}
+
+
+def _count(suite: Element, seconds: float) -> None:
+    tests = suite.findall("testcase")
+    suite.set("tests", str(len(tests)))
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(sum(test.find(tag) is not None for test in tests)))
+    suite.set("time", str(round(seconds, 3)))
+
+
+def _case(suite: Element, name: str, findings: Sequence[Finding], fatal: Sequence[str]) -> None:
     test = _test(suite, name)
-    new = [one for one in findings if not one["known"]]
-    fatal = ("violation", "warning") if strict else ("violation",)
-    failing = [one for one in new if one["verdict"] in fatal]
-    broke = [one for one in new if one["verdict"] == "adapter error"]
-    if broke:
-        _failure(test, "error", "adapter error", broke[0]["message"], terminal.told(broke))
-    elif failing:
-        message = "; ".join(f"{one['rule']}: {one['message']}" for one in failing)
-        _failure(test, "failure", failing[0]["verdict"], message, terminal.told(failing))
+    new = [finding for finding in findings if not finding.known]
+    failures = [finding for finding in new if finding.verdict in fatal]
+    errors = [finding for finding in new if finding.verdict == "adapter error"]
+    if errors:
+        _failure(test, "error", "adapter error", errors[0].message, render_findings(errors))
+    elif failures:
+        message = "; ".join(f"{finding.rule}: {finding.message}" for finding in failures)
+        _failure(test, "failure", failures[0].verdict, message, render_findings(failures))
     elif findings and not new:
-        lived_with = "; ".join(f"{one['rule']} ({one['known']['place']}): {one['known']['reason']}" for one in findings)
-        SubElement(test, "skipped", message=_text(f"known failure: {lived_with}"))
-    rest = [one for one in new if one not in failing and one not in broke]
+        SubElement(test, "skipped", message=printable(f"known failure: {'; '.join(map(_known, findings))}"))
+    rest = [finding for finding in new if finding not in failures and finding not in errors]
     if rest:
-        SubElement(test, "system-out").text = _text(terminal.told(rest))
+        SubElement(test, "system-out").text = printable(render_findings(rest))
+
+
+def _known(finding: Finding) -> str:
+    assert finding.known is not None
+    return f"{finding.rule} ({finding.known.place}): {finding.known.reason}"
 
 
 def _test(suite: Element, name: str) -> Element:
     group, slash, _ = name.partition("/")
-    return SubElement(suite, "testcase", classname=_text(group if slash else "case"), name=_text(name))
+    return SubElement(suite, "testcase", classname=printable(group if slash else "case"), name=printable(name))
 
 
 def _failure(test: Element, tag: str, kind: str, message: str, text: str) -> None:
-    element = SubElement(test, tag, type=kind, message=_text(message))
-    element.text = _text(text)
-
-
-def _text(text: str) -> str:
-    """Text that XML may hold: most control characters are forbidden there even where they are escaped."""
-    return printable(text)
+    # XML forbids most control characters, even escaped ones.
+    element = SubElement(test, tag, type=kind, message=printable(message))
+    element.text = printable(text)

@@ -26,7 +26,7 @@ class KnownFailuresError(MockveoError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KnownFailure:
     """A line of the file."""
 
     rule: str
@@ -39,12 +39,17 @@ class Entry:
         """Whether it is about a rule broken in a case."""
         return rule == self.rule and fnmatchcase(case, self.case)
 
+    @property
+    def stale_message(self) -> str:
+        """What to do about an entry that is stale."""
+        return f"{self.place}: {self.rule} {self.case} is not broken any more; remove the line"
+
     def __str__(self) -> str:
         return f"{self.place}: {self.rule} {self.case}"
 
 
-def read(path: Path, find: Callable[[str], object] | None = None) -> list[Entry]:
-    """The entries of a file, whose rules `find` finds, by default among those for clients.
+def read(path: Path, find: Callable[[str], object] | None = None) -> list[KnownFailure]:
+    """Return the entries of a file, whose rules `find` finds, by default among those for clients.
 
     Raises KnownFailuresError, which names the line.
     """
@@ -63,7 +68,7 @@ def read(path: Path, find: Callable[[str], object] | None = None) -> list[Entry]
             find(words[0])
         except RuleError as error:
             raise KnownFailuresError(f"{path.name}:{number}: {error}") from None
-        entries.append(Entry(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
+        entries.append(KnownFailure(words[0], words[1], reason.strip(), f"{path.name}:{number}"))
     return entries
 
 
@@ -80,7 +85,7 @@ def _decoded(data: bytes, name: str) -> str:
     return text
 
 
-def check_cases(entries: Iterable[Entry], names: Collection[str]) -> None:
+def check_cases(entries: Iterable[KnownFailure], names: Collection[str]) -> None:
     """Raises KnownFailuresError for an entry that is about none of these cases, nor about generated ones."""
     for entry in entries:
         if not any(fnmatchcase(name, entry.case) for name in names) and not entry.case.startswith("generated/"):

@@ -1,189 +1,374 @@
-"""The report of a check: what was found, as data. Every format is made of this data, and of nothing else."""
+"""The report: what a check of a client, or a verification of a server, found. All formats are made of it.
+
+`to_json` and `from_json` are the only places that know its form in JSON, which `report.schema.json` describes.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Final, Self, TypeAlias
 
-import jsonschema_rs
-
-from mockveo import yamlfiles
 from mockveo._version import __version__
 from mockveo.errors import MockveoError
 from mockveo.rules.engine import Rule, Verdict
-from mockveo.text import truncate
-from mockveo_contracts.reports.known_failures import Entry
+from mockveo_contracts.reports.case_result import CaseResult, JsonObject, log_from_json
+from mockveo_contracts.reports.finding import BrokenRule, Finding
+from mockveo_contracts.reports.known_failures import KnownFailure
 
-#: Verdicts that are findings, the worst first.
-FINDINGS: Final = ("violation", "warning", "adapter error", "info")
-#: Those of them that progress tells of.
-TOLD: Final = FINDINGS[:-1]
+#: Verdicts of rules, as a report counts them.
+RULE_VERDICTS: Final = ("pass", "violation", "warning", "info", "not exercised")
 #: Exit statuses. Source: the client protocol.
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
-#: Messages of a verdict that are told.
-MOST_MESSAGES: Final = 3
-#: Characters of what is wrong with a file that is no report; arbitrary.
-MAX_PROBLEM: Final = 200
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+#: Messages of one verdict that are shown. Arbitrary: more of them say the same.
+MAX_MESSAGES: Final = 3
 
 
 class ReportError(MockveoError):
     """A report cannot be read or written."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClientSubject:
+    """A client that was checked."""
+
+    kind: ClassVar = "client"
+    command: ClassVar = "mockveo check"
+    name: str
+    version: str = ""
+    features: JsonObject = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Its name and version."""
+        return f"{self.name} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSubject:
+    """A server that was verified."""
+
+    kind: ClassVar = "server"
+    command: ClassVar = "mockveo verify"
+    name: str
+    url: str
+
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.name
+
+
+Subject: TypeAlias = ClientSubject | ServerSubject
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleResult:
+    """A rule, and how often it got which verdict."""
+
+    severity: str
+    description: str
+    source: str
+    advice: str = ""
+    page: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, rule: Rule) -> Self:
+        """Return a rule without verdicts."""
+        return cls(
+            severity=rule.severity,
+            description=rule.description,
+            source=rule.source,
+            advice=rule.advice,
+            page=rule.page,
+        )
+
+    @property
+    def exercised(self) -> bool:
+        """Whether any case had to do with it."""
+        return any(count for verdict, count in self.counts.items() if verdict != "not exercised")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as JSON data, its counts by the verdicts' names."""
+        data = {name: value for name, value in asdict(self).items() if name != "counts"}
+        return data | {verdict: self.counts[verdict] for verdict in RULE_VERDICTS}
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> Self:
+        """Return the rule that `to_json` wrote."""
+        about = {name: value for name, value in data.items() if name not in RULE_VERDICTS}
+        return cls(counts=Counter({verdict: data[verdict] for verdict in RULE_VERDICTS}), **about)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedCase:
+    """A case that was not run, or not to its end."""
+
+    case: str
+    description: str
+    reason: str
+
+
 @dataclass(kw_only=True)
 class Report:
-    """What a check found. `subject` is the client or the server, as the data has it."""
+    """What was found of a client or of a server. It grows case by case, with `record` and `skip`."""
 
-    subject: dict[str, Any]
-    #: What was held against it, by id.
-    rules: Mapping[str, Rule]
+    subject: Subject
+    rules: dict[str, RuleResult]
     seed: int
     profile: str
     strict: bool = False
-    known: Sequence[Entry] = ()
+    known_failures: tuple[KnownFailure, ...] = ()
+    #: Whether all cases were asked for, so that a rule that is not exercised or broken in any says something.
+    complete: bool = True
+    #: Why the run ended before its end; empty if it did not.
+    aborted: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    cases: list[CaseResult] = field(default_factory=list)
+    skipped: list[SkippedCase] = field(default_factory=list)
+    #: What went wrong apart from the subject, e.g. that a case could not be written.
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    #: Generated cases that were run.
     generated: int = 0
-    #: More numbers for the summary.
-    more: dict[str, int] = field(default_factory=dict)
-    #: Why the check ended before its time, if it did.
-    stopped: str = ""
-    #: Whether all cases were played, so that what is not found any more is gone.
-    whole: bool = True
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    cases: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
-    counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    #: Further numbers of the summary, e.g. jobs and requests of a verification.
+    spent: dict[str, int] = field(default_factory=dict)
+    version: str = __version__
 
-    def skip(self, case: str, says: str, why: str) -> None:
-        """Notes a case that was not played, or not to its end, with the reason."""
-        self.skipped.append({"case": case, "says": says, "why": why})
+    def skip(self, case: str, description: str, reason: str) -> None:
+        """Note a case that was not run, or not to its end."""
+        self.skipped.append(SkippedCase(case, description, reason))
 
-    def count_in(self, verdicts: Iterable[Verdict]) -> None:
-        """Counts verdicts."""
-        for one in verdicts:
-            self.counts[one.rule.id][one.verdict] += 1
+    def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Count verdicts at their rules."""
+        for verdict in verdicts:
+            self.rules[verdict.rule.id].counts[verdict.verdict] += 1
 
-    def take(self, case: dict[str, Any], verdicts: Iterable[Verdict], findings: list[dict[str, Any]]) -> None:
-        """Takes a case that was played, its verdicts and what was found in it."""
-        said = {one.rule.id: one.verdict for one in verdicts if one.verdict != "not exercised"}
-        self.cases.append({**case, "verdicts": said})
+    def record(self, case: CaseResult, findings: Iterable[Finding]) -> None:
+        """Add a case with its findings."""
+        self.cases.append(case)
         self.findings += findings
 
-    def finding(self, one: Verdict, case: str) -> dict[str, Any]:
-        """What a finding says of a rule in a case."""
-        messages = list(dict.fromkeys(breach.message for breach in one.breaches))
-        more = f" (and {len(messages) - MOST_MESSAGES} more)" if len(messages) > MOST_MESSAGES else ""
-        known = next((entry for entry in self.known if entry.covers(one.rule.id, case)), None)
-        return {
-            "rule": one.rule.id,
-            "severity": one.rule.severity,
-            "verdict": one.verdict,
-            "says": one.rule.description,
-            "message": "; ".join(messages[:MOST_MESSAGES]) + more,
-            "source": one.rule.source,
-            "known": {"place": known.place, "reason": known.reason} if known else None,
-            "exchanges": sorted({number for breach in one.breaches for number in breach.exchanges}),
-            "case": case,
-        }
+    def finding(self, verdict: Verdict, case: CaseResult) -> Finding:
+        """Return the finding that a verdict on a case is, without evidence."""
+        rule = verdict.rule
+        messages = list(dict.fromkeys(breach.message for breach in verdict.breaches))
+        more = f" (and {len(messages) - MAX_MESSAGES} more)" if len(messages) > MAX_MESSAGES else ""
+        return Finding(
+            rule=rule.id,
+            severity=rule.severity,
+            verdict=verdict.verdict,
+            description=rule.description,
+            message="; ".join(messages[:MAX_MESSAGES]) + more,
+            source=rule.source,
+            advice=rule.advice,
+            page=rule.page,
+            known=next((entry for entry in self.known_failures if entry.covers(rule.id, case.name)), None),
+            exchanges=tuple(sorted({number for breach in verdict.breaches for number in breach.exchanges})),
+            case=case,
+        )
 
     @property
-    def stale(self) -> list[Entry]:
-        """Known failures that are none any more: their cases were played, and nothing was found."""
-        played = [one["name"] for one in self.cases if not one["adapter_error"]]
-        whole = self.whole and not self.stopped
+    def stale(self) -> list[KnownFailure]:
+        """Known failures whose cases were run and broke nothing."""
+        names = [case.name for case in self.cases if not case.adapter_error]
         return [
             entry
-            for entry in self.known
-            # A pattern may be about cases that were left out this time.
-            if (any(entry.covers(entry.rule, name) for name in played) if whole else entry.case in played)
-            and not any(entry.covers(str(one["rule"]), one["case"]) for one in self.findings)
+            for entry in self.known_failures
+            if self._is_covered(entry, names)
+            and not any(entry.covers(str(finding.rule), finding.case.name) for finding in self.findings)
         ]
 
+    def _is_covered(self, entry: KnownFailure, names: Sequence[str]) -> bool:
+        """Return whether the cases that an entry is about were run."""
+        if self.complete and not self.aborted:
+            return any(entry.covers(entry.rule, name) for name in names)
+        # A pattern may be about cases that were left out this time.
+        return entry.case in names
+
     def count(self, verdict: str) -> int:
-        """Findings of a verdict that are not known."""
-        return sum(one["verdict"] == verdict and not one["known"] for one in self.findings)
+        """Return how many findings have a verdict and are not known."""
+        return sum(finding.verdict == verdict for finding in self.new_findings)
+
+    @property
+    def new_findings(self) -> list[Finding]:
+        """The findings that are not known failures."""
+        return [finding for finding in self.findings if not finding.known]
+
+    @property
+    def known_findings(self) -> list[Finding]:
+        """The findings that are known failures."""
+        return [finding for finding in self.findings if finding.known]
+
+    @property
+    def judged(self) -> int:
+        """How many cases were judged, generated ones apart."""
+        return sum(not case.adapter_error for case in self.cases)
+
+    @property
+    def broken_rules(self) -> list[BrokenRule]:
+        """What is broken, the worst first."""
+        groups: dict[str | None, list[Finding]] = {}
+        for finding in self.new_findings:
+            groups.setdefault(finding.rule, []).append(finding)
+        order = {rule: place for place, rule in enumerate(self.rules)}
+        broken = [BrokenRule.of(rule, findings) for rule, findings in groups.items()]
+        return sorted(broken, key=lambda group: (group.first.rank, order.get(group.rule or "", len(order))))
+
+    @property
+    def fatal(self) -> tuple[str, ...]:
+        """The verdicts of rules that fail the run."""
+        return ("violation", "warning") if self.strict else ("violation",)
 
     @property
     def exit_status(self) -> int:
-        """0 clean, 1 broken, 2 the check could not run, 3 a stale known failure."""
-        if self.stopped or not any(not one["adapter_error"] for one in self.cases):
+        """0 clean, 1 broken, 2 the run could not judge, 3 a stale known failure."""
+        if self.aborted or not self.judged:
             return UNUSABLE
-        if self.count("violation") or (self.strict and self.count("warning")):
+        if any(self.count(verdict) for verdict in self.fatal):
             return BROKEN
         return STALE if self.stale else CLEAN
 
     @property
+    def unexercised(self) -> list[str]:
+        """The rules that no case had to do with; empty if not all cases were asked for."""
+        return [name for name, rule in self.rules.items() if not rule.exercised] if self.complete else []
+
+    @property
+    def skipped_by_reason(self) -> dict[str, list[str]]:
+        """The names of skipped cases by the reason."""
+        names: dict[str, list[str]] = {}
+        for skipped in self.skipped:
+            names.setdefault(skipped.reason, []).append(skipped.case)
+        return names
+
+    @property
+    def result(self) -> str:
+        """What was found in few words, e.g. "2 violations, 1 warning"."""
+        numbers = {
+            "violation": self.count("violation"),
+            "warning": self.count("warning"),
+            "adapter error": self.count("adapter error"),
+            "stale known failure": len(self.stale),
+            "info": self.count("info"),
+        }
+        # If no case could be judged, that nothing was found says nothing.
+        nothing = "nothing is broken" if self.judged else "nothing was judged"
+        return ", ".join(counted(number, word) for word, number in numbers.items() if number) or nothing
+
+    @property
+    def scope(self) -> str:
+        """What was run, e.g. "84 cases (+200 generated) in 3.1 s"."""
+        generated = f" (+{self.generated} generated)" if self.generated else ""
+        return f"{counted(self.judged, 'case')}{generated} in {self.seconds:.1f} s"
+
+    @property
+    def left_out(self) -> list[str]:
+        """How much does not count, e.g. ["3 skipped"]."""
+        numbers = {"skipped": len(self.skipped), "known": len(self.known_findings)}
+        return [f"{number} {word}" for word, number in numbers.items() if number]
+
+    @property
+    def headline(self) -> str:
+        """The whole report in one line."""
+        return f"{self.scope}: {', '.join([self.result, *self.left_out])} \u00b7 seed {self.seed}"
+
+    @property
     def data(self) -> dict[str, Any]:
-        """The report as an object of JSON."""
+        """What `--report json` writes."""
+        return self.to_json()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
         return {
-            "mockveo": __version__,
-            **self.subject,
+            "mockveo": self.version,
+            self.subject.kind: asdict(self.subject),
             "seed": self.seed,
             "profile": self.profile,
             "strict": self.strict,
-            "stopped": self.stopped or None,
-            "whole": self.whole,
+            "aborted": self.aborted or None,
+            "complete": self.complete,
             "exit_status": self.exit_status,
-            "summary": {
-                "cases": sum(not one["adapter_error"] for one in self.cases),
-                "generated": self.generated,
-                "violations": self.count("violation"),
-                "warnings": self.count("warning"),
-                "infos": self.count("info"),
-                "known": sum(one["known"] is not None for one in self.findings),
-                "skipped": len(self.skipped),
-                "adapter_errors": self.count("adapter error"),
-                **self.more,
-                "seconds": round(self.seconds, 3),
-            },
-            "findings": sorted(self.findings, key=lambda one: FINDINGS.index(one["verdict"])),
-            "rules": {rule.id: self._counted(rule) for rule in self.rules.values()},
-            "cases": self.cases,
-            "skipped": self.skipped,
-            "stale": [
-                {"place": one.place, "rule": one.rule, "case": one.case, "reason": one.reason} for one in self.stale
-            ],
+            "summary": self._summary(),
+            "findings": [finding.to_json() for finding in sorted(self.findings, key=lambda finding: finding.rank)],
+            "rules": {name: rule.to_json() for name, rule in self.rules.items()},
+            "cases": [case.to_json() for case in self.cases],
+            "skipped": [asdict(skipped) for skipped in self.skipped],
+            "known_failures": [asdict(entry) for entry in self.known_failures],
+            "stale": [asdict(entry) for entry in self.stale],
+            "notes": self.notes,
         }
 
-    def _counted(self, rule: Rule) -> dict[str, Any]:
-        counts = self.counts[rule.id]
-        words = ("pass", "violation", "warning", "info", "not exercised")
-        about = {"severity": rule.severity, "says": rule.description, "source": rule.source}
-        return about | {word: counts[word] for word in words}
+    def _summary(self) -> dict[str, float]:
+        return {
+            "cases": self.judged,
+            "generated": self.generated,
+            "violations": self.count("violation"),
+            "warnings": self.count("warning"),
+            "infos": self.count("info"),
+            "known": len(self.known_findings),
+            "skipped": len(self.skipped),
+            "adapter_errors": self.count("adapter error"),
+            **self.spent,
+            "seconds": round(self.seconds, 3),
+        }
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> Self:
+        """Return the report that `to_json` wrote. Raises ReportError for a finding in a case that is missing."""
+        summary = data["summary"]
+        cases = [CaseResult.from_json(case) for case in data["cases"]]
+        return cls(
+            version=data["mockveo"],
+            subject=_subject_of(data),
+            rules={name: RuleResult.from_json(rule) for name, rule in data["rules"].items()},
+            seed=data["seed"],
+            profile=data["profile"],
+            strict=data["strict"],
+            known_failures=tuple(KnownFailure(**entry) for entry in data["known_failures"]),
+            complete=data["complete"],
+            aborted=data["aborted"] or "",
+            findings=list(_read_findings(data["findings"], cases)),
+            cases=cases,
+            skipped=[SkippedCase(**skipped) for skipped in data["skipped"]],
+            notes=data["notes"],
+            seconds=summary["seconds"],
+            generated=summary["generated"],
+            spent={name: summary[name] for name in ("jobs", "requests") if name in summary},
+        )
 
 
-def as_text(data: Any) -> str:
-    """A report as JSON that every reader takes, whatever a prompt is made of."""
-    text = json.dumps(data, ensure_ascii=False)
-    # Half a pair of UTF-16 is in no UTF-8; in JSON it can be escaped, and comes in strings only.
-    return _SURROGATES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+def without_verdicts(rules: Mapping[str, Rule]) -> dict[str, RuleResult]:
+    """Return rules as a report has them before anything is judged."""
+    return {name: RuleResult.of(rule) for name, rule in rules.items()}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A report that `--report json=FILE` wrote. Raises ReportError, which says what is wrong with the file."""
-    text = yamlfiles.read(path, ReportError)
-    wanted = "wanted what `mockveo check --report json=FILE` writes"
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ReportError(f"{path}: not JSON ({error}); {wanted}") from None
-    problem = next(_shape().iter_errors(data), None)
-    if problem is not None:
-        place = ".".join(map(str, problem.instance_path)) or "the whole"
-        raise ReportError(f"{path}: no report: {place}: {truncate(problem.message, MAX_PROBLEM)}; {wanted}")
-    found: dict[str, Any] = data
-    return found
+def exercised(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """Return the verdicts on a case by rule, without those that it did not exercise."""
+    return {verdict.rule.id: verdict.verdict for verdict in verdicts if verdict.verdict != "not exercised"}
 
 
-@cache
-def _shape() -> jsonschema_rs.Validator:
-    """What of a report the formats rely on."""
-    schema = Path(__file__).with_name("report.schema.json")
-    return jsonschema_rs.validator_for(schema.read_text(encoding="utf-8"))
+def counted(number: int, word: str) -> str:
+    """Return a number with its noun, e.g. "2 cases"."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _subject_of(data: JsonObject) -> Subject:
+    if "server" in data:
+        return ServerSubject(**data["server"])
+    return ClientSubject(**data["client"])
+
+
+def _read_findings(findings: Iterable[JsonObject], cases: Iterable[CaseResult]) -> Iterator[Finding]:
+    """Yield findings in their cases; of several cases of a name it is the one with the finding's log."""
+    by_name: dict[str, list[CaseResult]] = {}
+    for case in cases:
+        by_name.setdefault(case.name, []).append(case)
+    for data in findings:
+        log = log_from_json(data["log"])
+        same = [case for case in by_name.get(data["case"], ()) if case.log == log]
+        if not same:
+            raise ReportError(f"the case {data['case']}, in which {data['rule']} is broken, is missing")
+        yield Finding.from_json(data, same[0])

@@ -1,17 +1,17 @@
 "use strict";
 (() => {
-  const { title, clients, rules } = JSON.parse(document.getElementById("data").textContent);
+  const { title, subjects, rules } = JSON.parse(document.getElementById("data").textContent);
   const SIGNS = { violation: "\u2717", warning: "!", info: "i", pass: "\u2713", known: "~", "not exercised": "\u2013", "adapter error": "\u26a0" };
   const GROUPS = [
-    [null, "ADAPTER", "What drives the client broke, not the client. These cases say nothing about it."],
-    ["must", "MUST", "Whoever breaks one of these is wrong."],
-    ["should", "SHOULD", "Breaking one of these costs money, time or patience: a warning."],
-    ["info", "INFO", "Good to know. Nobody is sure of these, or nobody is hurt."],
+    [null, "ADAPTER", "The adapter failed, not your client. These cases say nothing about the client."],
+    ["must", "MUST", "Must be fixed."],
+    ["should", "SHOULD", "Should be fixed: breaking one of these costs money or time."],
+    ["info", "INFO", "For your information: unconfirmed or harmless."],
   ];
   const WORST = ["adapter error", "violation", "warning", "info", "known", "pass", "not exercised"];
-  const one = clients.length === 1;
+  const isSingle = subjects.length === 1;
 
-  // Texts only ever become text: whatever a prompt holds, nothing of it is read as HTML.
+  // Strings only ever become text nodes, so nothing in a prompt is read as HTML.
   function h(tag, attributes, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes || {})) {
@@ -24,12 +24,12 @@
   const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
   const tone = (verdict) => verdict.replace(" ", "-");
 
-  function log(entries, marks) {
+  function log(subject, entries, marks) {
     const body = h("tbody");
     let before = null;
     for (const [number, at, line] of entries) {
       if (before !== null && number > before + 1) {
-        body.append(h("tr", {}, h("td", { class: "n" }, "\u2026"), h("td", {}), h("td", { class: "soft" }, `${number - before - 1} more left out`)));
+        body.append(h("tr", {}, h("td", { class: "n" }, "\u2026"), h("td", {}), h("td", { class: "soft" }, `${number - before - 1} more omitted`)));
       }
       before = number;
       const bad = marks.includes(number);
@@ -42,30 +42,30 @@
     if (!entries.length) return h("span", { class: "soft" }, "none");
     return h("table", { class: "log" },
       h("thead", {}, h("tr", {}, h("th", { class: "n", scope: "col" }, "no."), h("th", { class: "at", scope: "col" }, "after"),
-        h("th", { scope: "col" }, marks.length ? "request \u2192 what the client was told (\u25b6 shows what is wrong)" : "request \u2192 what the client was told"))),
+        h("th", { scope: "col" }, `request \u2192 ${subject.isServer ? "response" : "what the client received"}${marks.length ? " (\u25b6 marks the problem)" : ""}`))),
       body);
   }
 
-  function facts(client, number, finding) {
-    const it = client.cases[number];
+  function facts(subject, number, finding) {
+    const { call, scenario, log: entries, reported } = subject.cases[number];
     const list = h("dl");
     const add = (name, value, attributes) => {
       if (value && value.length !== 0) list.append(h("dt", {}, name), h("dd", attributes || {}, value));
     };
     if (finding) {
-      add("seen", finding.message, { class: "seen" });
+      add("problem", finding.message, { class: "message" });
       if (finding.known) add("known", finding.known);
     }
-    add("call", it.call.join("\n"), { class: "lines" });
-    add("scenario", it.scenario.join("\n"), { class: "lines" });
-    add("exchanges", log(it.log, finding ? finding.marks : []));
-    add("reported", it.reported);
-    if (finding && finding.output) add("wrote", h("pre", {}, finding.output));
-    if (finding) for (const [place, line] of finding.again.entries()) add(place ? "" : "again", h("pre", {}, line));
+    add("call", call.join("\n"), { class: "lines" });
+    add("scenario", scenario.join("\n"), { class: "lines" });
+    add("exchanges", log(subject, entries, finding ? finding.marks : []));
+    add("reported", reported);
+    if (finding && finding.output) add("output", h("pre", {}, finding.output));
+    if (finding) for (const [place, line] of finding.reproduce.entries()) add(place ? "" : "reproduce", h("pre", {}, line));
     return list;
   }
 
-  // Filled when it is opened: three hundred logs at once would make the page slow.
+  // Its content is made when it is opened, since three hundred logs at once would make the page slow.
   function folded(title, fill, open) {
     const element = h("details", { open }, h("summary", {}, title));
     const filled = () => {
@@ -76,51 +76,57 @@
     return element;
   }
 
-  const caseTitle = (client, number) => `${client.cases[number].name}${client.cases[number].says ? ` \u00b7 ${client.cases[number].says}` : ""}`;
+  const caseTitle = (subject, number) => {
+    const { name, description } = subject.cases[number];
+    return description ? `${name} \u00b7 ${description}` : name;
+  };
 
-  function panel(rule, client, cell) {
+  function panel(rule, subject, cell) {
     const box = h("div", { class: `panel ${tone(cell.verdict)}` });
-    box.append(h("h3", {}, `${rule.id} \u00b7 ${client.name}`));
-    const list = h("dl", {}, h("dt", {}, "wanted"), h("dd", {}, rule.says), h("dt", {}, "source"), h("dd", { class: "soft" }, rule.source));
-    box.append(list);
+    box.append(h("h3", {}, `${rule.id} \u00b7 ${subject.title}`));
+    const about = h("dl", {}, h("dt", {}, "rule"), h("dd", {}, rule.description));
+    if (rule.advice) about.append(h("dt", {}, "fix"), h("dd", {}, rule.advice));
+    about.append(h("dt", {}, "source"), h("dd", { class: "soft" }, rule.source));
+    if (rule.page) about.append(h("dt", {}, "more"), h("dd", { class: "soft" }, `${rule.page}, mockveo explain ${rule.id}`));
+    box.append(about);
     if (cell.findings.length) {
       const met = cell.findings.length + cell.passes.length;
-      if (rule.severity) box.append(h("p", {}, `Broken in ${cell.findings.length} of ${counted(met, "case")} that had to do with it; the shortest is open.`));
+      if (rule.severity) box.append(h("p", {}, `Broken in ${cell.findings.length} of the ${counted(met, "case")} that tested it; the shortest is open.`));
       for (const [place, finding] of cell.findings.entries()) {
-        box.append(folded(caseTitle(client, finding.case), () => facts(client, finding.case, finding), place === 0));
+        box.append(folded(caseTitle(subject, finding.case), () => facts(subject, finding.case, finding), place === 0));
       }
     }
     if (cell.passes.length) {
-      const list = () => h("div", {}, ...cell.passes.map((number) => folded(caseTitle(client, number), () => facts(client, number, null))));
-      box.append(folded(`Kept in ${counted(cell.passes.length, "case")}`, list, !cell.findings.length));
+      const list = () => h("div", {}, ...cell.passes.map((number) => folded(caseTitle(subject, number), () => facts(subject, number, null))));
+      box.append(folded(`Passed in ${counted(cell.passes.length, "case")}`, list, !cell.findings.length));
     }
-    if (cell.kept > cell.passes.length) box.append(h("p", { class: "soft" }, `Kept ${cell.kept} times in all, generated cases included, which are not listed.`));
+    if (cell.passed > cell.passes.length) box.append(h("p", { class: "soft" }, `Passed ${cell.passed} times in all; generated cases are not listed.`));
     if (cell.verdict === "not exercised") {
-      box.append(h("p", {}, `None of the ${counted(client.cases.length, "case")} that were played had to do with this rule.`));
-      if (client.skipped.length) box.append(h("p", {}, "These were skipped, and may have:"), skippedList(client));
+      box.append(h("p", {}, `None of the ${counted(subject.cases.length, "case")} that were run tested this rule.`));
+      if (subject.skipped.length) box.append(h("p", {}, "These cases were skipped and might test it:"), skippedList(subject));
     }
     return box;
   }
 
-  const skippedList = (client) => h("ul", { class: "rest" }, ...client.skipped.map(([why, names]) => h("li", {}, `${counted(names.length, "case")}, since ${why}: ${names.join(", ")}`)));
+  const skippedList = (subject) => h("ul", { class: "rest" }, ...subject.skipped.map(([reason, names]) => h("li", {}, `${counted(names.length, "case")}: ${reason}: ${names.join(", ")}`)));
 
-  const NOTHING = { verdict: "not exercised", findings: [], passes: [], kept: 0 };
-  const cellOf = (rule, client) => client.cells[rule.id] || NOTHING;
-  const worst = (rule) => Math.min(...clients.map((client) => WORST.indexOf(cellOf(rule, client).verdict)));
+  const NOTHING = { verdict: "not exercised", findings: [], passes: [], passed: 0 };
+  const cellOf = (rule, subject) => subject.cells[rule.id] || NOTHING;
+  const worst = (rule) => Math.min(...subjects.map((subject) => WORST.indexOf(cellOf(rule, subject).verdict)));
 
   function row(rule) {
-    const first = one ? cellOf(rule, clients[0]) : null;
-    const seen = first && first.findings.length ? h("span", { class: `seen ${tone(first.verdict)}` }, first.findings[0].message) : null;
-    const line = h("tr", { class: "rule" }, h("th", { scope: "row" }, h("span", { class: "id" }, rule.id), h("span", { class: "says" }, rule.says), seen));
+    const first = isSingle ? cellOf(rule, subjects[0]) : null;
+    const message = first && first.findings.length ? h("span", { class: `message ${tone(first.verdict)}` }, first.findings[0].message) : null;
+    const line = h("tr", { class: "rule" }, h("th", { scope: "row" }, h("span", { class: "id" }, rule.id), h("span", { class: "description" }, rule.description), message));
     line.dataset.worst = WORST[worst(rule)];
-    const detail = h("tr", { class: "open", hidden: true, id: `detail-${rule.id}` }, h("td", { class: "detail", colspan: clients.length + 1 }));
-    for (const [place, client] of clients.entries()) {
-      const cell = cellOf(rule, client);
+    const detail = h("tr", { class: "open", hidden: true, id: `detail-${rule.id}` }, h("td", { class: "detail", colspan: subjects.length + 1 }));
+    for (const [place, subject] of subjects.entries()) {
+      const cell = cellOf(rule, subject);
       const button = h("button", { type: "button", class: `verdict ${tone(cell.verdict)}`, "aria-expanded": "false", "aria-controls": detail.id, id: `cell-${rule.id}-${place}` },
         `${SIGNS[cell.verdict]} ${cell.verdict}`);
-      const shown = cell.findings.length ? counted(cell.findings.length, "case") : cell.kept ? counted(cell.kept, "case") : "";
+      const shown = cell.findings.length ? counted(cell.findings.length, "case") : cell.passed ? counted(cell.passed, "case") : "";
       if (shown) button.append(h("small", {}, shown));
-      button.onclick = () => toggle(line, detail, button, () => panel(rule, client, cell));
+      button.onclick = () => toggle(line, detail, button, () => panel(rule, subject, cell));
       line.append(h("td", {}, button));
     }
     return [line, detail];
@@ -134,24 +140,24 @@
     if (open) return;
     button.setAttribute("aria-expanded", "true");
     detail.firstChild.append(make());
-    try { history.replaceState(null, "", `#${button.id}`); } catch { /* some browsers forbid it to files */ }
+    try { history.replaceState(null, "", `#${button.id}`); } catch { /* some browsers forbid it for files */ }
   }
 
   const main = document.getElementById("report");
   main.replaceChildren(h("h1", {}, title),
-    h("p", { class: "soft" }, "Is /v1/videos used and served as the pages say? Choose a verdict to see the exchanges behind it."),
-    h("ul", { class: "clients" }, ...clients.map((client) => h("li", { class: tone(client.tone) },
-      h("div", { class: "id" }, client.name), h("div", { class: "what" }, client.verdict), h("div", { class: "soft" }, client.sum),
-      client.stopped ? h("div", { class: "violation what" }, `Stopped before its end: ${client.stopped}`) : null))));
+    h("p", { class: "soft" }, "Does each client and server follow the contract of /v1/videos? Click a verdict to see the exchanges behind it."),
+    h("ul", { class: "subjects" }, ...subjects.map((subject) => h("li", { class: tone(subject.tone) },
+      h("div", { class: "id" }, subject.title), h("div", { class: "what" }, subject.result), h("div", { class: "soft" }, subject.scope),
+      subject.aborted ? h("div", { class: "violation what" }, `Aborted: ${subject.aborted}`) : null))));
 
   const only = h("input", { type: "checkbox", id: "only" });
-  const table = h("table", { class: one ? "matrix" : "matrix many" },
-    h("colgroup", {}, h("col", { class: "rule" }), ...clients.map(() => h("col", { class: "cell" }))),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Rule"), ...clients.map((client) => h("th", { scope: "col" }, one ? "Verdict" : client.name)))));
+  const table = h("table", { class: isSingle ? "matrix" : "matrix many" },
+    h("colgroup", {}, h("col", { class: "rule" }), ...subjects.map(() => h("col", { class: "cell" }))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Rule"), ...subjects.map((subject) => h("th", { scope: "col" }, isSingle ? "Verdict" : subject.title)))));
   for (const [severity, heading, meaning] of GROUPS) {
     const members = rules.filter((rule) => rule.severity === severity).sort((a, b) => worst(a) - worst(b));
     if (!members.length) continue;
-    table.append(h("tbody", {}, h("tr", { class: "group" }, h("th", { colspan: clients.length + 1, scope: "rowgroup" },
+    table.append(h("tbody", {}, h("tr", { class: "group" }, h("th", { colspan: subjects.length + 1, scope: "rowgroup" },
       h("strong", {}, heading), " ", h("span", { class: "soft" }, meaning))), ...members.flatMap(row)));
   }
   only.onchange = () => {
@@ -160,15 +166,16 @@
       if (line.hidden && !line.nextSibling.hidden) line.querySelector("[aria-expanded=true]").click();
     }
   };
-  main.append(h("label", { class: "filter" }, only, "only what is broken"), h("div", { class: "scroll" }, table));
+  main.append(h("label", { class: "filter" }, only, "only broken rules"), h("div", { class: "scroll" }, table));
 
-  for (const client of clients) {
-    const name = one ? "" : ` \u00b7 ${client.name}`;
-    if (client.stale.length) {
-      main.append(h("h2", {}, `Stale known failures${name}`), h("p", {}, "These lines say that something is broken, and it is not any more: take them out."),
-        h("ul", { class: "rest" }, ...client.stale.map((line) => h("li", {}, line))));
+  for (const subject of subjects) {
+    const name = isSingle ? "" : ` \u00b7 ${subject.title}`;
+    if (subject.stale.length) {
+      main.append(h("h2", {}, `Stale known failures${name}`), h("p", {}, "These lines name failures that did not occur any more: remove them."),
+        h("ul", { class: "rest" }, ...subject.stale.map((line) => h("li", {}, line))));
     }
-    if (client.skipped.length) main.append(h("h2", {}, `Skipped${name}`), skippedList(client));
+    if (subject.skipped.length) main.append(h("h2", {}, `Skipped${name}`), skippedList(subject));
+    if (subject.notes.length) main.append(h("h2", {}, `Notes${name}`), h("ul", { class: "rest" }, ...subject.notes.map((note) => h("li", {}, note))));
   }
 
   function openNamed() {
@@ -179,7 +186,7 @@
     button.scrollIntoView();
   }
   addEventListener("hashchange", openNamed);
-  // On paper nothing can be chosen, so what is broken is open.
+  // Paper cannot be clicked, so broken rules are opened for it.
   addEventListener("beforeprint", () => {
     for (const line of table.querySelectorAll("tr.rule")) {
       if (["pass", "not exercised", "known"].includes(line.dataset.worst) || !line.nextSibling.hidden) continue;

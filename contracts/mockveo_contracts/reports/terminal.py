@@ -1,156 +1,162 @@
-"""A report for a terminal: the worst first, a block for each rule that is broken, and a line of sum."""
+"""A report for a terminal: a block for each broken rule, the worst first, and a headline at the end."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import TextWrapper
-from time import monotonic
-from types import TracebackType
-from typing import Any, Final, Self, TextIO
+from typing import Final, TextIO
 
 from mockveo.text import printable
-from mockveo_contracts.reports import wording
-from mockveo_contracts.reports.wording import Broken
+from mockveo_contracts.reports.case_result import LogLine
+from mockveo_contracts.reports.finding import BrokenRule, Finding
+from mockveo_contracts.reports.model import Report, counted
 
-#: Lines of output of a client, and exchanges of a case, that are shown; the whole is in the other formats.
-MOST_OUTPUT: Final = 5
-MOST_EXCHANGES: Final = 14
-#: Names in a list before the rest is counted.
-MOST_NAMES: Final = 12
-#: Seconds between two pictures of the bar.
-REFRESH: Final = 0.05
+#: Lines of a client's output, and exchanges of a case, that are shown; the other formats have all of them.
+MAX_OUTPUT_LINES: Final = 5
+MAX_EXCHANGES: Final = 14
+#: Names in a list before the rest is counted. Arbitrary: two rows.
+MAX_NAMES: Final = 12
+#: Columns of text that is not shown on a terminal, and at most on one: longer rows are hard to read.
+WIDTH: Final = 100
+MAX_WIDTH: Final = 120
+MIN_WIDTH: Final = 40
 _STYLES: Final = {"violation": "1;31", "adapter error": "1;35", "warning": "1;33", "info": "1;36", "good": "1;32"}
 _DIM: Final = "2"
 _COLOUR: Final = re.compile("\033\\[[0-9;]*m")
 _MARK: Final = "\u25b6"
-#: Our signs -> what stands for them where they cannot be shown.
+#: Our signs -> what replaces them if an encoding does not have them.
 _SIGNS: Final = str.maketrans(
     {_MARK: ">", "\u2192": "->", "\u00b7": "-", "\u2026": "...", "\u2588": "#", "\u2591": "."}
 )
 
 
-def show(data: Mapping[str, Any], stream: TextIO) -> None:
-    """Writes a report to a stream, as that stream can show it."""
-    width = shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100
-    stream.write(fitting(f"{render(data, width=min(width, 120), colour=_coloured(stream))}\n", stream.encoding))
+def show(report: Report, stream: TextIO) -> None:
+    """Write a report to a stream, in signs and colours that it can show."""
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if stream.isatty() else WIDTH
+    text = render(report, width=min(width, MAX_WIDTH), colour=_is_coloured(stream))
+    stream.write(encodable(f"{text}\n", stream.encoding))
     stream.flush()
 
 
-def fitting(text: str, encoding: str | None) -> str:
-    """Text of which an encoding can show everything."""
+def encodable(text: str, encoding: str | None) -> str:
+    """Return text with everything replaced that an encoding does not have."""
+    encoding = encoding or "ascii"
     try:
-        text.encode(encoding or "ascii")
+        text.encode(encoding)
     except UnicodeEncodeError:
-        return text.translate(_SIGNS).encode(encoding or "ascii", "backslashreplace").decode(encoding or "ascii")
+        return text.translate(_SIGNS).encode(encoding, "backslashreplace").decode(encoding)
     return text
 
 
-def _coloured(stream: TextIO) -> bool:
+def _is_coloured(stream: TextIO) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
-def render(data: Mapping[str, Any], *, width: int = 100, colour: bool = False) -> str:
-    """A report as text for people."""
-    return "\n".join(_Text(max(width, 40), colour).lines(data))
+def render(report: Report, *, width: int = WIDTH, colour: bool = False) -> str:
+    """Return a report as text for people."""
+    return "\n".join(_Renderer(max(width, MIN_WIDTH), colour).report(report))
 
 
-def told(findings: Iterable[Mapping[str, Any]], *, width: int = 100) -> str:
-    """Some findings as text, each as `render` shows it."""
-    text = _Text(width, colour=False)
-    return "\n".join(line for one in findings for line in text.block(Broken(one["rule"], one["verdict"], [one])))
+def render_findings(findings: Iterable[Finding], *, width: int = WIDTH) -> str:
+    """Return findings as text for people, each as `render` shows it."""
+    renderer = _Renderer(width, colour=False)
+    return "\n".join(line for finding in findings for line in renderer.block(BrokenRule(finding.rule, [finding])))
 
 
-class _Text:
-    """Writes blocks of a width, with or without colours."""
+class _Renderer:
+    """Renders parts of a report in a width, with or without colours."""
 
     def __init__(self, width: int, colour: bool) -> None:
         self._width = width
         self._colour = colour
 
-    def lines(self, data: Mapping[str, Any]) -> Iterator[str]:
-        """The whole report."""
-        found = wording.broken(data)
-        for one in found:
-            if one.verdict != "info":
-                yield from self.block(one)
+    def report(self, report: Report) -> Iterator[str]:
+        """Yield the lines of the whole report."""
+        broken = report.broken_rules
+        for rule in broken:
+            if rule.verdict != "info":
+                yield from self.block(rule)
                 yield ""
-        yield from self._infos([one for one in found if one.verdict == "info"])
-        yield from self._rest(data)
-        if data.get("stopped"):
-            yield from self._wrapped("The check stopped before its end: ", data["stopped"], style="violation")
-        clean = not data.get("stopped") and not data["stale"] and data["summary"]["cases"]
-        style = next((one.verdict for one in found), "good" if clean else "violation")
-        # In one line, however long: it is what is looked for in a log.
-        yield f"{self._styled(style, f'{printable(wording.client_of(data))}:')} {wording.sum_of(data)}"
+        yield from self._infos([rule for rule in broken if rule.verdict == "info"])
+        yield from self._rest(report)
+        if report.aborted:
+            yield from self._wrapped("Aborted: ", report.aborted, style="violation")
+        # In one line, however long: it is what people search a log for.
+        yield f"{self._styled(_tone(report), f'{printable(report.subject.title)}:')} {report.headline}"
 
-    def block(self, one: Broken) -> Iterator[str]:
-        """A rule that is broken, with its smallest case in full."""
-        first = one.first
-        name = f"{one.rule} ({first['severity'].upper()})" if one.rule else ""
-        yield f"{self._styled(one.verdict, one.verdict.upper())}  {name}".rstrip()
-        yield from self._wrapped("  ", first["says"])
-        yield from self._wrapped("  seen      ", first["message"], style=one.verdict)
-        yield from self._wrapped("  source    ", first["source"], style="dim")
-        yield from self._case(first)
-        if one.others:
-            yield from self._wrapped("  also in   ", few(one.others))
+    def block(self, broken: BrokenRule) -> Iterator[str]:
+        """Yield a broken rule, with its smallest case in full."""
+        finding = broken.first
+        name = f"{finding.rule} ({str(finding.severity).upper()})" if finding.rule else ""
+        yield f"{self._styled(broken.verdict, broken.verdict.upper())}  {name}".rstrip()
+        yield from self._wrapped("  ", finding.description)
+        yield from self._wrapped("  problem   ", finding.message, style=broken.verdict)
+        if finding.advice:
+            yield from self._wrapped("  fix       ", finding.advice)
+        yield from self._wrapped("  source    ", finding.source, style="dim")
+        if finding.page:
+            yield from self._wrapped("  more      ", f"{finding.page}, mockveo explain {finding.rule}", style="dim")
+        yield from self._case(finding)
+        if broken.other_cases:
+            yield from self._wrapped("  also in   ", few(broken.other_cases))
 
-    def _case(self, first: Mapping[str, Any]) -> Iterator[str]:
-        """A case of a finding: what was asked and met, what happened, and how to see it again."""
-        says = f" \u00b7 {first['case_says']}" if first["case_says"] else ""
-        yield from self._wrapped("  case      ", f"{first['case']}{says}")
-        yield from self._listed("  call      ", wording.call_of(first))
-        yield from self._listed("  scenario  ", wording.scenario_of(first))
-        yield from self._log(first)
-        if first["outcome"] is not None:
-            yield from self._wrapped("  reported  ", wording.reported(first["outcome"]))
-        output = printable(first["output"]).strip().splitlines()
-        yield from self._listed("  wrote     ", output[-MOST_OUTPUT:])
-        yield from self._listed("  again     ", first["again"], wrap=False)
+    def _case(self, finding: Finding) -> Iterator[str]:
+        """Yield what was asked in the case of a finding, what happened, and how to reproduce it."""
+        case = finding.case
+        description = f" \u00b7 {case.description}" if case.description else ""
+        yield from self._wrapped("  case      ", f"{case.name}{description}")
+        yield from self._listed("  call      ", case.call_lines)
+        yield from self._listed("  scenario  ", case.scenario_lines)
+        yield from self._log(finding)
+        if case.outcome_line:
+            yield from self._wrapped("  reported  ", case.outcome_line)
+        output = printable(finding.output).strip().splitlines()
+        yield from self._listed("  output    ", output[-MAX_OUTPUT_LINES:])
+        yield from self._listed("  reproduce ", finding.reproduce, wrap=False)
 
-    def _log(self, finding: Mapping[str, Any]) -> Iterator[str]:
+    def _log(self, finding: Finding) -> Iterator[str]:
         label = "  exchanges "
-        if not finding["log"]:
+        if not finding.case.log:
             yield f"{label}none"
-        for mark, one in _shortened(list(wording.marked(finding))):
-            if isinstance(one, int):
-                yield f"{'':{len(label)}}    \u2026 {one} more"
+        for marked, line in _shortened(list(finding.marked_log)):
+            if isinstance(line, int):
+                yield f"{'':{len(label)}}    \u2026 {line} more"
                 continue
-            sign = self._styled(finding["verdict"], _MARK) if mark else " "
-            first, *notes = one["line"].split("\n")
-            head = f"{label}{sign} {one['number']:>3} {one['at']:>8.3f} s  "
+            sign = self._styled(finding.verdict, _MARK) if marked else " "
+            first, *notes = line.line.split("\n")
+            head = f"{label}{sign} {line.number:>3} {line.at:>8.3f} s  "
             yield from self._wrapped(head, first)
             label = " " * len(label)
             pad = " " * len(_COLOUR.sub("", head))
             for note in notes:
                 yield from self._wrapped(pad, note.strip(), style="dim")
 
-    def _infos(self, found: Sequence[Broken]) -> Iterator[str]:
-        for one in found:
-            more = f" (and in {wording.counted(len(one.others), 'other case')})" if one.others else ""
-            text = f"{one.rule}: {one.first['message']} \u00b7 {one.first['case']}{more}"
+    def _infos(self, infos: Sequence[BrokenRule]) -> Iterator[str]:
+        for info in infos:
+            others = len(info.other_cases)
+            more = f" (and in {counted(others, 'other case')})" if others else ""
+            text = f"{info.rule}: {info.first.message} \u00b7 {info.first.case.name}{more}"
             yield from self._wrapped(f"{self._styled('info', 'info')}  ", text, indent=6)
-        if found:
+        if infos:
             yield ""
 
-    def _rest(self, data: Mapping[str, Any]) -> Iterator[str]:
-        rest = [(self._styled("violation", "stale"), wording.stale(one)) for one in data["stale"]]
-        lived_with = [f"{one['rule']} in {one['case']}" for one in wording.known(data)]
-        if lived_with:
-            rest.append(("known", few(lived_with)))
-        for why, names in wording.skipped(data).items():
-            rest.append(("skipped", f"{wording.counted(len(names), 'case')}, since {why}: {few(names)}"))
-        missed = wording.unexercised(data)
-        if missed:
-            rest.append(("not exercised", f"{wording.counted(len(missed), 'rule')}: {few(missed)}"))
-        for label, text in rest:
+    def _rest(self, report: Report) -> Iterator[str]:
+        lines = [(self._styled("violation", "stale"), entry.stale_message) for entry in report.stale]
+        known = [f"{finding.rule} in {finding.case.name}" for finding in report.known_findings]
+        if known:
+            lines.append(("known", few(known)))
+        for reason, names in report.skipped_by_reason.items():
+            lines.append(("skipped", f"{counted(len(names), 'case')}: {reason}: {few(names)}"))
+        if report.unexercised:
+            lines.append(("not exercised", f"{counted(len(report.unexercised), 'rule')}: {few(report.unexercised)}"))
+        for label, text in lines:
             yield from self._wrapped(f"{label}  ", text, indent=2)
-        if rest:
+        if lines:
             yield ""
 
     def _listed(self, label: str, items: Iterable[str], *, wrap: bool = True) -> Iterator[str]:
@@ -163,7 +169,7 @@ class _Text:
             label = " " * len(label)
 
     def _wrapped(self, label: str, text: str, *, style: str = "", indent: int | None = None) -> Iterator[str]:
-        """Text after a label, further rows below each other."""
+        """Yield text after a label, further rows below each other."""
         lead = len(_COLOUR.sub("", label))
         indent = lead if indent is None else indent
         for line in printable(text).split("\n"):
@@ -186,76 +192,36 @@ class _Text:
         return f"\033[{code}m{text}\033[0m" if self._colour and code else text
 
 
+def _tone(report: Report) -> str:
+    """Return the style of the headline."""
+    if report.broken_rules:
+        return report.broken_rules[0].verdict
+    return "violation" if report.aborted or report.stale or not report.judged else "good"
+
+
 def few(names: Sequence[str]) -> str:
-    """Names in a list, as many as are of use."""
-    more = len(names) - MOST_NAMES
-    shown = ", ".join(names[:MOST_NAMES])
+    """Return names as a list, the rest counted after the first ones."""
+    more = len(names) - MAX_NAMES
+    shown = ", ".join(names[:MAX_NAMES])
     return shown if more <= 0 else f"{shown} and {more} more"
 
 
-def _shortened(rows: list[tuple[bool, Any]]) -> Iterator[tuple[bool, Any]]:
-    """Rows of a log without the middle of long stretches that show nothing wrong, and of those that repeat it."""
-    if len(rows) <= MOST_EXCHANGES:
+def _shortened(rows: list[tuple[bool, LogLine | int]]) -> Iterator[tuple[bool, LogLine | int]]:
+    """Yield rows of a log; of a long one the ends and the first marked rows, and the number left out between."""
+    if len(rows) <= MAX_EXCHANGES:
         yield from rows
         return
-    most = MOST_EXCHANGES // 4
-    wrong = [place for place, (mark, _) in enumerate(rows) if mark][: 2 * most]
-    kept = {*range(most), *range(len(rows) - most, len(rows)), *wrong}
-    left = 0
-    for place, row in enumerate(rows):
-        if place not in kept or isinstance(row[1], int):
-            left += row[1] if isinstance(row[1], int) else 1
-            continue
-        if left:
-            yield False, left
-        left = 0
-        yield row
-
-
-class Progress:
-    """Tells how far a check is: a bar on a terminal, a line at every tenth of the way elsewhere. A context manager."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._bar = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._tenth = 0
-        self._findings = 0
-        self._drawn = float("-inf")
-
-    def __call__(self, number: int, total: int, name: str, findings: int) -> None:
-        """A case is done."""
-        self._findings += findings
-        tenth = number * 10 // max(total, 1)
-        now = monotonic()
-        if self._bar and number >= total:
-            self._clear()
-        elif self._bar and now - self._drawn >= REFRESH:
-            self._drawn = now
-            self._write(f"\r{self._picture(number, total, name)}\033[K")
-        elif not self._bar and tenth > self._tenth:
-            self._write(f"{number} of {wording.counted(total, 'case')}, {wording.counted(self._findings, 'finding')}\n")
-        self._tenth = max(tenth, self._tenth)
-
-    def _picture(self, number: int, total: int, name: str) -> str:
-        done = min(20 * number // max(total, 1), 20)
-        bar = "\u2588" * done + "\u2591" * (20 - done)
-        found = wording.counted(self._findings, "finding")
-        width = max(shutil.get_terminal_size((80, 24)).columns - 1, 20)
-        return f"{bar} {number}/{total}  {found}  {printable(name)}"[:width]
-
-    def _write(self, text: str) -> None:
-        self._stream.write(fitting(text, self._stream.encoding))
-        self._stream.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._clear()
-
-    def _clear(self) -> None:
-        """Takes the bar away, so that what is printed next begins on a clean line."""
-        self._write("\r\033[K")
+    most = MAX_EXCHANGES // 4
+    marked = [place for place, (mark, _) in enumerate(rows) if mark][: 2 * most]
+    kept = {*range(most), *range(len(rows) - most, len(rows)), *marked}
+    omitted = 0
+    for place, (mark, line) in enumerate(rows):
+        if isinstance(line, int):
+            omitted += line
+        elif place not in kept:
+            omitted += 1
+        else:
+            if omitted:
+                yield False, omitted
+            omitted = 0
+            yield mark, line

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from mockveo.errors import MockveoError, SettingsError
 from mockveo.rules.engine import Breach, verdict
+from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Body, Conversation, SentExchange
 from mockveo_contracts.servers.http_client import SHORTLY, patience_of
@@ -49,27 +50,27 @@ def says(operation: str) -> str:
     return f"Generated requests for {operation}: examples, boundaries and random data."
 
 
-def fuzz(found: Verification, operation: str) -> list[dict[str, Any]]:
+def fuzz(found: Verification, operation: str) -> list[Finding]:
     """Generates requests for an operation, or along the links; the findings. Raises SettingsError."""
     name = f"generated/{operation}"
     creates = operation in (LINKS, "createVideo")
     allowed = found.plan.generated_creates if found.plan.generated_creates is not None else found.near
     if creates and not allowed:
-        found.report.skip(
+        found.recorder.skip(
             name, says(operation), "generated creates could make many jobs here; --generated-creates allows it"
         )
         return []
     search = _Search(found, operation)
     why = search.run()
     if why:
-        found.report.skip(name, says(operation), f"the rest of it: {why}")
+        found.recorder.skip(name, says(operation), f"the rest of it: {why}")
     if not search.requests and why:
         return []
     breaches, book = search.breaches, server_rules()
     verdicts = [verdict(book.find(rule), breaches[rule]) for rule in JUDGED]
     conversation = Conversation(search.exchanges, found.wire.spec, generated=breaches)
-    found.report.generated += search.requests
-    return found.report.judged(name, says(operation), conversation, found.again(name), verdicts=verdicts)
+    found.recorder.report.generated += search.requests
+    return found.recorder.record(name, says(operation), conversation, found.again(name), verdicts=verdicts)
 
 
 class _Search:

@@ -1,69 +1,71 @@
-"""The report of a verification: what was found of a server, as data of the same shape as that of a client."""
+"""Records the conversations of a verification in its report, without keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from mockveo.rules.engine import Verdict
 from mockveo.traffic.redaction import Redactor
-from mockveo_contracts.reports.model import FINDINGS, Report
+from mockveo_contracts.reports.case_result import CaseResult, LogLine
+from mockveo_contracts.reports.finding import FINDINGS, Finding
+from mockveo_contracts.reports.model import MAX_MESSAGES, Report, exercised
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 from mockveo_contracts.servers.http_client import curl_lines
 from mockveo_contracts.servers.server_rules import server_rules
 
 
-class ServerReport(Report):
-    """What a verification found of a server; the rest is as of a Report. No secret is in what it hands out."""
+class ServerRecorder:
+    """Records the conversations of a verification in a report, with every key hidden."""
 
-    def __init__(self, url: str, name: str, secrets: Redactor, **more: Any) -> None:
-        about = {"name": name, "version": "", "features": {}}
-        super().__init__(
-            subject={"server": {"name": name, "url": url}, "client": about}, rules=server_rules().rules, **more
-        )
+    def __init__(self, report: Report, url: str, redactor: Redactor) -> None:
+        self.report = report
         self._url = url
-        self._secrets = secrets
+        self._redactor = redactor
 
-    def spent(self, jobs: int, requests: int) -> None:
-        """Notes how many jobs were made, and requests sent, so far."""
-        self.more = {"jobs": jobs, "requests": requests}
+    def skip(self, name: str, description: str, reason: str) -> None:
+        """Note a check that was not done, or not to its end."""
+        self.report.skip(name, description, self._redactor.redact(reason))
 
-    @property
-    def data(self) -> dict[str, Any]:
-        """The report as an object of JSON."""
-        found: dict[str, Any] = self._secrets.redact(super().data)
-        return found
+    def abort(self, reason: str) -> None:
+        """Note that the run ended before its end."""
+        self.report.aborted = self._redactor.redact(reason)
 
-    def judged(
-        self, name: str, says: str, conversation: Conversation, again: str, *, verdicts: Sequence[Verdict] = ()
-    ) -> list[dict[str, Any]]:
-        """Takes a conversation with its verdicts, or has it judged; the findings."""
+    def record(
+        self, name: str, description: str, conversation: Conversation, again: str, *, verdicts: Sequence[Verdict] = ()
+    ) -> list[Finding]:
+        """Record a conversation with its verdicts, or judge it; return the findings."""
         verdicts = verdicts or server_rules().judge(conversation)
-        self.count_in(verdicts)
-        log = _log(conversation.exchanges)
-        found = []
-        for one in verdicts:
-            if one.verdict in FINDINGS:
-                shortest = _shortest(
-                    conversation, {number for breach in one.breaches[:3] for number in breach.exchanges}
-                )
-                shown: dict[str, Any] = {
-                    "case_says": says,
-                    "call": {},
-                    "scenario": {},
-                    "outcome": None,
-                    "log": log,
-                    "trace": [seen.to_json() for seen in shortest],
-                    "output": "",
-                    "again": [*curl_lines(self._url, shortest), again],
-                    "file": None,
-                }
-                found.append({**self.finding(one, name), **shown})
-        case: dict[str, Any] = {"name": name, "says": says, "call": {}, "scenario": {}, "outcome": None}
-        case |= {"adapter_error": None, "log": log}
-        self.take(case, verdicts, found)
-        told: list[dict[str, Any]] = self._secrets.redact(found)
-        return told
+        self.report.count_verdicts(verdicts)
+        case = CaseResult(
+            name=name,
+            description=description,
+            log=self._log(conversation.exchanges),
+            verdicts=exercised(verdicts),
+        )
+        findings = [
+            self._finding(verdict, case, conversation, again) for verdict in verdicts if verdict.verdict in FINDINGS
+        ]
+        self.report.record(case, findings)
+        return findings
+
+    def _finding(self, verdict: Verdict, case: CaseResult, conversation: Conversation, again: str) -> Finding:
+        finding = self.report.finding(verdict, case)
+        shown = verdict.breaches[:MAX_MESSAGES]
+        shortest = _shortest(conversation, {number for breach in shown for number in breach.exchanges})
+        return replace(
+            finding,
+            message=self._redactor.redact(finding.message),
+            trace=tuple(self._redactor.redact(exchange.to_json()) for exchange in shortest),
+            reproduce=tuple(self._redactor.redact([*curl_lines(self._url, shortest), again])),
+        )
+
+    def _log(self, exchanges: Sequence[SentExchange]) -> tuple[LogLine, ...]:
+        first = exchanges[0].at if exchanges else 0.0
+        return tuple(
+            LogLine(exchange.number, round(exchange.at - first, 3), self._redactor.redact(exchange.line))
+            for exchange in exchanges
+        )
 
 
 def _shortest(conversation: Conversation, numbers: set[int]) -> list[SentExchange]:
@@ -72,8 +74,3 @@ def _shortest(conversation: Conversation, numbers: set[int]) -> list[SentExchang
     jobs = {one.job for one in cited if one.job}
     creates = [conversation.creates[job] for job in jobs if job in conversation.creates]
     return sorted({one.number: one for one in (*creates, *cited)}.values(), key=lambda one: one.number)
-
-
-def _log(exchanges: Sequence[SentExchange]) -> list[dict[str, Any]]:
-    first = exchanges[0].at if exchanges else 0.0
-    return [{"number": one.number, "at": round(one.at - first, 3), "line": one.line} for one in exchanges]

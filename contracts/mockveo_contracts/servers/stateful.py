@@ -7,7 +7,7 @@ smallest that still does is told.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from mockveo.rules.engine import Verdict
 from mockveo.rules.trace import FAILURE, SUCCESS
+from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation
 from mockveo_contracts.servers.probe_run import ProbeRun
@@ -35,10 +36,10 @@ class _Broken(AssertionError):
     """A history breaks a rule."""
 
 
-def histories(found: Verification) -> list[dict[str, Any]]:
+def histories(found: Verification) -> list[Finding]:
     """Plays histories; the findings."""
     if found.control is None:
-        found.report.skip(NAME, SAYS, "the clock of this server cannot be turned; that of a mockveo can")
+        found.recorder.skip(NAME, SAYS, "the clock of this server cannot be turned; that of a mockveo can")
         return []
     before = len(found.wire.exchanges)
     last: list[_Played] = []
@@ -59,10 +60,10 @@ def histories(found: Verification) -> list[dict[str, Any]]:
     except _Broken:
         pass  # The last one that was played is the smallest.
     except OutOfBudget as over:
-        found.report.skip(NAME, SAYS, f"the rest of it: {over}")
-    found.report.generated += len(found.wire.exchanges) - before
+        found.recorder.skip(NAME, SAYS, f"the rest of it: {over}")
+    found.recorder.report.generated += len(found.wire.exchanges) - before
     played = last[-1]
-    return found.report.judged(NAME, SAYS, played.conversation, found.again(NAME), verdicts=played.verdicts)
+    return found.recorder.record(NAME, SAYS, played.conversation, found.again(NAME), verdicts=played.verdicts)
 
 
 class _Played:

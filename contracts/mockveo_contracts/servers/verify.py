@@ -24,14 +24,17 @@ from mockveo.errors import MockveoError, SettingsError, did_you_mean
 from mockveo.http.hosts import is_loopback
 from mockveo.spec.spec import DEFAULT_PROFILE, load
 from mockveo.traffic.redaction import Redactor
-from mockveo_contracts.reports.known_failures import Entry
+from mockveo_contracts.reports.finding import Finding
+from mockveo_contracts.reports.known_failures import KnownFailure
+from mockveo_contracts.reports.model import Report, ServerSubject, without_verdicts
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
 from mockveo_contracts.servers.exchanges import USUAL, Conversation, SentExchange
 from mockveo_contracts.servers.http_client import Keys, RecordingClient, root_of
 from mockveo_contracts.servers.pacing import NEAR, POLITE, ControlledPace, Pace, RealPace, control
 from mockveo_contracts.servers.probe_run import ProbeRun, Shared
 from mockveo_contracts.servers.probes import PROBES, Probe
-from mockveo_contracts.servers.server_report import ServerReport
+from mockveo_contracts.servers.server_report import ServerRecorder
+from mockveo_contracts.servers.server_rules import server_rules
 
 #: Jobs that a run may make where a server is not this machine's: there they may cost money.
 PAID_JOBS: Final = 5
@@ -77,7 +80,7 @@ class VerifyPlan:
     #: Generated histories of jobs; only where time can be turned.
     histories: int = 0
     strict: bool = False
-    known: tuple[Entry, ...] = ()
+    known: tuple[KnownFailure, ...] = ()
     #: Whether a mockveo is told from other servers, and its clock turned.
     turn_time: bool = True
     #: Told of each probe as it is done: its number, how many there are, its name, and how many findings it has.
@@ -89,7 +92,7 @@ class Check(NamedTuple):
 
     name: str
     says: str
-    run: Callable[[], list[dict[str, Any]]]
+    run: Callable[[], list[Finding]]
 
 
 class Verification:
@@ -99,7 +102,7 @@ class Verification:
         self.plan = plan
         self.url = root_of(url)
         keys = self._keys()
-        self._secrets = Redactor([one for one in (plan.key, plan.other_key) if one])
+        self._redactor = Redactor([one for one in (plan.key, plan.other_key) if one])
         # Of a mockveo it decides itself which keys are good.
         both = keys if keys.other else replace(keys, other=f"{keys.bad}-other")
         self.control = self._control(both)
@@ -115,10 +118,16 @@ class Verification:
         self.wire = RecordingClient(self.control.url if self.control else self.url, keys, spec, pace, self.budget)
         self.shared = Shared(self.wire, plan.seed, plan.job_seconds, self.control, plan.failing_prompt, plan.images_of)
         name = f"mockveo {self.control.version}" if self.control else urlsplit(self.url).netloc
-        self.report = ServerReport(
-            self.url, name, self._secrets, seed=plan.seed, profile=profile, strict=plan.strict, known=plan.known,
-            whole=not plan.probes,
-        )  # fmt: skip
+        report = Report(
+            subject=ServerSubject(name, self.url),
+            rules=without_verdicts(server_rules().rules),
+            seed=plan.seed,
+            profile=profile,
+            strict=plan.strict,
+            known_failures=plan.known,
+            complete=not plan.probes,
+        )
+        self.recorder = ServerRecorder(report, self.url, self._redactor)
         self._begun = perf_counter()
 
     def _keys(self) -> Keys:
@@ -145,7 +154,7 @@ class Verification:
             )
         except RemoteError as error:
             # The keys were sent; what only looks like a mockveo may send them back.
-            raise RemoteError(self._secrets.redact(str(error))) from None
+            raise RemoteError(self._redactor.redact(str(error))) from None
 
     def checks(self) -> Iterator[Check]:
         """The checks that the plan asks for, in their order. Raises SettingsError for a pattern that names none."""
@@ -166,7 +175,7 @@ class Verification:
         operation = name.partition("/")[2]
         return Check(name, fuzzing.says(operation), lambda: fuzzing.fuzz(self, operation))
 
-    def probe(self, probe: Probe) -> list[dict[str, Any]]:
+    def probe(self, probe: Probe) -> list[Finding]:
         """Asks what a probe asks, and judges it; the findings."""
         run, earlier = ProbeRun(self.shared, probe.name), frozenset(self.shared.jobs)
         why = ""
@@ -175,26 +184,26 @@ class Verification:
         except OutOfBudget as over:
             why = str(over)
         if not run.exchanges:
-            self.report.skip(probe.name, probe.says, why or "the server has nothing that it could ask")
+            self.recorder.skip(probe.name, probe.says, why or "the server has nothing that it could ask")
             return []
         self._able(run.exchanges)
         if why:
-            self.report.skip(probe.name, probe.says, f"the rest of it: {why}")
+            self.recorder.skip(probe.name, probe.says, f"the rest of it: {why}")
         conversation = Conversation(run.exchanges, self.wire.spec, earlier, run.unended, run.arrived)
-        return self.report.judged(probe.name, probe.says, conversation, self.again(probe.name))
+        return self.recorder.record(probe.name, probe.says, conversation, self.again(probe.name))
 
     def _able(self, exchanges: Sequence[SentExchange]) -> None:
         """Raises VerifyError where creates are refused for what says nothing of the server."""
         for one in exchanges:
             if one.operation == "createVideo" and one.purpose == "create-accepted" and one.status == 403:
-                told = self._secrets.redact(str(one.answer)[:MOST_TOLD])
+                told = self._redactor.redact(str(one.answer)[:MOST_TOLD])
                 raise VerifyError(f"{self.url} refuses to make a job with 403, {told}; wanted a key with credit")
 
     def again(self, name: str) -> str:
         """The command that repeats a check."""
         words = ["mockveo verify", self.url, f"--only {name}", f"--seed {self.plan.seed}"]
-        if self.report.profile != DEFAULT_PROFILE and not self.control:
-            words.append(f"--profile {self.report.profile}")
+        if self.recorder.report.profile != DEFAULT_PROFILE and not self.control:
+            words.append(f"--profile {self.recorder.report.profile}")
         return " ".join(words)
 
     def prepare(self) -> None:
@@ -205,8 +214,8 @@ class Verification:
         if one.status == 401:
             raise VerifyError(f"the server at {self.url} refuses the key with 401; wanted a good one in COMETAPI_KEY")
 
-    def all(self) -> dict[str, Any]:
-        """Does all checks; the report."""
+    def all(self) -> Report:
+        """Run all checks, and return the report."""
         try:
             checks = list(self.checks())
             self.prepare()
@@ -217,15 +226,16 @@ class Verification:
                     with suppress(OutOfBudget):
                         self.prepare()
         except (VerifyError, RemoteError, OutOfBudget) as error:
-            self.report.stopped = str(error)
-        return self.data
+            self.recorder.abort(str(error))
+        return self.report
 
     @property
-    def data(self) -> dict[str, Any]:
+    def report(self) -> Report:
         """The report so far."""
-        self.report.seconds = perf_counter() - self._begun
-        self.report.spent(self.budget.made, len(self.wire.exchanges))
-        return self.report.data
+        report = self.recorder.report
+        report.seconds = perf_counter() - self._begun
+        report.spent = {"jobs": self.budget.made, "requests": len(self.wire.exchanges)}
+        return report
 
     def close(self) -> None:
         """Ends the connection; of a mockveo an empty world is left of the run."""
@@ -284,9 +294,14 @@ def is_near(url: str) -> bool:
 
 
 def verify(url: str, plan: VerifyPlan) -> dict[str, Any]:
-    """Verifies a server; the report as data. Raises MockveoError where the plan cannot be followed."""
-    with verification(url, plan) as found:
-        return found.all()
+    """Verify a server, and return the JSON data of the report. Raises MockveoError if the plan cannot be followed."""
+    return verified(url, plan).to_json()
+
+
+def verified(url: str, plan: VerifyPlan) -> Report:
+    """Verify a server, and return the report. Raises MockveoError if the plan cannot be followed."""
+    with verification(url, plan) as server:
+        return server.all()
 
 
 def rehearse(url: str, plan: VerifyPlan) -> list[str]:

@@ -59,7 +59,7 @@ def test_a_correct_client() -> None:
     assert report.findings == []
     assert report.exit_status == 0
     names = [name for name in catalogue() if name.startswith("text/")]
-    assert [one["name"] for one in report.cases] == names
+    assert [one.name for one in report.cases] == names
     assert report.data["summary"]["cases"] == len(names)
     assert report.data["rules"]["prompt-exact"]["pass"] == len(names)
     assert report.data["rules"]["refs-order"]["not exercised"] == len(names)
@@ -67,15 +67,15 @@ def test_a_correct_client() -> None:
 
 def test_a_broken_client() -> None:
     report = checked(cutting, replace(TEXT, again="mockveo check --case '{case}' --python x:y"))
-    assert {one["rule"] for one in report.findings} == {"prompt-exact"}
-    assert [one["case"] for one in report.findings] == ["text/newlines", "text/crlf", "text/boundary"]
+    assert {one.rule for one in report.findings} == {"prompt-exact"}
+    assert [one.case.name for one in report.findings] == ["text/newlines", "text/crlf", "text/boundary"]
     (first, *_) = report.findings
-    assert first["verdict"] == "violation"
-    assert first["message"].startswith("the prompt arrived as 'A kite.'; expected 'A kite.\\n\\n")
-    assert first["source"].startswith("The API's create page")
-    assert first["again"] == ["mockveo check --case 'text/newlines' --python x:y", "mockveo replay text/newlines"]
-    assert first["exchanges"] == [1]
-    assert first["trace"][0]["request"]["fields"] == [{"name": "prompt", "value": "A kite."}]
+    assert first.verdict == "violation"
+    assert first.message.startswith("the prompt arrived as 'A kite.'; expected 'A kite.\\n\\n")
+    assert first.source.startswith("The API's create page")
+    assert first.reproduce == ("mockveo check --case 'text/newlines' --python x:y", "mockveo replay text/newlines")
+    assert first.exchanges == (1,)
+    assert first.trace[0]["request"]["fields"] == [{"name": "prompt", "value": "A kite."}]
     assert report.exit_status == 1
     json.dumps(report.data)
 
@@ -90,17 +90,17 @@ def test_progress_is_told() -> None:
 
 def test_what_a_client_has_no_features_for_is_skipped_by_name() -> None:
     report = checked(correct, CheckPlan(generated=0, cases=("image/*", "content/*")), features={"images": 1})
-    why = {one["case"]: one["why"] for one in report.skipped}
+    why = {one.case: one.reason for one in report.skipped}
     assert why["image/two-ordered"] == "the client does not declare images=2"
     assert why["content/503"] == "the client does not declare content"
     assert "image/one" not in why
-    assert {one["name"] for one in report.cases} & set(why) == set()
+    assert {one.name for one in report.cases} & set(why) == set()
 
 
 def test_what_a_profile_refuses_is_skipped() -> None:
     report = checked(correct, CheckPlan(generated=0, cases=("call/*",), profile="docs-2026-10"), profile="docs-2026-10")
-    assert {one["case"] for one in report.skipped} >= {"call/size", "call/everything"}
-    assert "the profile docs-2026-10 refuses its call" in report.skipped[0]["why"]
+    assert {one.case for one in report.skipped} >= {"call/size", "call/everything"}
+    assert "the profile docs-2026-10 refuses its call" in report.skipped[0].reason
     assert report.findings == []
 
 
@@ -125,7 +125,7 @@ def test_known_failures(tmp_path: Path) -> None:
     plan = replace(TEXT, known=tuple(read(file)))
     report = checked(cutting, plan)
     assert report.exit_status == 0
-    assert {one["known"]["reason"] for one in report.findings} == {"ticket 7"}
+    assert {one.known and one.known.reason for one in report.findings} == {"ticket 7"}
     assert report.data["summary"]["known"] == len(report.findings)
     assert report.count("violation") == 0
 
@@ -178,15 +178,15 @@ def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None
     )
     for cases in (("mine",), (one.file,)):
         (finding,) = checked(cutting, replace(plan, cases=cases)).findings
-        assert finding["again"] == [f"mockveo check --case '{one.file}' -- x", f"mockveo replay '{one.file}'"]
+        assert finding.reproduce == (f"mockveo check --case '{one.file}' -- x", f"mockveo replay '{one.file}'")
 
 
 def test_a_generated_case_without_a_file_cannot_be_repeated_by_its_name() -> None:
     with Functions(swapping, features=Client.features) as driver:
         report = check(driver, CheckPlan(generated=60, again="mockveo check --case {case} -- x"), test_cases=())
     (finding,) = report.findings
-    assert finding["again"] == []
-    assert finding["case_says"] == "A generated case that broke refs-order."
+    assert finding.reproduce == ()
+    assert finding.case.description == "A generated case that broke refs-order."
 
 
 def test_a_document_that_wants_a_model_gets_one() -> None:
@@ -194,16 +194,16 @@ def test_a_document_that_wants_a_model_gets_one() -> None:
         correct, CheckPlan(generated=0, cases=("text/at", "poll/503"), profile="gateway"), profile="gateway"
     )
     assert report.findings == []
-    assert report.counts["report-completed"]["pass"] == 2
-    assert {one["outcome"]["outcome"] for one in report.cases} == {"completed"}
+    assert report.rules["report-completed"].counts["pass"] == 2
+    assert {(one.outcome or {})["outcome"] for one in report.cases} == {"completed"}
 
 
 def test_a_corpus_is_played_after_the_catalogue(tmp_path: Path) -> None:
     write(parse_case({"call": {"prompt": "a\nb"}, "says": "Mine."}, "mine"), tmp_path)
     report = checked(cutting, CheckPlan(cases=("mine", "text/newlines"), corpus=tmp_path, generated=0))
-    assert [one["case"] for one in report.findings] == ["mine", "text/newlines"]
+    assert [one.case.name for one in report.findings] == ["mine", "text/newlines"]
     whole = checked(cutting, CheckPlan(cases=("*",), corpus=tmp_path, generated=0))
-    assert whole.cases[-1]["name"] == "mine"
+    assert whole.cases[-1].name == "mine"
 
 
 def test_a_case_that_does_not_exist() -> None:
@@ -216,25 +216,25 @@ def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: 
     with Functions(swapping, features=Client.features) as driver:
         report = check(driver, only, test_cases=())
     assert report.generated > 30
-    found = {one["rule"]: one for one in report.findings}
+    found = {one.rule: one for one in report.findings}
     assert set(found) == {"refs-order"}
     (path,) = (tmp_path / "corpus").iterdir()
-    assert found["refs-order"]["again"][-1] == f"mockveo replay {path}"
-    assert found["refs-order"]["call"]["images"] == found["refs-order"]["call"]["images"][:2]
-    assert len(found["refs-order"]["call"]["images"]) == 2
-    assert set(found["refs-order"]["call"]) == {"images"}
-    assert set(found["refs-order"]["scenario"]) == {"phases"}
-    again = checked(swapping, CheckPlan(cases=(found["refs-order"]["case"],), corpus=only.corpus, generated=0))
-    assert [one["rule"] for one in again.findings] == ["refs-order"]
+    assert found["refs-order"].reproduce[-1] == f"mockveo replay {path}"
+    case = found["refs-order"].case
+    assert len(case.call["images"]) == 2
+    assert set(case.call) == {"images"}
+    assert set(case.scenario) == {"phases"}
+    again = checked(swapping, CheckPlan(cases=(case.name,), corpus=only.corpus, generated=0))
+    assert [one.rule for one in again.findings] == ["refs-order"]
     by_file = checked(swapping, CheckPlan(cases=(str(path),), generated=0))
-    assert [one["rule"] for one in by_file.findings] == ["refs-order"]
+    assert [one.rule for one in by_file.findings] == ["refs-order"]
 
 
 def test_what_the_catalogue_has_shown_is_not_searched_for_again(tmp_path: Path) -> None:
     chosen = [catalogue()["image/two-ordered"]]
     with Functions(swapping, features=Client.features) as driver:
         report = check(driver, CheckPlan(corpus=tmp_path, generated=40), test_cases=chosen)
-    assert [one["case"] for one in report.findings] == ["image/two-ordered"]
+    assert [one.case.name for one in report.findings] == ["image/two-ordered"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -264,18 +264,18 @@ class _Breaking:
 def test_a_driver_that_breaks_ends_the_check_with_2() -> None:
     with Functions(correct) as driver:
         report = check(_Breaking(driver), TEXT)
-        assert (report.stopped, report.exit_status, len(report.cases)) == ("it is gone", 2, 2)
+        assert (report.aborted, report.exit_status, len(report.cases)) == ("it is gone", 2, 2)
         searched = check(_Breaking(driver), CheckPlan(generated=20), test_cases=())
-        assert (searched.stopped, searched.exit_status) == ("it is gone", 2)
+        assert (searched.aborted, searched.exit_status) == ("it is gone", 2)
 
 
 def test_no_case_that_could_be_judged_ends_with_2() -> None:
     with Functions(correct) as driver:
         report = check(_Breaking(driver, adapter_error="it broke"), TEXT)
         assert report.exit_status == 2
-        assert {one["verdict"] for one in report.findings} == {"adapter error"}
+        assert {one.verdict for one in report.findings} == {"adapter error"}
         searched = check(_Breaking(driver, adapter_error="it broke"), CheckPlan(generated=5), test_cases=())
-        assert [one["message"] for one in searched.findings] == ["it broke"]
+        assert [one.message for one in searched.findings] == ["it broke"]
 
 
 def test_what_drives_what() -> None:
@@ -297,8 +297,8 @@ def test_a_client_that_has_to_be_ended_time_and_again_is_given_no_more() -> None
         # Two processes at a time, where their processors are two.
         assert most <= len(report.cases) <= most + 1
         assert report.exit_status == 2
-        assert f"had to be ended in {most} cases in a row" in report.stopped
-        assert ("it declares deadline" in report.stopped) is (feature == "deadline")
+        assert f"had to be ended in {most} cases in a row" in report.aborted
+        assert ("it declares deadline" in report.aborted) is (feature == "deadline")
 
 
 def test_a_client_that_answers_in_between_is_given_all() -> None:
@@ -307,7 +307,7 @@ def test_a_client_that_answers_in_between_is_given_all() -> None:
     answers = 'case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
     with Programs(["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2) as one:
         report = check(one, CheckPlan(generated=0), test_cases=[parse_case(quick, name) for name in named])
-    assert (report.stopped, len(report.cases)) == ("", 12)
+    assert (report.aborted, len(report.cases)) == ("", 12)
 
 
 def test_an_end_that_costs_nothing_stops_nothing() -> None:
@@ -318,8 +318,8 @@ def test_an_end_that_costs_nothing_stops_nothing() -> None:
     cases = [parse_case({}, f"case-{number}") for number in range(12)]
     with Functions(waiting, features={"deadline": True}) as driver:
         report = check(driver, CheckPlan(generated=0), test_cases=cases)
-    assert (report.stopped, len(report.cases)) == ("", 12)
-    assert all(one["outcome"]["ended_by"] for one in report.cases)
+    assert (report.aborted, len(report.cases)) == ("", 12)
+    assert all((one.outcome or {})["ended_by"] for one in report.cases)
 
 
 def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
@@ -332,8 +332,8 @@ def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
 
     with Functions(swapping, features=Client.features) as driver:
         report = check(Ending(driver), CheckPlan(generated=60), test_cases=())
-    assert (report.stopped, report.exit_status) == ("it is gone", 2)
-    assert {one["rule"] for one in report.findings} == {"refs-order"}
+    assert (report.aborted, report.exit_status) == ("it is gone", 2)
+    assert {one.rule for one in report.findings} == {"refs-order"}
     assert report.generated == 20  # and once there was nothing to play
 
 

@@ -123,7 +123,7 @@ def played(driver: Driver, cases: Iterable[TestCase], seed: int, generated: int)
         CheckPlan(generated=generated, seed=seed),
         [definitions.parse_case({**one.data, "seed": seed}) for one in cases],
     )
-    assert not report.stopped
+    assert not report.aborted
     return report
 
 
@@ -133,17 +133,16 @@ def share(number: int, count: int) -> list[TestCase]:
 
 
 def found(report: Report) -> set[tuple[str, str, str]]:
-    return {(one["rule"], one["verdict"], one["case"]) for one in report.findings}
+    return {(one.rule, one.verdict, one.case.name) for one in report.findings}
 
 
 def shown(report: Report, known: Iterable[Reason] = ()) -> list[str]:
     """What nobody has a reason for, so that one can read what happened."""
     excused = {(one.rule, one.verdict) for one in known}
     return [
-        f"{one['verdict']} {one['rule']}: {one['message']} - case {one['case']}: {one['call']} {one['scenario']}"
-        f" {one['log']} {one['output'][-500:]}"
+        f"{one.verdict} {one.rule}: {one.message} - case {one.case} {one.output[-500:]}"
         for one in report.findings
-        if (one["rule"], one["verdict"]) not in excused
+        if (one.rule, one.verdict) not in excused
     ]
 
 
@@ -170,7 +169,7 @@ def test_nothing_is_found_of_a_correct_program(name: str, seed: int, tmp_path: P
         report = played(driver, cases, seed, 20 if WHOLE else 0)
     assert shown(report, client.reasons) == []
     assert {(one.rule, one.verdict, one.case) for one in client.reasons} <= found(report)
-    assert {one["why"] for one in report.skipped} <= {"the client does not declare images=2"}
+    assert {one.reason for one in report.skipped} <= {"the client does not declare images=2"}
 
 
 def documented() -> dict[str, tuple[str, dict[tuple[str, str, str], bool]]]:
@@ -198,7 +197,7 @@ def test_the_document_tells_what_an_sdk_breaks_as_it_comes(name: str, tmp_path: 
     assert {one for one in found(report) if one[:2] not in excused} == {
         one for one, is_found in says.items() if is_found
     }
-    assert not [one for one in report.cases if one["adapter_error"]]
+    assert not [one for one in report.cases if one.adapter_error]
 
 
 def test_curl_sends_again_on_a_connection_that_it_has_used(tmp_path: Path) -> None:

@@ -139,8 +139,8 @@ def test_search_ends_when_the_smallest_case_needs_its_deadline(seed: int) -> Non
     with Functions(impatient) as driver:
         plan = CheckPlan(generated=10, seed=seed)
         report = check(driver, plan, test_cases=[catalogue()["call/prompt-only"]])
-    assert (report.stopped, report.generated) == ("", 10)
-    assert "bad-json-on-poll" in {finding["rule"] for finding in report.findings}
+    assert (report.aborted, report.generated) == ("", 10)
+    assert "bad-json-on-poll" in {finding.rule for finding in report.findings}
 
 
 class _Interrupting(Functions):

@@ -1,14 +1,14 @@
-"""The page of a report: in a real browser, from a file, with nothing from elsewhere, whatever the texts are."""
+"""The HTML page: in a real browser, from a file, self-contained, and safe with any text."""
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,20 @@ import pytest
 from browser import FLAGS, chromium
 from hypothesis import given
 from hypothesis import strategies as st
-from mockveo_contracts.reports.html import page
+from mockveo_contracts.reports.html import html
+from mockveo_contracts.reports.model import Report
 from sample_reports import HOSTILE, with_text
+
+from mockveo.text import printable
 
 
 class Browser:
-    """A browser that is told what to do over a pipe, in its DevTools protocol, and keeps what it is told of."""
+    """A browser, driven over a pipe by the DevTools protocol; it keeps the events."""
 
     def __init__(self, program: str, directory: Path) -> None:
         ours, theirs = os.pipe(), os.pipe()
         flags = [*FLAGS, f"--user-data-dir={directory}", "--remote-debugging-pipe", "--force-color-profile=srgb"]
-        # It takes 3 and 4 for the two ends.
+        # Chromium reads from descriptor 3 and writes to 4.
         shell = ["bash", "-c", f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}', "bash", program, *flags]
         self.process = subprocess.Popen(shell, pass_fds=(ours[0], theirs[1]), stderr=subprocess.DEVNULL)
         os.close(ours[0])
@@ -46,20 +49,20 @@ class Browser:
         session = {"sessionId": self._session} if self._session else {}
         message = {"id": self._count, "method": method, "params": params, **session}
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        while (told := self._next()).get("id") != self._count:
-            self.events.append(told)
-        assert "error" not in told, told
-        found: dict[str, Any] = told["result"]
-        return found
+        while (answer := self._next()).get("id") != self._count:
+            self.events.append(answer)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             more = os.read(self._from, 2**16)
             assert more, "the browser has ended"
             self._rest += more
-        message, _, self._rest = self._rest.partition(b"\0")
-        told: dict[str, Any] = json.loads(message)
-        return told
+        line, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def open(self, url: str) -> None:
         self.events.clear()
@@ -76,7 +79,7 @@ class Browser:
         return result["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
-        """Waits for what a page does in its own time."""
+        """Wait until a condition of the page holds."""
         end = time.monotonic() + 10
         while not self.run(condition):
             assert time.monotonic() < end, condition
@@ -98,13 +101,14 @@ class Browser:
 
     @property
     def complaints(self) -> list[dict[str, Any]]:
-        """What the console was told, and errors."""
+        """Messages to the console, and errors."""
         named = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        return [one for one in self.events if one["method"] in named]
+        return [event for event in self.events if event["method"] in named]
 
     @property
     def requested(self) -> list[str]:
-        return [one["params"]["request"]["url"] for one in self.events if one["method"] == "Network.requestWillBeSent"]
+        sent = (event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent")
+        return [params["request"]["url"] for params in sent]
 
     def close(self) -> None:
         self._session = None
@@ -121,8 +125,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     running.close()
 
 
-def opened(browser: Browser, path: Path, *reports: dict[str, Any], place: str = "") -> str:
-    path.write_text(page(reports), encoding="utf-8")
+def opened(browser: Browser, path: Path, *reports: Report, place: str = "") -> str:
+    path.write_text(html(reports), encoding="utf-8")
     url = path.as_uri()
     browser.open(f"{url}{place}")
     return url
@@ -132,19 +136,17 @@ TEXT = "document.querySelector('#report').innerText"
 PANEL = "document.querySelector('.panel')?.innerText ?? ''"
 
 
-def test_a_click_shows_the_exchanges_and_another_hides_them(
-    browser: Browser, bad: dict[str, Any], tmp_path: Path
-) -> None:
+def test_click_on_a_verdict_shows_and_hides_the_exchanges(browser: Browser, bad: Report, tmp_path: Path) -> None:
     url = opened(browser, tmp_path / "report.html", bad)
     text = browser.run(TEXT)
-    assert "the images arrived in the order 2, 1; expected 1, 2" in text
+    assert "the images arrived in the order 2, 1" in text
     assert "known.txt:4: auth-bearer call/* is not broken any more" in text
     assert browser.run(PANEL) == ""
     browser.click("#cell-refs-order-0")
     panel = browser.run(PANEL)
     for wanted in (
-        "Two images arrive in the order in which the caller gave them", "RFC 7578 section 5.2",
-            "images: [a.png, b.png]",
+        "Two images arrive in the order in which the caller gave them",
+        "RFC 7578 section 5.2", "images: [a.png, b.png]",
         "POST /v1/videos with 2 files", "0.051 s", "reported", "mockveo replay image/two",
     ):  # fmt: skip
         assert wanted in panel
@@ -156,7 +158,7 @@ def test_a_click_shows_the_exchanges_and_another_hides_them(
     assert browser.requested == [url]
 
 
-def test_the_keyboard_does_it_too(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+def test_enter_on_a_verdict_shows_the_exchanges(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad)
     for _ in range(2):
         browser.press("Tab", 9)
@@ -165,46 +167,43 @@ def test_the_keyboard_does_it_too(browser: Browser, bad: dict[str, Any], tmp_pat
     browser.press("Enter", 13)
     assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
     assert "source" in browser.run(PANEL)
-    # What was opened is what comes next.
+    # The next stop of Tab is in what was opened.
     browser.press("Tab", 9)
     assert browser.run("document.activeElement.closest('.panel') !== null")
 
 
-def test_a_rule_that_was_kept_shows_the_cases_that_tried_it(
-    browser: Browser, bad: dict[str, Any], tmp_path: Path
-) -> None:
+def test_passed_rule_shows_the_cases_that_tested_it(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad, place="#cell-auth-bearer-0")
-    assert "Kept in 5 cases" in browser.run(PANEL)
+    assert "Passed in 5 cases" in browser.run(PANEL)
     assert "POST /v1/videos" not in browser.run(PANEL)
     browser.click(".panel details details summary")
     browser.wait_for(f"({PANEL}).includes('POST /v1/videos →')")
     browser.click("#cell-auth-cross-origin-0")
-    assert "None of the 6 cases that were played had to do with this rule." in browser.run(TEXT)
-    assert "1 case, since the client does not declare deadline: job/never-ends" in browser.run(TEXT)
+    assert "None of the 6 cases that were run tested this rule." in browser.run(TEXT)
+    assert "1 case: the client does not declare deadline: job/never-ends" in browser.run(TEXT)
 
 
-def test_a_known_failure_is_shown_as_such(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+def test_known_failure_is_shown_with_its_reason(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad, place="#cell-no-blind-retry-0")
     assert "known" in browser.run("document.querySelector('#cell-no-blind-retry-0').innerText")
     assert "known.txt:3: ticket 4711" in browser.run(PANEL)
 
 
-def test_what_is_kept_can_be_left_out(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+def test_filter_shows_only_broken_rules(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad)
     rows = "[...document.querySelectorAll('tr.rule')].filter(row => !row.hidden).length"
     every = browser.run(rows)
     browser.click("#only")
-    broken = {one["rule"] for one in bad["findings"] if not one["known"]}
-    assert browser.run(rows) == len(broken) < every == len(bad["rules"])
+    assert browser.run(rows) == len(bad.broken_rules) < every == len(bad.rules)
 
 
-def test_clients_stand_side_by_side(
-    browser: Browser, bad: dict[str, Any], good: dict[str, Any], adapter: dict[str, Any], tmp_path: Path
+def test_several_reports_are_shown_side_by_side(
+    browser: Browser, bad: Report, good: Report, adapter: Report, tmp_path: Path
 ) -> None:
     opened(browser, tmp_path / "report.html", bad, good, good, adapter)
-    heads = browser.run("[...document.querySelectorAll('.matrix thead th')].map(one => one.textContent)")
+    heads = browser.run("[...document.querySelectorAll('.matrix thead th')].map(cell => cell.textContent)")
     assert heads == ["Rule", "careless", "careful (#1)", "careful (#2)", "broken_adapter"]
-    row = "[...document.querySelectorAll('[id^=cell-refs-order-]')].map(one => one.innerText.split('\\n')[0])"
+    row = "[...document.querySelectorAll('[id^=cell-refs-order-]')].map(cell => cell.innerText.split('\\n')[0])"
     assert browser.run(row) == ["✗ violation", "✓ pass", "✓ pass", "\u2013 not exercised"]
     browser.click("#cell-adapter-3")
     assert "expected an Outcome" in browser.run(PANEL)
@@ -212,7 +211,7 @@ def test_clients_stand_side_by_side(
 
 
 @pytest.mark.parametrize("width", [400, 1280])
-def test_it_fits_narrow_and_wide_windows(browser: Browser, bad: dict[str, Any], tmp_path: Path, width: int) -> None:
+def test_page_fits_narrow_and_wide_windows(browser: Browser, bad: Report, tmp_path: Path, width: int) -> None:
     browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
     try:
         opened(browser, tmp_path / "report.html", bad, place="#cell-refs-order-0")
@@ -221,27 +220,25 @@ def test_it_fits_narrow_and_wide_windows(browser: Browser, bad: dict[str, Any], 
         browser.ask("Emulation.clearDeviceMetricsOverride")
 
 
-def test_on_paper_what_is_broken_is_open(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
+def test_printed_page_has_broken_rules_open(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad)
     assert len(browser.ask("Page.printToPDF")["data"]) > 10_000
-    assert browser.run("document.querySelectorAll('.panel').length") == len(
-        {one["rule"] for one in bad["findings"] if not one["known"]}
-    )
+    assert browser.run("document.querySelectorAll('.panel').length") == len(bad.broken_rules)
 
 
-def test_hostile_texts_are_texts(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
-    data = with_text(bad, HOSTILE)
-    url = opened(browser, tmp_path / "report.html", data, place="#cell-refs-order-0")
+def test_hostile_text_is_shown_as_text(browser: Browser, bad: Report, tmp_path: Path) -> None:
+    report = with_text(bad, HOSTILE)
+    url = opened(browser, tmp_path / "report.html", report, place="#cell-refs-order-0")
     assert browser.run("document.title").startswith("Client contracts: </script><script>")
     assert browser.run("document.querySelectorAll('img, iframe, script:not(:is(head, body) > script)').length") == 0
     assert browser.run("document.scripts.length") == 2
     assert "</script><script>document.title='run'</script><img src=x onerror=" in browser.run(PANEL)
     assert browser.complaints == []
-    assert [one.partition("#")[0] for one in browser.requested] == [url]
+    assert [requested.partition("#")[0] for requested in browser.requested] == [url]
 
 
-def test_the_policy_lets_no_other_script_run(browser: Browser, good: dict[str, Any], tmp_path: Path) -> None:
-    text = page([good]).replace(
+def test_content_security_policy_blocks_other_scripts(browser: Browser, good: Report, tmp_path: Path) -> None:
+    text = html([good]).replace(
         "</body>", "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x'></body>"
     )
     (tmp_path / "report.html").write_text(text, encoding="utf-8")
@@ -250,17 +247,14 @@ def test_the_policy_lets_no_other_script_run(browser: Browser, good: dict[str, A
     assert "Content Security Policy" in json.dumps(browser.complaints)
 
 
-def test_it_opens_quickly_with_300_cases(browser: Browser, bad: dict[str, Any], tmp_path: Path) -> None:
-    data = copy.deepcopy(bad)
-    every, row = data["cases"], data["cases"][0]["log"][1]
-    long = [{**row, "number": number} for number in range(1, 61)]
-    data["cases"] = [{**every[n % len(every)], "name": f"case/{n}", "log": long} for n in range(300)]
-    data["findings"] = [
-        {**one, "case": f"case/{n}", "log": long} for n in range(300) for one in data["findings"][:3]
-    ]  # fmt: skip
-    text = page([data])
-    assert len(text.encode()) < 3_000_000
-    opened(browser, tmp_path / "report.html", data)
+def test_page_of_300_cases_opens_quickly(browser: Browser, bad: Report, tmp_path: Path) -> None:
+    line = bad.cases[0].log[1]
+    log = tuple(line._replace(number=number) for number in range(1, 61))
+    cases = [replace(bad.cases[n % len(bad.cases)], name=f"case/{n}", log=log) for n in range(300)]
+    findings = [replace(finding, case=case) for case in cases for finding in bad.findings[:3]]
+    report = replace(bad, cases=cases, findings=findings)
+    assert len(html([report]).encode()) < 3_000_000
+    opened(browser, tmp_path / "report.html", report)
     took = browser.run("performance.getEntriesByType('navigation')[0].loadEventEnd")
     assert took < 5000
     browser.click("#cell-auth-bearer-0")
@@ -268,15 +262,15 @@ def test_it_opens_quickly_with_300_cases(browser: Browser, bad: dict[str, Any], 
 
 
 @given(st.text(st.characters()))
-def test_no_text_leaves_its_place(good: dict[str, Any], text: str) -> None:
-    made = page([with_text(good, f"{text}</script><!--{{{{style}}}}")])
-    made.encode()
-    assert made.count("<script") == made.count("</script>") == 2
-    assert made.count("<style>") == 1
-    (blob,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', made, re.DOTALL)
-    assert json.loads(blob)["clients"][0]["stopped"] == f"{text}</script><!--{{{{style}}}}"
+def test_page_with_any_text_stays_well_formed(good: Report, text: str) -> None:
+    page = html([with_text(good, f"{text}</script><!--{{{{style}}}}")])
+    page.encode()
+    assert page.count("<script") == page.count("</script>") == 2
+    assert page.count("<style>") == 1
+    (blob,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert json.loads(blob)["subjects"][0]["aborted"] == printable(f"{text}</script><!--{{{{style}}}}")
 
 
-def test_nothing_is_asked_of_elsewhere(bad: dict[str, Any]) -> None:
-    made = page([bad])
-    assert not re.search(r"""(?:src|href|action)=["'](?!data:)|@import|url\(""", made)
+def test_page_loads_nothing_from_elsewhere(bad: Report) -> None:
+    page = html([bad])
+    assert not re.search(r"""(?:src|href|action)=["'](?!data:)|@import|url\(""", page)

@@ -1,9 +1,9 @@
-"""SARIF: held against a schema written from the standard, and what code scanning needs of it."""
+"""SARIF: checked against a schema written from the standard, and against what code scanning needs."""
 
 from __future__ import annotations
 
-import copy
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,11 +11,12 @@ import jsonschema_rs
 from hypothesis import given
 from json_shapes import TEXT, shape
 from mockveo_contracts.reports.formats import FORMATS
+from mockveo_contracts.reports.model import Report, ServerSubject
 from sample_reports import ANY_TEXT, with_text
 
 from mockveo.rules.client_rules import client_rules
 
-# SARIF: the part that is used, after the standard; nothing else may be in it.
+# The part of SARIF that is used, after the standard; nothing else may be in it.
 MESSAGE = shape({"text": {"type": "string", "minLength": 1}}, {"markdown": TEXT})
 LEVEL = {"enum": ["none", "note", "warning", "error"]}
 LOCATION = shape(
@@ -85,39 +86,54 @@ SARIF = jsonschema_rs.Draft202012Validator(
 )
 
 
-def sarif(data: dict[str, Any]) -> dict[str, Any]:
-    found = json.loads(FORMATS["sarif"]([data]).encode())
-    SARIF.validate(found)
-    run: dict[str, Any] = found["runs"][0]
-    for one in run["results"]:
-        assert run["tool"]["driver"]["rules"][one["ruleIndex"]]["id"] == one["ruleId"]
+def sarif(report: Report) -> dict[str, Any]:
+    log = json.loads(FORMATS["sarif"]([report]).encode())
+    SARIF.validate(log)
+    run: dict[str, Any] = log["runs"][0]
+    for result in run["results"]:
+        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
     return run
 
 
-def test_sarif_has_rules_with_help_and_results_with_levels(bad: dict[str, Any]) -> None:
+def fingerprints(report: Report) -> list[str]:
+    return [result["partialFingerprints"]["mockveoCase/v1"] for result in sarif(report)["results"]]
+
+
+def test_sarif_has_rules_with_help_and_results_with_levels(bad: Report) -> None:
     run = sarif(bad)
-    assert [one["id"] for one in run["tool"]["driver"]["rules"]] == list(client_rules().rules)
-    levels = {one["ruleId"]: one["level"] for one in run["results"]}
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == list(client_rules().rules)
+    levels = {result["ruleId"]: result["level"] for result in run["results"]}
     assert levels["refs-order"] == "error"
     assert levels["retry-after"] == "warning"
-    (swapped,) = [one for one in run["results"] if one["ruleId"] == "refs-order"]
+    (swapped,) = [result for result in run["results"] if result["ruleId"] == "refs-order"]
     assert swapped["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "cases/image/two.yaml"
-    assert swapped["message"]["text"].startswith("the images arrived in the order 2, 1; expected 1, 2\n\nVIOLATION")
-    suppressed = [one["ruleId"] for one in run["results"] if "suppressions" in one]
+    assert swapped["message"]["text"].startswith("the images arrived in the order 2, 1")
+    assert "\n\nVIOLATION  refs-order" in swapped["message"]["text"]
+    suppressed = [result["ruleId"] for result in run["results"] if "suppressions" in result]
     assert suppressed == ["no-blind-retry"]
 
 
-def test_sarif_prints_are_stable_and_tell_findings_apart(bad: dict[str, Any]) -> None:
-    prints = [one["partialFingerprints"]["mockveoCase/v1"] for one in sarif(bad)["results"]]
-    assert len(set(prints)) == len(prints)
-    later = copy.deepcopy(bad)
-    for one in later["findings"]:
-        one["message"] += " (this time)"
-    assert [one["partialFingerprints"]["mockveoCase/v1"] for one in sarif(later)["results"]] == prints
+def test_sarif_names_the_client(bad: Report) -> None:
+    run = sarif(bad)
+    assert run["automationDetails"]["id"] == "mockveo-check/careless/"
+    assert run["properties"] == {"client": "careless", "seed": 0}
 
 
-def test_sarif_has_no_result_for_a_broken_adapter(adapter: dict[str, Any]) -> None:
-    run = sarif({**adapter, "stopped": "it died"})
+def test_sarif_of_a_server_names_the_server(bad: Report) -> None:
+    run = sarif(replace(bad, subject=ServerSubject("localhost:1", "http://localhost:1")))
+    assert run["automationDetails"]["id"] == "mockveo-verify/localhost:1/"
+    assert run["properties"] == {"server": "localhost:1", "seed": 0}
+
+
+def test_sarif_fingerprints_are_stable_and_differ_between_findings(bad: Report) -> None:
+    before = fingerprints(bad)
+    assert len(set(before)) == len(before)
+    later = [replace(finding, message=f"{finding.message} (this time)") for finding in bad.findings]
+    assert fingerprints(replace(bad, findings=later)) == before
+
+
+def test_sarif_of_a_broken_adapter_has_no_result(adapter: Report) -> None:
+    run = sarif(replace(adapter, aborted="it died"))
     assert run["results"] == []
     (invocation,) = run["invocations"]
     assert not invocation["executionSuccessful"]
@@ -125,12 +141,11 @@ def test_sarif_has_no_result_for_a_broken_adapter(adapter: dict[str, Any]) -> No
 
 
 @given(text=ANY_TEXT)
-def test_no_text_makes_invalid_sarif(small: dict[str, Any], text: str) -> None:
+def test_sarif_with_any_text_is_valid(small: Report, text: str) -> None:
     sarif(with_text(small, text))
 
 
-def test_uris_of_sarif_name_the_file_of_the_corpus(bad: dict[str, Any]) -> None:
-    data = copy.deepcopy(bad)
-    data["findings"][0]["file"] = "corpus/a b\\c.yaml"
-    (first, *_) = sarif(data)["results"]
-    assert unquote(first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]) == "corpus/a b/c.yaml"
+def test_sarif_uri_names_the_file_of_the_corpus(bad: Report) -> None:
+    first = replace(bad.findings[0], file="corpus/a b\\c.yaml")
+    (result, *_) = sarif(replace(bad, findings=[first]))["results"]
+    assert unquote(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]) == "corpus/a b/c.yaml"

@@ -1,26 +1,30 @@
-"""What a person reads at the end of a check, and while it goes on."""
+"""The report and the progress on a terminal."""
 
 from __future__ import annotations
 
-import copy
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mockveo_contracts.reports.terminal import Progress, fitting, render, show
-from mockveo_contracts.reports.wording import brief
-from sample_reports import careful, careless, plain, report_of
+from mockveo_contracts.reports.case_result import as_yaml
+from mockveo_contracts.reports.model import Report
+from mockveo_contracts.reports.progress import Progress
+from mockveo_contracts.reports.terminal import encodable, render, show
+from sample_reports import careful, careless, report_of, reread, with_findings
 
 from mockveo.text import printable
 
 SWAPPED = """\
 VIOLATION  refs-order (MUST)
   Two images arrive in the order in which the caller gave them: first frame, last frame.
-  seen      the images arrived in the order 2, 1; expected 1, 2
+  problem   the images arrived in the order 2, 1; expected 1, 2
+  fix       Keep the images in a list and add the parts in its order.
   source    The API's create page; RFC 7578 section 5.2 (the order of parts is kept).
+  more      docs/rules/refs-order.md, mockveo explain refs-order
   case      image/two · Two images.
   call      images: [a.png, b.png]
   exchanges ▶   1    0.000 s  POST /v1/videos with 2 files → 200 queued 0 % task_ID…ID
@@ -29,25 +33,22 @@ VIOLATION  refs-order (MUST)
                 4    0.153 s  GET /v1/videos/task_ID…ID → 200 in_progress 60 %
                 5    0.204 s  GET /v1/videos/task_ID…ID → 200 completed 100 %
   reported  completed, id task_ID, status completed, model veo_3_1-4K
-  wrote     a client that prints it
-  again     mockveo check --python my_client:client --case image/two
+  output    a client that prints it
+  reproduce mockveo check --python my_client:client --case image/two
             mockveo replay image/two
 
-skipped  1 case, since the client does not declare deadline: job/never-ends
+skipped  1 case: the client does not declare deadline: job/never-ends
 not exercised  N rules: ...
 
 careless: 1 case (+200 generated) in 1.2 s: 1 violation, 1 skipped · seed 0"""
 
 
 @pytest.fixture(scope="module")
-def swapped(bad: dict[str, Any]) -> dict[str, Any]:
-    """The report of one case."""
-    data = copy.deepcopy(bad)
-    data["findings"] = [one for one in data["findings"] if one["rule"] == "refs-order"]
-    data["findings"][0]["output"] = "a client that prints it\n"
-    data["stale"] = []
-    data["summary"] |= {"cases": 1, "violations": 1, "warnings": 0, "infos": 0, "known": 0}
-    return data
+def swapped(bad: Report) -> Report:
+    """A report with one finding."""
+    (finding,) = [finding for finding in bad.findings if finding.rule == "refs-order"]
+    report = with_findings(bad, replace(finding, output="a client that prints it\n"))
+    return replace(report, known_failures=())
 
 
 def with_ids(text: str) -> str:
@@ -55,90 +56,96 @@ def with_ids(text: str) -> str:
     return re.sub(r"exercised  \d+ rules: [^:]*\n\n", "exercised  N rules: ...\n\n", text)
 
 
-def test_a_broken_rule_is_told_from_its_sentence_to_the_command_that_repeats_it(swapped: dict[str, Any]) -> None:
+def test_broken_rule_is_shown_from_its_description_to_the_command(swapped: Report) -> None:
     assert with_ids(render(swapped, width=100)) == SWAPPED
 
 
-def test_the_worst_comes_first_and_the_sum_last(bad: dict[str, Any]) -> None:
+def test_advice_and_page_are_shown(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    text = render(with_findings(swapped, replace(finding, advice="Keep the order.", page="docs/rules/x.md")))
+    assert "\n  fix       Keep the order.\n" in text
+    assert "\n  more      docs/rules/x.md, mockveo explain refs-order\n" in text
+
+
+def test_worst_finding_comes_first_and_the_headline_last(bad: Report) -> None:
     text = render(bad, width=100)
     blocks = re.findall(r"^(VIOLATION|WARNING|info) ", text, re.MULTILINE)
     assert blocks == sorted(blocks, key=["VIOLATION", "WARNING", "info"].index)
     assert {"VIOLATION", "WARNING"} <= set(blocks)
     assert text.count("no-blind-retry") == 1
     assert "\nknown  no-blind-retry in create/lost\n" in text
-    assert "\nstale  known.txt:4: auth-bearer call/* is not broken any more; take the line out\n" in text
+    assert "\nstale  known.txt:4: auth-bearer call/* is not broken any more; remove the line\n" in text
     assert text.splitlines()[-1].startswith("careless: 6 cases (+200 generated) in 1.2 s: ")
     assert "1 stale known failure" in text.splitlines()[-1]
 
 
-def test_the_smallest_case_is_shown_and_the_others_are_named(bad: dict[str, Any]) -> None:
-    data = copy.deepcopy(bad)
-    (one,) = [finding for finding in data["findings"] if finding["rule"] == "refs-order"]
-    row = one["log"][-1]
-    larger = {**one, "case": "image/larger", "log": [*one["log"], row]}
-    data["findings"] = [larger, one, {**larger, "case": "image/largest"}]
-    text = render(data, width=100)
+def test_smallest_case_is_shown_and_the_others_are_named(bad: Report) -> None:
+    (finding,) = [finding for finding in bad.findings if finding.rule == "refs-order"]
+    log = (*finding.case.log, finding.case.log[-1])
+    larger, largest = (
+        replace(finding, case=replace(finding.case, name=name, log=log)) for name in ("image/larger", "image/largest")
+    )
+    text = render(with_findings(bad, larger, finding, largest), width=100)
     assert text.count("VIOLATION") == 1
     assert "  case      image/two" in text
     assert "  also in   image/larger, image/largest\n" in text
 
 
-def test_a_clean_run_is_short(good: dict[str, Any]) -> None:
+def test_clean_report_is_short(good: Report) -> None:
     lines = render(good, width=100).splitlines()
     assert lines[-1] == "careful: 4 cases in 1.2 s: nothing is broken · seed 0"
     assert lines[0].startswith("not exercised  ")
     assert len(lines) <= 8
 
 
-def test_what_stopped_a_check_is_told() -> None:
-    data = plain(report_of(careful, ["call/plain"], stopped="the client ended twice"))
-    assert "\nThe check stopped before its end: the client ended twice\n" in render(data)
+def test_aborted_report_says_why() -> None:
+    report = report_of(careful, ["call/plain"], aborted="the client ended twice")
+    assert "\nAborted: the client ended twice\n" in render(report)
 
 
-def test_where_nothing_was_judged_nothing_is_praised(adapter: dict[str, Any]) -> None:
-    none = plain(report_of(careful, ["none"]))
-    assert render(none).splitlines()[-1] == "careful: 0 cases in 1.2 s: nothing was judged \u00b7 seed 0"
-    assert render(none, colour=True).splitlines()[-1].startswith("\x1b[1;31mcareful:")
+def test_report_without_judged_cases_is_no_praise(adapter: Report) -> None:
+    empty = report_of(careful, ["none"])
+    assert render(empty).splitlines()[-1] == "careful: 0 cases in 1.2 s: nothing was judged \u00b7 seed 0"
+    assert render(empty, colour=True).splitlines()[-1].startswith("\x1b[1;31mcareful:")
     text = render(adapter)
-    assert text.startswith("ADAPTER ERROR\n")
+    assert text.startswith("ADAPTER ERROR\n  The adapter failed, not your client.\n")
     assert "expected an Outcome" in text
     assert text.splitlines()[-1] == "broken_adapter: 0 cases in 1.2 s: 1 adapter error \u00b7 seed 0"
 
 
-def test_hostile_texts_cannot_act_on_a_terminal(bad: dict[str, Any]) -> None:
-    for colour, wanted in ((False, set()), (True, {"\x1b"})):
+def test_hostile_text_cannot_act_on_a_terminal(bad: Report) -> None:
+    for colour, expected in ((False, set()), (True, {"\x1b"})):
         text = render(bad, width=80, colour=colour)
-        assert {sign for sign in text if not sign.isprintable()} - {"\n"} == wanted
-    # Whatever came from a client is escaped; only our own colours are not.
+        assert {sign for sign in text if not sign.isprintable()} - {"\n"} == expected
+    # Text from a client is escaped; only our own colours are not.
     assert "\\x1b[31m" in text
     assert not set(re.findall(r"\x1b\[[^m]*m", text)) - {f"\x1b[{code}m" for code in ("0", "2", "1;31", "1;33", "1;36")}
     assert re.sub(r"\x1b\[[^m]*m", "", text) == render(bad, width=80)
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_prose_keeps_to_the_width(width: int, good: dict[str, Any]) -> None:
+def test_rendered_text_keeps_to_the_width(width: int, good: Report) -> None:
     assert max(map(len, render(good, width=width).splitlines()[:-1])) <= width
 
 
-def test_of_a_long_log_the_middle_is_counted(swapped: dict[str, Any]) -> None:
-    data = copy.deepcopy(swapped)
-    (one,) = data["findings"]
-    row = one["log"][1]
-    # The report itself has left some out, as it does: 21 to 70.
+def test_long_log_is_shortened_and_counted(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    line = finding.case.log[1]
+    # The report itself leaves some out, here 21 to 70.
     numbers = [*range(1, 21), *range(71, 101)]
-    one["log"] = [{**row, "number": number} for number in numbers]
-    one["exchanges"] = [12, 90]
-    shown = re.findall(r"^(?:  exchanges| {11}) (.) +(\d+) +\d", render(data), re.MULTILINE)
+    case = replace(finding.case, log=tuple(line._replace(number=number) for number in numbers))
+    text = render(with_findings(swapped, replace(finding, case=case, exchanges=(12, 90))))
+    shown = re.findall(r"^(?:  exchanges| {11}) (.) +(\d+) +\d", text, re.MULTILINE)
     assert [(sign, int(number)) for sign, number in shown] == [
         (" ", 1), (" ", 2), (" ", 3), ("▶", 12), ("▶", 90), (" ", 98), (" ", 99), (" ", 100),
     ]  # fmt: skip
-    left = [int(number) for number in re.findall(r"… (\d+) more$", render(data), re.MULTILINE)]
-    assert left == [8, 77, 7]
-    assert sum(left) + len(shown) == 100
+    omitted = [int(number) for number in re.findall(r"… (\d+) more$", text, re.MULTILINE)]
+    assert omitted == [8, 77, 7]
+    assert sum(omitted) + len(shown) == 100
 
 
 class Stream(io.TextIOWrapper):
-    """A stream of an encoding, which says that it is a terminal or not."""
+    """A stream with an encoding, that claims to be a terminal or not."""
 
     def __init__(self, encoding: str, *, terminal: bool = False) -> None:
         super().__init__(io.BytesIO(), encoding=encoding)
@@ -154,7 +161,7 @@ class Stream(io.TextIOWrapper):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "cp437"])
-def test_every_encoding_can_show_it(encoding: str, swapped: dict[str, Any]) -> None:
+def test_report_can_be_shown_in_any_encoding(encoding: str, swapped: Report) -> None:
     stream = Stream(encoding)
     show(swapped, stream)
     text = stream.text
@@ -164,7 +171,7 @@ def test_every_encoding_can_show_it(encoding: str, swapped: dict[str, Any]) -> N
     assert "?" not in text
 
 
-def test_colours_are_for_terminals_that_want_them(swapped: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_follow_the_terminal_and_the_environment(swapped: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -183,16 +190,16 @@ def test_colours_are_for_terminals_that_want_them(swapped: dict[str, Any], monke
 
 
 @given(st.text(st.characters()))
-def test_what_is_printable_stays_so_in_any_encoding(text: str) -> None:
+def test_printable_text_stays_printable_in_any_encoding(text: str) -> None:
     shown = printable(text)
     assert shown.replace("\n", "").isprintable()
-    assert fitting(shown, "ascii").isascii()
-    assert fitting(shown, None).isascii()
-    assert fitting(shown, "utf-8") == shown
+    assert encodable(shown, "ascii").isascii()
+    assert encodable(shown, None).isascii()
+    assert encodable(shown, "utf-8") == shown
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("value", "line"),
     [
         ({"operation": "create", "nth": [2, None]}, "{operation: create, nth: [2, null]}"),
         ({"a": True, "b": "true", "c": "two words", "d": "no"}, '{a: true, b: "true", c: "two words", d: "no"}'),
@@ -202,33 +209,33 @@ def test_what_is_printable_stays_so_in_any_encoding(text: str) -> None:
         (1.5, "1.5"),
     ],
 )
-def test_data_is_told_in_a_line(value: Any, wanted: str) -> None:
-    assert brief(value) == wanted
+def test_data_is_shown_as_a_line_of_yaml(value: Any, line: str) -> None:
+    assert as_yaml(value) == line
 
 
-def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_a_terminal_is_a_bar_that_disappears(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setattr("mockveo_contracts.reports.terminal.REFRESH", 0.0)
+    monkeypatch.setattr("mockveo_contracts.reports.progress.REFRESH_S", 0.0)
     stream = Stream("utf-8", terminal=True)
     with Progress(stream) as progress:
         for number in range(1, 5):
             progress(number, 4, f"create/{number}\x1b" + "x" * 99, number % 2)
-    pictures = stream.text.split("\r")[1:]
-    assert pictures[0].startswith("█████░░░░░░░░░░░░░░░ 1/4  1 finding  create/1\\x1bxxx")
-    assert all(len(one.removesuffix("\x1b[K")) <= 59 for one in pictures)
-    assert pictures[-1] == "\x1b[K"
+    bars = stream.text.split("\r")[1:]
+    assert bars[0].startswith("█████░░░░░░░░░░░░░░░ 1/4  1 finding  create/1\\x1bxxx")
+    assert all(len(bar.removesuffix("\x1b[K")) <= 59 for bar in bars)
+    assert bars[-1] == "\x1b[K"
     assert "\n" not in stream.text
 
 
-def test_the_bar_is_ascii_where_it_has_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_an_ascii_terminal_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = Stream("ascii", terminal=True)
     Progress(stream)(1, 2, "a", 0)
     assert stream.text.startswith("\r##########.......... 1/2  0 findings  a")
 
 
-def test_elsewhere_there_is_a_line_at_every_tenth_of_the_way() -> None:
+def test_progress_without_a_terminal_is_ten_lines() -> None:
     stream = Stream("utf-8")
     with Progress(stream) as progress:
         for number in range(1, 285):
@@ -241,12 +248,12 @@ def test_elsewhere_there_is_a_line_at_every_tenth_of_the_way() -> None:
     assert not re.search(r"[\r\x1b]", stream.text)
 
 
-def test_nothing_to_play_is_no_trouble() -> None:
+def test_progress_without_cases_is_one_line() -> None:
     stream = Stream("utf-8")
     with Progress(stream) as progress:
         progress(1, 0, "a", 0)
     assert len(stream.text.splitlines()) == 1
 
 
-def test_swapping_is_found_in_fact() -> None:
-    assert "VIOLATION  refs-order (MUST)\n" in render(plain(report_of(careless, ["image/two"])))
+def test_swapped_images_break_refs_order() -> None:
+    assert "VIOLATION  refs-order (MUST)\n" in render(reread(report_of(careless, ["image/two"])))

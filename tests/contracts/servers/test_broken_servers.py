@@ -23,7 +23,7 @@ def test_what_is_broken_is_found_under_its_rule(servers: tuple[str, dict[str, Sm
 def test_the_correct_one_is_clean(servers: tuple[str, dict[str, Small]], seed: int) -> None:
     root, found = servers
     data = verify(f"{root}/correct/v1", plan(found["correct"], seed))
-    assert (data["findings"], data["exit_status"], data["stopped"]) == ([], 0, None)
+    assert (data["findings"], data["exit_status"], data["aborted"]) == ([], 0, None)
 
 
 def test_there_are_enough_of_them() -> None:

@@ -39,7 +39,7 @@ def test_generated_requests_find_what_is_broken(servers: Any, name: str, rule: s
     data = verify(f"{root}/{name}", VerifyPlan(**{**vars(plan(memory[name])), "examples": 5, "probes": (probe,)}))
     assert rule in broken_rules(data)
     finding = next(one for one in data["findings"] if one["rule"] == rule)
-    assert finding["again"][0].startswith(("curl", "ID=$(curl"))
+    assert finding["reproduce"][0].startswith(("curl", "ID=$(curl"))
     assert OURS not in json.dumps(data)
 
 
@@ -49,7 +49,7 @@ def test_generated_creates_keep_to_the_budget(servers: Any) -> None:
     limited = {"examples": 20, "probes": ("generated/createVideo",), "max_jobs": 2}
     data = verify(f"{root}/correct", VerifyPlan(**{**vars(plan(memory["correct"])), **limited}))
     assert len(memory["correct"].jobs) - before <= 2
-    assert "--max-jobs 2 are made" in data["skipped"][0]["why"]
+    assert "--max-jobs 2 are made" in data["skipped"][0]["reason"]
 
 
 def test_generated_creates_are_for_this_machine_alone(servers: Any) -> None:
@@ -80,7 +80,7 @@ def test_histories_need_a_clock_to_turn(servers: Any) -> None:
         f"{root}/correct",
         VerifyPlan(**{**vars(plan(memory["correct"])), "histories": 2, "probes": ("generated/histories",)}),
     )
-    assert "cannot be turned" in data["skipped"][0]["why"]
+    assert "cannot be turned" in data["skipped"][0]["reason"]
 
 
 def test_rules_of_schemathesis_are_ours() -> None:

@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 from broken_servers import MUTANTS, OTHER, OURS
-from mockveo_contracts.reports import model
-from mockveo_contracts.reports.known_failures import Entry
+from mockveo_contracts.reports import json_report
+from mockveo_contracts.reports.known_failures import KnownFailure
 from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import VerifyPlan, names, verification, verify
 from seeds import seeds
@@ -137,7 +136,7 @@ def test_what_says_nothing_of_the_server_ends_the_run(
     Remote(url, scenario).ask("PUT", "/scenario", {"scenario": scenario})
     data = verify(url, VerifyPlan())
     assert (data["exit_status"], data["findings"]) == (2, [])
-    assert message in data["stopped"]
+    assert message in data["aborted"]
 
 
 def test_a_run_leaves_nothing_in_the_worlds_of_a_mockveo(fakes: dict[str, ServerThread]) -> None:
@@ -164,7 +163,7 @@ def test_without_another_good_key_a_made_up_one_is_tried(servers: Any) -> None:
 
 
 def test_the_report_is_of_the_shape_that_reports_have(fakes: dict[str, ServerThread]) -> None:
-    schema = Path(model.__file__).with_name("report.schema.json")
+    schema = json_report.SCHEMA
     url = f"{fakes['docs-2026-03'].url}/@shape"
     Remote(url, "shape").ask("PUT", "/scenario", {"scenario": "upper-case"})
     data = json.loads(json.dumps(verify(url, VerifyPlan(job_seconds=30.0))))
@@ -187,7 +186,7 @@ def test_a_finding_can_be_repeated_with_curl(servers: Any) -> None:
     finding = next(
         one for one in verify(f"{root}/not-found", plan(memory["not-found"]))["findings"] if one["rule"] == "unknown-id"
     )
-    command = next(line for line in finding["again"] if line.startswith("curl"))
+    command = next(line for line in finding["reproduce"] if line.startswith("curl"))
     env = {**os.environ, "COMETAPI_KEY": OURS, "no_proxy": "*"}
     answer = subprocess.run(["bash", "-c", f"{command} -w %{{http_code}}"], env=env, capture_output=True, check=True)
     assert answer.stdout.endswith(b"404")
@@ -199,14 +198,14 @@ def test_the_smallest_sequence_is_the_create_and_what_shows_the_breach(servers: 
     data = verify(f"{root}/progress-regress", plan(memory["progress-regress"]))
     finding = next(one for one in data["findings"] if one["case"] == "job/text-only")
     assert [one["request"]["method"] for one in finding["trace"]] == ["POST", "GET", "GET"]
-    assert finding["again"][0].startswith("ID=$(curl")
-    assert finding["again"][-1] == f"mockveo verify {root}/progress-regress --only job/text-only --seed 0"
+    assert finding["reproduce"][0].startswith("ID=$(curl")
+    assert finding["reproduce"][-1] == f"mockveo verify {root}/progress-regress --only job/text-only --seed 0"
     assert finding["message"] == "progress goes from 60 back to 30"
 
 
 def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:
     root, memory = servers
-    entry = Entry("auth-bad-key", "auth/bad-key", "our gateway takes any", "known.txt:1")
+    entry = KnownFailure("auth-bad-key", "auth/bad-key", "our gateway takes any", "known.txt:1")
     with_known = {"known": (entry,)}
     data = verify(f"{root}/any-key", VerifyPlan(**{**vars(plan(memory["any-key"])), **with_known}))
     assert (data["exit_status"], data["summary"]["known"]) == (0, 1)
@@ -227,7 +226,7 @@ def test_a_warning_fails_a_strict_run(servers: Any, strict: bool, status: int) -
 def test_there_is_no_server() -> None:
     data = verify(NOWHERE, VerifyPlan())
     assert (data["exit_status"], data["findings"]) == (2, [])
-    assert "there is no server at http://127.0.0.1:9" in data["stopped"]
+    assert "there is no server at http://127.0.0.1:9" in data["aborted"]
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x/", "http://", "http://x:99999", "http://user@x/v1", "http://x/v1?a=b"])
@@ -248,4 +247,4 @@ def test_checks_are_done_one_by_one(fakes: dict[str, ServerThread]) -> None:
         checks = {one.name: one for one in run.checks()}
         assert list(checks) == names(VerifyPlan())
         assert checks["errors/choices"].run() == []
-        assert [one["name"] for one in run.data["cases"]] == ["errors/choices"]
+        assert [one.name for one in run.report.cases] == ["errors/choices"]

@@ -19,7 +19,7 @@ def test_no_more_jobs_are_made_than_the_budget_has(servers: Any) -> None:
     limited = VerifyPlan(**{**vars(plan(memory["accepts-anything"])), "max_jobs": 2})
     data = verify(f"{root}/accepts-anything", limited)
     assert len(memory["accepts-anything"].jobs) - before == 2 == data["summary"]["jobs"]
-    assert any("--max-jobs 2" in one["why"] for one in data["skipped"])
+    assert any("--max-jobs 2" in one["reason"] for one in data["skipped"])
 
 
 def test_a_server_elsewhere_gets_five_jobs() -> None:
@@ -39,7 +39,7 @@ def test_when_the_time_is_over_nothing_is_blamed(servers: Any) -> None:
     data = verify(f"{root}/never-starts", short)
     assert "job-ends" not in broken_rules(data)
     assert data["rules"]["job-ends"]["not exercised"] == len(data["cases"])
-    assert any("--max-seconds 0.3 are over" in one["why"] for one in data["skipped"])
+    assert any("--max-seconds 0.3 are over" in one["reason"] for one in data["skipped"])
 
 
 def test_the_rate_is_kept() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from mockveo_contracts.reports import terminal
-from mockveo_contracts.reports.formats import FORMATS, write
-from mockveo_contracts.servers.verify import VerifyPlan, rehearse, verification, verify
+from mockveo_contracts.reports.formats import FORMATS, parse, write
+from mockveo_contracts.servers.verify import VerifyPlan, rehearse, verification, verified, verify
 
 from mockveo.errors import SettingsError
 from mockveo.traffic.redaction import HIDDEN
@@ -81,22 +81,22 @@ def _bad(text: str) -> list[str]:
 def test_a_key_that_is_sent_back_is_in_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = VerifyPlan(key=KEY, other_key=OTHER, poll_interval=0.0, examples=1, probes=PROBES)
     with serving(Echo) as url:
-        data = verify(url, plan)
-    assert len({one["rule"] for one in data["findings"]}) > 4
-    assert HIDDEN in json.dumps(data)
+        report = verified(url, plan)
+    assert len(report.broken_rules) > 4
+    assert HIDDEN in json.dumps(report.data)
     for kind in FORMATS:
-        write(f"{kind}={tmp_path / kind}", data)
+        write(parse(f"{kind}={tmp_path / kind}"), report)
         assert _bad((tmp_path / kind).read_text()) == [], kind
     with (tmp_path / "shown").open("w") as shown:
-        terminal.show(data, shown)
-    assert _bad((tmp_path / "shown").read_text() + capsys.readouterr().out + json.dumps(data)) == []
+        terminal.show(report, shown)
+    assert _bad((tmp_path / "shown").read_text() + capsys.readouterr().out + json.dumps(report.data)) == []
 
 
 def test_a_key_that_is_sent_back_is_in_no_finding_of_a_single_check() -> None:
     with serving(Echo) as url, verification(url, VerifyPlan(key=KEY, other_key=OTHER, probes=("auth/*",))) as run:
-        found = [finding for one in run.checks() for finding in one.run()]
-    assert found
-    assert _bad(json.dumps(found)) == []
+        findings = [finding.to_json() for check in run.checks() for finding in check.run()]
+    assert findings
+    assert _bad(json.dumps(findings)) == []
 
 
 class Poor(_Quiet):
@@ -110,8 +110,8 @@ class Poor(_Quiet):
 def test_a_key_is_not_in_what_ends_a_run() -> None:
     with serving(Poor) as url:
         data = verify(url, VerifyPlan(key=KEY, poll_interval=0.0))
-    assert f"Bearer {HIDDEN}" in data["stopped"]
-    assert _bad(data["stopped"]) == []
+    assert f"Bearer {HIDDEN}" in data["aborted"]
+    assert _bad(data["aborted"]) == []
 
 
 # The keys.
@@ -170,9 +170,10 @@ def test_a_generated_request_without_an_answer_is_a_finding(half: bool, jobs: in
         one for one in data["findings"] if (one["rule"], one["case"]) == ("answered", "generated/createVideo")
     )
     assert "POST /v1/videos: the connection broke off; wanted an answer" in finding["message"]
-    assert finding["again"][0].startswith("curl -sS -X POST" if "-X POST" in finding["again"][0] else "curl -sS")
+    command = finding["reproduce"][0]
+    assert command.startswith("curl -sS -X POST" if "-X POST" in command else "curl -sS")
     assert [one["name"] for one in data["cases"]] == list(probes)
-    assert data["stopped"] is None
+    assert data["aborted"] is None
     assert data["summary"]["jobs"] == handler.creates
     assert jobs is None or handler.creates <= jobs
 
@@ -188,10 +189,10 @@ def test_what_schemathesis_stumbles_over_ends_only_that_check(tmp_path: Path) ->
             examples=2, overlays=(str(overlay),), probes=("auth/no-key", "generated/*"), generated_creates=False
         )
         data = verify(url, plan)
-    whys = {one["case"]: one["why"] for one in data["skipped"]}
+    whys = {one["case"]: one["reason"] for one in data["skipped"]}
     assert "schemathesis could not go on" in whys["generated/retrieveVideo"]
     assert {"auth/no-key", "generated/listModels"} <= {one["name"] for one in data["cases"]}
-    assert data["stopped"] is None
+    assert data["aborted"] is None
 
 
 # Answers without an end, and without sense.
@@ -260,7 +261,7 @@ def test_a_generated_request_ends_in_time_too() -> None:
             (check,) = run.checks()
             assert check.run() == []
         assert time.monotonic() - begun < 20
-    assert "--max-seconds 4 are over" in run.report.skipped[0]["why"]
+    assert "--max-seconds 4 are over" in run.report.skipped[0].reason
 
 
 @pytest.mark.parametrize(
@@ -277,10 +278,10 @@ def test_an_answer_that_no_reader_takes_is_a_finding(body: bytes, rule: str, tmp
             self.answer(200, body)
 
     with serving(handler) as url:
-        data = verify(url, VerifyPlan(poll_interval=0.0, job_seconds=0.1))
-    assert rule in {one["rule"] for one in data["findings"]}
+        report = verified(url, VerifyPlan(poll_interval=0.0, job_seconds=0.1))
+    assert rule in {finding.rule for finding in report.findings}
     for kind in FORMATS:
-        write(f"{kind}={tmp_path / kind}", data)
+        write(parse(f"{kind}={tmp_path / kind}"), report)
 
 
 # The URL.
