@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 BODY = b"prompt=A+paper+kite+floats+above+a+field."
 KEY = "Bearer sk-test"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from mockveo.keywords import SettingsKeywords
-    from mockveo.server.app import Application, ServerThread
+    from mockveo.server.app import Application
+    from mockveo.server.run import ServerThread
 
 __all__ = ["__version__", "app", "serve"]
 
@@ -27,7 +28,7 @@ def serve(**settings: Unpack[SettingsKeywords]) -> ServerThread:
 
     It is a context manager that starts and stops the server. Raises MockveoError, whose message says what to fix.
     """
-    from mockveo.server.app import ServerThread
+    from mockveo.server.run import ServerThread
     from mockveo.settings import of
 
     return ServerThread(of(**{"port": 0, **settings}))
@@ -38,7 +39,7 @@ def app(**settings: Unpack[SettingsKeywords]) -> Application:
 
     Raises MockveoError, whose message says what to fix.
     """
-    from mockveo.server.app import build
+    from mockveo.server.app import Application
     from mockveo.settings import of
 
-    return build(of(**settings), check_hosts=False)
+    return Application(of(**settings), check_hosts=False)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from mockveo.server.app import ServerThread
+    from mockveo.server.run import ServerThread
     from mockveo.testing import Mockveo, MockveoWorlds
 
 #: Settings with an option and an ini value -> type, placeholder and help.

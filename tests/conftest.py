@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.clock import Clock
 
 #: Fixtures: real HTTP clients, and a world for each test.

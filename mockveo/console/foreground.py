@@ -16,7 +16,8 @@ from mockveo._version import __version__
 from mockveo.console.log import LogWriter, TerminalLog
 from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
-from mockveo.server.app import SAMPLE_KEY, Application, Server
+from mockveo.server.app import Application
+from mockveo.server.run import SAMPLE_KEY, Server
 from mockveo.settings import Settings
 from mockveo.traffic.journal import Feed
 

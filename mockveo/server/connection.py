@@ -12,7 +12,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockveo.http.responses import error_of_ours
-from mockveo.server.context import CLOSED, ENDED_SHORT
+from mockveo.server.context import BODY_CUT, CLOSED
 from mockveo.server.faults import TRANSPORT
 
 #: Seconds without a byte after which a body counts as ended short.
@@ -21,7 +21,7 @@ BODY_TIMEOUT: Final = 30.0
 MAX_HEAD: Final = 64 * 2**10
 
 
-class Protocol(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """uvicorn's protocol, but a client that stops sending before its body is complete is answered and told so."""
 
     #: Seconds without a byte of a body that is to come.
@@ -98,5 +98,5 @@ class Protocol(HttpToolsProtocol):
 
     def _end_short(self) -> None:
         self.cycle.keep_alive = False
-        self.cycle.scope[ENDED_SHORT] = True  # type: ignore[typeddict-unknown-key]
+        self.cycle.scope[BODY_CUT] = True  # type: ignore[typeddict-unknown-key]
         self.cycle.message_event.set()

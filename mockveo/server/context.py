@@ -1,4 +1,4 @@
-"""One exchange as a handler sees it, and what a handler may raise instead of an answer."""
+"""One exchange as a handler sees it, and what a handler may raise instead of returning a response."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
+from mockveo.server.recording import MAX_KEPT_BODY_BYTES, record_faults, record_request_body
 from mockveo.simulator.scenarios import Fault, Scenario
 from mockveo.simulator.world import World
 from mockveo.spec.spec import Operation
 from mockveo.traffic.record import ExchangeRecord
 
-#: In the scope of a request whose client will send no more although it promised to; set by the server's protocol.
-ENDED_SHORT: Final = "mockveo.ended_short"
-#: In the scope of a request whose client has closed its sending side after it; set by the server's protocol.
+#: Key in a scope: the client sends no more although its body is not complete. Set by the protocol.
+BODY_CUT: Final = "mockveo.body_cut"
+#: Key in a scope: the client has closed its sending side after the request. Set by the protocol.
 CLOSED: Final = "mockveo.closed"
-#: Bytes of a body that the journal keeps as it came.
-KEPT_BODY: Final = 64 * 2**10
-#: In every scope: the world that is called, and what stands before its paths, e.g. "/@mine"; set by the application.
+#: Keys in every scope: the world that is called, and the prefix of its paths, e.g. "/@mine". Set by the application.
 WORLD: Final = "mockveo.world"
 PREFIX: Final = "mockveo.prefix"
 
-
-_NOTHING: Final[Mapping[str, str]] = {}
+_NO_VALUES: Final[Mapping[str, str]] = {}
 
 
 class ApiError(Exception):
-    """The request is answered with an error of the document. `values` fill the {braces} of its message.
+    """An error of the document as response. `values` fill the {braces} of its message.
 
-    `hint` is what the service would not say; it goes to the log alone.
+    `hint` is what the service would not say; only the log shows it.
     """
 
     def __init__(self, name: str, *, hint: str = "", **values: str) -> None:
@@ -41,7 +39,7 @@ class ApiError(Exception):
 
 
 class ControlError(Exception):
-    """The request asks mockveo itself for something that is not there; the message teaches."""
+    """An invalid request to mockveo itself; the message says how to correct it."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,15 +49,15 @@ class ControlError(Exception):
 
 
 class FaultBeforeEffect(Exception):
-    """A fault is to answer; the request has done nothing."""
+    """A fault that replaces the response before the request has an effect."""
 
 
 class ClientGone(Exception):
-    """The client closed the connection; there is nobody to answer."""
+    """The client has closed the connection, so no response can reach it."""
 
 
 class IncompleteBody(Exception):
-    """The body ended before its promised length, or stalled; `received` bytes came."""
+    """The body ended or stalled after `received` bytes, before its promised length."""
 
     def __init__(self, received: int) -> None:
         super().__init__(received)
@@ -69,7 +67,7 @@ class IncompleteBody(Exception):
 class RequestContext:
     """One exchange as a handler sees it."""
 
-    __slots__ = ("_operation", "exchange", "headers", "owner", "receive", "scope", "struck", "values", "world")
+    __slots__ = ("_operation", "error_values", "exchange", "faults", "headers", "owner", "receive", "scope", "world")
 
     def __init__(self, operation: Operation | None, scope: Scope, receive: Receive) -> None:
         self.world: World = scope[WORLD]
@@ -78,21 +76,21 @@ class RequestContext:
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.exchange = ExchangeRecord(scope["method"], scope["path"], scope["query_string"], scope["headers"])
         self.owner = ""
-        #: The faults that strike it.
-        self.struck: tuple[Fault, ...] = ()
-        #: What fills the {braces} of an error, as far as it is known.
-        self.values: Mapping[str, str] = _NOTHING
+        #: The faults that apply to it.
+        self.faults: tuple[Fault, ...] = ()
+        #: What fills the {braces} of an error of a fault, as far as the handler knows it.
+        self.error_values: Mapping[str, str] = _NO_VALUES
         self._operation = operation
 
     @property
     def operation(self) -> Operation:
-        """The operation that is played; only for calls that are one."""
+        """The operation of the document; only for requests that have one."""
         assert self._operation is not None
         return self._operation
 
     @property
-    def known_operation(self) -> Operation | None:
-        """The operation that is played; None for what is not the document's."""
+    def operation_or_none(self) -> Operation | None:
+        """The operation of the document; None for a path outside it."""
         return self._operation
 
     @property
@@ -100,24 +98,21 @@ class RequestContext:
         """The value of the path's parameter."""
         return next(iter(self.scope["path_params"].values()))  # type: ignore[no-any-return]
 
-    def strike(self, scenario: Scenario, operation: str, scope: str, subject: str, label: str = "") -> None:
-        """Lets the faults of a scenario strike; see World.strike."""
-        if scenario.faults:
-            self.struck = tuple(
-                filter(
-                    self._knows,
-                    self.world.faults.select(scenario, operation, scope=scope, subject=subject, label=label),
-                )
-            )
-            if b"ticket=" in self.scope["query_string"] and self.ticket_holder is not None:
-                # Whoever holds a ticket has been redirected already.
-                self.struck = tuple(fault for fault in self.struck if fault.redirect is None)
-            if self.struck:
-                self.exchange.scenario = scenario.name
-                self.exchange.faults = [name for fault in self.struck for name in fault.names]
+    def select_faults(self, scenario: Scenario, operation: str, *, scope: str, subject: str, label: str = "") -> None:
+        """Select the faults of a scenario that apply to this exchange; see FaultSelector.select."""
+        if not scenario.faults:
+            return
+        selected = self.world.faults.select(scenario, operation, scope=scope, subject=subject, label=label)
+        faults = [fault for fault in selected if self._has_error_of(fault)]
+        if b"ticket=" in self.scope["query_string"] and self.ticket_holder is not None:
+            # A request with a ticket has been redirected already.
+            faults = [fault for fault in faults if fault.redirect is None]
+        self.faults = tuple(faults)
+        if faults:
+            record_faults(self.exchange, scenario.name, faults)
 
-    def _knows(self, fault: Fault) -> bool:
-        """Whether the operation has a fault's error; an error for `any` is for those that have it."""
+    def _has_error_of(self, fault: Fault) -> bool:
+        """Return whether the operation has a fault's error; a fault for `any` skips operations without it."""
         return (
             fault.operation != "any"
             or fault.error is None
@@ -126,41 +121,42 @@ class RequestContext:
         )
 
     async def read(self, feed: Callable[[bytes], None], limit: int) -> None:
-        """Feeds the body to `feed` as it comes. Raises ApiError("body_too_large"), IncompleteBody or ClientGone."""
+        """Pass the body to `feed` as it comes. Raises ApiError("body_too_large"), IncompleteBody or ClientGone."""
         promised = self.headers.get(b"content-length", b"0")
         if promised.isdigit() and int(promised) > limit:
             raise ApiError("body_too_large", hint=f"--max-body is {limit}, the body has {int(promised)} bytes")
-        exchange, receive, digest = self.exchange, self.receive, None
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk = message.get("body", b"")
-            exchange.body_size += len(chunk)
-            if exchange.body_size > limit:
-                raise ApiError("body_too_large", hint=f"--max-body is {limit}")
-            feed(chunk)
-            more = message.get("more_body", False)
-            if digest is None and not more and len(chunk) <= KEPT_BODY:
-                exchange.body = chunk
-                exchange.kept += len(chunk)
-                return
-            digest = digest or sha256()
-            digest.update(chunk)
-            exchange.body_digest = digest.digest()
-            if not more:
-                return
-            if ENDED_SHORT in self.scope:
-                raise IncompleteBody(exchange.body_size)
+        receive, size, body, digest = self.receive, 0, None, None
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise ApiError("body_too_large", hint=f"--max-body is {limit}")
+                feed(chunk)
+                more = message.get("more_body", False)
+                if digest is None and not more and len(chunk) <= MAX_KEPT_BODY_BYTES:
+                    body = chunk
+                    return
+                digest = digest or sha256()
+                digest.update(chunk)
+                if not more:
+                    return
+                if BODY_CUT in self.scope:
+                    raise IncompleteBody(size)
+        finally:
+            record_request_body(self.exchange, size, body, digest.digest() if digest else b"")
 
     @property
     def ticket_holder(self) -> str | None:
-        """The key that the ticket of the request stands for; None where it has no good one."""
+        """The key that the ticket of the request stands for; None without a valid ticket."""
         return self.world.tickets.holder(self.query("ticket") or "", self.scope["path"])
 
     def query(self, name: str) -> str | None:
-        """The value of a query parameter; of several the first."""
+        """Return the value of a query parameter; of several the first."""
         from urllib.parse import parse_qs
 
-        found = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return found[name][0] if name in found else None
+        values = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True).get(name)
+        return values[0] if values else None

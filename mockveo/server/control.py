@@ -25,8 +25,8 @@ from mockveo.http import forms
 from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
 from mockveo.http.responses import Response, json_answer
 from mockveo.server.context import ApiError, ControlError, IncompleteBody, RequestContext
-from mockveo.server.endpoints import Endpoint, Route, Routes
-from mockveo.server.faults import gone
+from mockveo.server.endpoints import Endpoint, EndpointTable, Route
+from mockveo.server.faults import leaves_within
 from mockveo.simulator import scenarios
 from mockveo.simulator.jobs import Job, end, timeline
 from mockveo.simulator.scenarios import Scenario
@@ -57,7 +57,7 @@ class Control:
         path = Path(__file__).with_name("control.yaml")
         self._document = Document(yamlfiles.parse(path.read_bytes(), path.name, SpecError))
 
-    def routes(self) -> Routes:
+    def endpoints(self) -> EndpointTable:
         """The routes, below ROOT."""
         found = {}
         for path, item in self._document.at("/paths").items():
@@ -70,7 +70,7 @@ class Control:
             otherwise = Route(None, partial(self._guarded, partial(_not_allowed, sorted(plays)), ""))
             found[f"{ROOT}{path}"] = Endpoint(plays, self._hosts, otherwise=otherwise)
         unknown = Route(None, partial(self._guarded, self._unknown, ""))
-        return Routes(found, Endpoint({}, self._hosts, otherwise=unknown))
+        return EndpointTable(found, Endpoint({}, self._hosts, otherwise=unknown))
 
     async def _guarded(
         self, play: Callable[..., Awaitable[Json | Response]], pointer: str, call: RequestContext
@@ -325,7 +325,7 @@ class Control:
             if waited >= ALIVE:
                 yield b": alive\n\n"
                 waited = 0.0
-            if await gone(call.scope, receive, LOOK):
+            if await leaves_within(LOOK, call.scope, receive):
                 return
             waited += LOOK
 

@@ -1,14 +1,13 @@
-"""The seam between HTTP and the API: every exchange passes through one `Endpoint`, and is journalled there.
+"""The seam between HTTP and the API: every exchange passes through one `Endpoint`, and is recorded there.
 
-Handlers never send. They return an `Response` or raise a `ApiError` (the name of an error of the document); the
-endpoint alone writes to the socket. So whatever a fault does to an answer on its way out is done in one place.
+Handlers never send. They return a `Response` or raise an `ApiError` (the name of an error of the document); the
+endpoint alone writes to the socket. So whatever a fault does to a response happens in one place.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from hashlib import sha256
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -20,21 +19,18 @@ from starlette.types import Receive, Scope, Send
 from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
 from mockveo.http.responses import Response, error_of_ours, json_answer
 from mockveo.server.context import ApiError, ClientGone, ControlError, FaultBeforeEffect, RequestContext
-from mockveo.server.faults import altered, deliver, delivered, waited
+from mockveo.server.faults import apply_faults, send_with_faults, sent_body_bytes, wait_for_faults
+from mockveo.server.recording import record_error, record_response
 from mockveo.simulator.world import World
 from mockveo.spec.spec import ErrorExample, Operation
-from mockveo.traffic.record import ExchangeRecord
 
-log = logging.getLogger("mockveo")
-
-#: Bytes of an answer that the journal keeps; longer ones are videos.
-KEPT_ANSWER: Final = 64 * 2**10
+log: Final = logging.getLogger("mockveo")
 
 Handler = Callable[[RequestContext], Awaitable[Response]]
 
 
 class Route(NamedTuple):
-    """What plays a request. One that is neither an operation nor named is not journalled."""
+    """The handler of a request. Requests of a route without a name are not journalled."""
 
     operation: Operation | None
     handler: Handler
@@ -42,22 +38,22 @@ class Route(NamedTuple):
 
 
 class Endpoint:
-    """An ASGI application that plays the operations of one path, by method, and others with `otherwise`."""
+    """An ASGI application for one path: a route for each method, and `otherwise` for other methods."""
 
     def __init__(
         self,
-        plays: Mapping[str, Route],
+        routes: Mapping[str, Route],
         hosts: Hosts | None,
         *,
-        elsewhere: bool = False,
+        other_origin: bool = False,
         otherwise: Route | None = None,
     ) -> None:
-        self._plays = {**({"HEAD": plays["GET"]} if "GET" in plays else {}), **plays}
+        self._routes = {**({"HEAD": routes["GET"]} if "GET" in routes else {}), **routes}
         self._hosts = hosts
-        self._elsewhere = elsewhere
+        self._other_origin = other_origin
         self._otherwise = otherwise
         self._for_browsers = CORSMiddleware(
-            self._play,
+            self._serve,
             allow_origin_regex=LOOPBACK_ORIGIN,
             allow_methods=["*"],
             allow_headers=["*"],
@@ -66,85 +62,85 @@ class Endpoint:
         )
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Plays one exchange, when awaited. What CORS costs only browsers pay: nobody else sends Origin."""
+        """Return an awaitable that serves one exchange."""
+        # Only browsers send Origin, so only they pay for CORS.
         for name, _ in scope["headers"]:
-            if name == b"origin" and self._serves(dict(scope["headers"])):
+            if name == b"origin" and self._is_served(dict(scope["headers"])):
                 return self._for_browsers(scope, receive, send)
-        return self._play(scope, receive, send)
+        return self._serve(scope, receive, send)
 
-    def _serves(self, headers: Mapping[bytes, bytes]) -> bool:
+    def _is_served(self, headers: Mapping[bytes, bytes]) -> bool:
         return self._hosts is None or self._hosts.serve(headers.get(b"host"))
 
-    async def _play(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = perf_counter()
-        play = self._plays.get(scope["method"], self._otherwise)
-        call = RequestContext(play.operation if play else None, scope, receive)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        route = self._routes.get(scope["method"], self._otherwise)
+        call = RequestContext(route.operation if route else None, scope, receive)
         exchange = call.exchange
-        answer = await self._answer(call, play)
-        if answer is not None and call.struck and not await waited(call):
-            answer, exchange.left = None, True
-        if answer is not None:
-            exchange.at, date = call.world.moment()
-            sent: int | None = len(answer.body)
-            if call.struck:
-                answer = self._altered(answer, call)
-                sent = delivered(answer, call.struck)
-            if not call.struck or all(name != b"date" for name, _ in answer.headers):
-                answer.headers.append(date)
-            if sent is not None:
-                _note(exchange, answer, sent)
-        exchange.duration = perf_counter() - begun
-        # Before the answer goes out: who has it may look at once.
-        if play is None or play.operation is not None or play.name:
+        response = await self._respond(call, route)
+        if call.faults and response is not None and not await wait_for_faults(call):
+            response, exchange.left = None, True
+        if response is not None:
+            exchange.at, date_header = call.world.moment()
+            if call.faults:
+                response = self._with_faults(response, call, date_header)
+            else:
+                response.headers.append(date_header)
+                record_response(exchange, response, len(response.body))
+        exchange.duration = perf_counter() - started
+        # Before the response is sent: a client that has it may read the journal at once.
+        if route is None or route.name:
             call.world.journal.add(exchange)
-        if answer is None:
+        if response is None:
             return
-        if call.struck:
-            await self._strike(answer, call, send)
-            exchange.duration = perf_counter() - begun
-        elif answer.stream is not None:
-            await _stream(answer, receive, send)
+        if call.faults:
+            sent = await send_with_faults(response, call, send)
+            if sent < exchange.sent:
+                exchange.left, exchange.sent = True, sent
+            exchange.duration = perf_counter() - started
+        elif response.stream is not None:
+            await _stream(response, receive, send)
         else:
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            await send({"type": "http.response.body", "body": response.body})
 
-    def _altered(self, answer: Response, call: RequestContext) -> Response:
+    def _with_faults(self, response: Response, call: RequestContext, date_header: tuple[bytes, bytes]) -> Response:
         try:
-            return altered(answer, call)
-        except Exception as error:  # noqa: BLE001 - it is told, in the log and to the client
-            call.struck = ()
-            return self._refused(call, error)
+            response = apply_faults(response, call)
+        except Exception as error:  # noqa: BLE001 - reported in the log and to the client
+            call.faults = ()
+            response = self._error_response(call, error)
+        # A fault may have set a Date of its own.
+        if all(name != b"date" for name, _ in response.headers):
+            response.headers.append(date_header)
+        sent_bytes = sent_body_bytes(response, call.faults)
+        if sent_bytes is not None:
+            record_response(call.exchange, response, sent_bytes)
+        return response
 
-    async def _strike(self, answer: Response, call: RequestContext, send: Send) -> None:
-        exchange = call.exchange
-        sent = await deliver(answer, call, send)
-        if sent < exchange.sent:
-            exchange.left, exchange.sent = True, sent
-
-    async def _answer(self, call: RequestContext, play: Route | None) -> Response | None:
-        """The answer; None where there is nobody to have it any more."""
+    async def _respond(self, call: RequestContext, route: Route | None) -> Response | None:
+        """Return the response; None if the client is gone."""
         if self._hosts is not None and not self._hosts.serve(call.headers.get(b"host")):
-            return self._refuse_host(call)
-        if play is None:
-            return self._unplayed(call)
-        exchange, operation = call.exchange, play.operation
-        exchange.elsewhere, exchange.operation = self._elsewhere, play.name
+            return self._host_refused(call)
+        if route is None:
+            return self._without_route(call)
+        call.exchange.elsewhere, call.exchange.operation = self._other_origin, route.name
         try:
-            if operation is not None:
-                exchange.operation = operation.id
-                if operation.authorised:
-                    call.owner = self._authorise(call)
-            return await play.handler(call)
+            if route.operation is not None and route.operation.authorised:
+                call.owner = call.exchange.owner = self._authenticate(call)
+            return await route.handler(call)
         except ClientGone:
             return None
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told apart there
-            return self._refused(call, error)
+        except Exception as error:  # noqa: BLE001 - distinguished by _error_response
+            return self._error_response(call, error)
 
-    def _refused(self, call: RequestContext, error: Exception) -> Response:
+    def _error_response(self, call: RequestContext, error: Exception) -> Response:
         if isinstance(error, ApiError):
-            return self._refusal(call, error)
+            record_error(call.exchange, error.name, error.hint)
+            status, body = _filled(call.world, call.operation.errors[error.name], error.values)
+            return checked_answer(call, status, body)
         if isinstance(error, ControlError):
-            call.exchange.error = error.code
+            record_error(call.exchange, error.code)
             return error_of_ours(error.status, error.code, error.message)
         if isinstance(error, FaultBeforeEffect):
             return Response(200, [], b"")
@@ -156,88 +152,72 @@ class Endpoint:
         )
         return error_of_ours(500, "internal_error", "mockveo failed to answer; this is a bug of mockveo, see its log")
 
-    def _authorise(self, call: RequestContext) -> str:
+    def _authenticate(self, call: RequestContext) -> str:
+        """Return the key of a request. Raises ApiError("invalid_token")."""
         authorization = call.headers.get(b"authorization", b"")
         owner = call.world.accounts.owner(authorization)
         if not authorization and b"ticket=" in call.scope["query_string"]:
             owner = call.ticket_holder or None
-        if owner is None:
-            wrong = (
-                "the key is none of --key" if authorization[:7].lower() == b"bearer " else "it does not say Bearer KEY"
-            )
-            raise ApiError("invalid_token", hint=wrong if authorization else "there is no Authorization header")
-        call.exchange.owner = owner
-        return owner
+        if owner is not None:
+            return owner
+        if not authorization:
+            raise ApiError("invalid_token", hint="there is no Authorization header")
+        if authorization[:7].lower() == b"bearer ":
+            raise ApiError("invalid_token", hint="the key is not one of --key")
+        raise ApiError("invalid_token", hint="the Authorization header does not say Bearer KEY")
 
-    def _unplayed(self, call: RequestContext) -> Response:
+    def _without_route(self, call: RequestContext) -> Response:
         method, path = call.scope["method"], call.scope["path"]
-        if method == "OPTIONS" and self._plays:
-            allow = ", ".join(sorted({*self._plays, "OPTIONS"}))
+        if method == "OPTIONS" and self._routes:
+            allow = ", ".join(sorted({*self._routes, "OPTIONS"}))
             return Response(204, [(b"allow", allow.encode())], b"")
-        call.exchange.error = "unknown_path"
-        known = ", ".join(f"{one.method} {one.path}" for one in call.world.spec.operations.values())
-        call.exchange.hint = f"there is {known}"
+        operations = call.world.spec.operations.values()
+        paths = ", ".join(f"{operation.method} {operation.path}" for operation in operations)
+        record_error(call.exchange, "unknown_path", f"the paths are {paths}")
         return json_answer(*_filled(call.world, call.world.spec.unknown_path, {"method": method, "path": path}))
 
-    def _refusal(self, call: RequestContext, refusal: ApiError) -> Response:
-        call.exchange.error, call.exchange.hint = refusal.name, refusal.hint
-        status, body = _filled(call.world, call.operation.errors[refusal.name], refusal.values)
-        return checked_answer(call, status, body)
-
-    def _refuse_host(self, call: RequestContext) -> Response:
+    def _host_refused(self, call: RequestContext) -> Response:
         host = call.headers[b"host"].decode("latin-1")
-        call.exchange.error = "host_not_allowed"
+        record_error(call.exchange, "host_not_allowed")
         name = host.partition(":")[0]
         return error_of_ours(
             421,
             "host_not_allowed",
-            f"The Host header is {host!r}, which is neither loopback nor an IP address. If that is meant, start"
+            f"The Host header is {host!r}, which is neither loopback nor an IP address. If that is intended, start"
             f" mockveo with --allow-host {name}",
         )
 
 
-class Routes:
-    """An ASGI application that plays the endpoints of a set of paths, and `otherwise` for any other path.
+class EndpointTable:
+    """An ASGI application that passes each request to the endpoint of its path, or to `otherwise`.
 
-    It leaves compiling templates to Starlette, not the looking up, which costs more there than answering a poll does
-    here. A path without parameters goes before a template that fits it too. Source: OpenAPI 3.1, section 4.8.8.
+    Starlette compiles the templates, but its own lookup would cost more than a whole poll does here. A path without
+    parameters takes precedence over a template that matches too. Source: OpenAPI 3.1, section 4.8.8.
     """
 
     def __init__(self, endpoints: Mapping[str, Endpoint], otherwise: Endpoint) -> None:
         self._concrete = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
-        self._templates = [(compile_path(path)[0], one) for path, one in endpoints.items() if "{" in path]
+        self._templates = [(compile_path(path)[0], endpoint) for path, endpoint in endpoints.items() if "{" in path]
         self._otherwise = otherwise
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Plays one exchange, when awaited."""
+        """Return an awaitable that serves one exchange."""
         path = scope["path"]
         endpoint = self._concrete.get(path)
-        if endpoint is None:
-            for template, one in self._templates:
-                found = template.match(path)
-                if found is not None:
-                    scope["path_params"] = found.groupdict()
-                    endpoint = one
-                    break
-            else:
-                endpoint = self._otherwise
-        return endpoint(scope, receive, send)
+        if endpoint is not None:
+            return endpoint(scope, receive, send)
+        for template, candidate in self._templates:
+            match = template.match(path)
+            if match is not None:
+                scope["path_params"] = match.groupdict()
+                return candidate(scope, receive, send)
+        return self._otherwise(scope, receive, send)
 
 
-def _note(exchange: ExchangeRecord, answer: Response, sent: int) -> None:
-    """Notes an answer, of whose body so many bytes are to be sent."""
-    exchange.status, exchange.sent, exchange.answer_headers = answer.status, sent, answer.headers
-    if sent <= KEPT_ANSWER:
-        exchange.answer_body = answer.body[:sent]
-        exchange.kept += sent
-    else:
-        exchange.answer_digest = sha256(answer.body[:sent]).digest()
-
-
-async def _stream(answer: Response, receive: Receive, send: Send) -> None:
-    assert answer.stream is not None
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    async for chunk in answer.stream(receive):
+async def _stream(response: Response, receive: Receive, send: Send) -> None:
+    assert response.stream is not None
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    async for chunk in response.stream(receive):
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
@@ -247,10 +227,10 @@ def _filled(world: World, example: ErrorExample, values: Mapping[str, str]) -> t
 
 
 def checked_answer(call: RequestContext, status: int, body: Any, *, check: bool = True) -> Response:
-    """A JSON answer, held against the document first where --self-check asks for it."""
+    """Return a JSON response, checked against the document first with --self-check."""
     problem = call.operation.answer_problem(status, body) if check and call.world.settings.self_check else None
     if problem is not None:
         log.error("self-check: %s: %s", problem, orjson.dumps(body).decode())
-        call.exchange.error = "self_check"
+        record_error(call.exchange, "self_check", call.exchange.hint)
         return error_of_ours(500, "self_check", f"The answer would break the document: {problem}")
     return json_answer(status, body)

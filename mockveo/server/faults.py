@@ -1,7 +1,7 @@
-"""What a fault does: to an answer, and to the connection that carries it.
+"""What a fault does: to a response, and to the connection that carries it.
 
-`altered` is pure: an answer in, an answer out. `deliver` sends: on a socket of ours it holds the transport, so that a
-reset is a TCP reset; in process, where there is none, it raises what a client of that kind would see.
+`apply_faults` is pure: a response in, a response out. `send_with_faults` sends. On a socket of our server it has the
+transport, so a reset is a TCP reset; in process, without a socket, it raises what an in-process client would raise.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from mockveo.http.responses import JSON, Response
 from mockveo.server.context import CLOSED, PREFIX, RequestContext
 from mockveo.simulator.scenarios import Fault
 
-#: In the state of a scope: the transport of the connection, on sockets of ours.
+#: Key in the state of a scope: the transport of the connection, on sockets of our server.
 TRANSPORT: Final = "mockveo.transport"
-#: Pieces in a second that a limited bandwidth is sent in.
-PIECES: Final = 20
-#: Seconds to wait for the end of a connection that was hung up, and hundredths of one for bytes to arrive.
-HUNG_UP: Final = 1.0
-ARRIVAL: Final = 200
+#: Pieces in a second of a limited bandwidth. Arbitrary: smooth enough for a progress bar.
+PIECES_PER_S: Final = 20
+#: Longest wait for the end of a closed connection. Arbitrary: far longer than a turn of the loop.
+CLOSE_TIMEOUT_S: Final = 1.0
+#: Pause between two looks at what is still on its way, and how many looks. Arbitrary: 2 s in all.
+ARRIVAL_PAUSE_S: Final = 0.01
+ARRIVAL_LOOKS: Final = 200
 
 #: The page of a proxy. Source: observed within a message of the service, there with 400.
 _PAGE: Final = """<html>\r
@@ -43,17 +45,17 @@ _PAGE: Final = """<html>\r
 """
 
 
-def altered(answer: Response, call: RequestContext) -> Response:
-    """The answer as the faults that strike a call leave it."""
-    for fault in call.struck:
-        answer = _altered(answer, fault, call)
-    return answer
+def apply_faults(response: Response, call: RequestContext) -> Response:
+    """Return a response as the faults of its exchange leave it."""
+    for fault in call.faults:
+        response = _apply(fault, response, call)
+    return response
 
 
-def _altered(answer: Response, fault: Fault, call: RequestContext) -> Response:
+def _apply(fault: Fault, response: Response, call: RequestContext) -> Response:
     if fault.redirect is not None:
-        answer = _redirect(fault.redirect, call, elsewhere=fault.elsewhere)
-    status, headers, body = answer.status, dict(answer.headers), answer.body
+        response = _redirect(fault.redirect, call, other_origin=fault.other_origin)
+    status, headers, body = response.status, dict(response.headers), response.body
     if fault.redirect is None and (fault.error is not None or fault.status is not None):
         status, error = _error(fault, call)
         if error is not None:
@@ -67,14 +69,14 @@ def _altered(answer: Response, fault: Fault, call: RequestContext) -> Response:
     if fault.content_type is not None:
         headers[b"content-type"] = fault.content_type.encode("latin-1")
     headers.update((name.lower().encode(), value.encode("latin-1")) for name, value in fault.headers.items())
-    if status in (204, 304):  # which have no body; one that came would be read as the next answer
+    if status in (204, 304):  # They have no body; a client would read one as the next response.
         body = b""
         headers.pop(b"content-length", None)
     return Response(status, list(headers.items()), body)
 
 
 def _body(fault: Fault, status: int, body: bytes) -> tuple[bytes, bytes | None]:
-    """The body that a fault leaves, and its media type where that is another."""
+    """Return the body that a fault leaves, and its media type if that changes."""
     if fault.json is not None:
         return fault.json, JSON[1]
     if fault.text is not None:
@@ -87,24 +89,25 @@ def _body(fault: Fault, status: int, body: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _error(fault: Fault, call: RequestContext) -> tuple[int, bytes | None]:
-    """The status and the body of an error; a mere status below 400 leaves the body as it is."""
-    spec, operation = call.world.spec, call.known_operation
+    """Return the status and the body of an error; a mere status below 400 leaves the body as it is."""
+    spec, operation = call.world.spec, call.operation_or_none
     example = spec.error(fault.error, operation) if fault.error is not None else None
-    told = fault.message is not None or fault.envelope is not None or fault.code != ""
-    if example is None and fault.status is not None:
-        if fault.status < 400 and not told:
+    has_own_text = fault.message is not None or fault.envelope is not None or fault.code != ""
+    if example is None and fault.status is not None and not has_own_text:
+        if fault.status < 400:
             return fault.status, None
-        if not told and operation is not None:
-            example = next((one for one in operation.errors.values() if one.status == fault.status), None)
+        if operation is not None:
+            documented = (error for error in operation.errors.values() if error.status == fault.status)
+            example = next(documented, None)
     if example is not None:
-        values = {"request_id": call.world.request_id(), **_usual(call), **call.values}
+        values = {"request_id": call.world.request_id(), **_usual_values(call), **call.error_values}
         return fault.status or example.status, orjson.dumps(example.fill(values))
     assert fault.status is not None
-    return fault.status, orjson.dumps(_told(fault, fault.status, call))
+    return fault.status, orjson.dumps(_undocumented_error(fault, fault.status, call))
 
 
-def _usual(call: RequestContext) -> dict[str, str]:
-    """What fills the {braces} of an error that the request gives no reason for."""
+def _usual_values(call: RequestContext) -> dict[str, str]:
+    """Return what fills the {braces} of an error for which the request gives no reason."""
     spec = call.world.spec
     return {
         "detail": "the request was refused",
@@ -115,11 +118,11 @@ def _usual(call: RequestContext) -> dict[str, str]:
     }
 
 
-def _told(fault: Fault, status: int, call: RequestContext) -> Any:
-    """The body of an error that the document does not have."""
-    message = (
-        fault.message if fault.message is not None else f"{_phrase(status)} (request id: {call.world.request_id()})"
-    )
+def _undocumented_error(fault: Fault, status: int, call: RequestContext) -> Any:
+    """Return the body of an error that the document does not have."""
+    message = fault.message
+    if message is None:
+        message = f"{_phrase(status)} (request id: {call.world.request_id()})"
     if fault.envelope == "flat":
         return {"code": fault.code, "message": message, "data": None}
     return {"error": {"code": fault.code, "message": message, "type": "comet_api_error"}}
@@ -138,53 +141,54 @@ def _retry_after(seconds: float, call: RequestContext | None) -> bytes:
     return f"{seconds:.3f}".rstrip("0").rstrip(".").encode()
 
 
-def _redirect(status: int, call: RequestContext, *, elsewhere: bool) -> Response:
-    """A redirect to where the same can be had, with a ticket instead of the key; to the job if a create made one."""
+def _redirect(status: int, call: RequestContext, *, other_origin: bool) -> Response:
+    """Return a redirect to the same path, or to the job of a create, with a ticket instead of the key."""
     path, query = call.scope["path"], call.scope["query_string"].decode("latin-1")
     if call.exchange.operation == "createVideo" and call.exchange.job_id:
         path = f"{path}/{call.exchange.job_id}"
-    origin = call.world.origins.other if elsewhere else ""
-    ticket = f"{f'{query}&' if query else ''}ticket={call.world.tickets.issue(call.owner, path)}"
-    location = f"{origin}{call.scope[PREFIX]}{quote(path)}?{ticket}"
+    origin = call.world.origins.other if other_origin else ""
+    ticket = f"ticket={call.world.tickets.issue(call.owner, path)}"
+    query = f"{query}&{ticket}" if query else ticket
+    location = f"{origin}{call.scope[PREFIX]}{quote(path)}?{query}"
     return Response(status, [(b"location", location.encode("latin-1")), (b"content-length", b"0")], b"")
 
 
-def delivered(answer: Response, faults: Sequence[Fault]) -> int | None:
-    """Bytes of the body that get through; None where not even the head does."""
+def sent_body_bytes(response: Response, faults: Sequence[Fault]) -> int | None:
+    """Return how many bytes of the body faults let through; None if they keep back the head too."""
     limits = [fault.truncate for fault in faults if fault.truncate is not None]
     if not limits and any(fault.reset or fault.close for fault in faults):
         return None
-    return min([len(answer.body), *limits])
+    return min([len(response.body), *limits])
 
 
-async def waited(call: RequestContext) -> bool:
-    """Waits as long as the faults of a call delay its answer; whether the client is still there."""
-    delay = sum(fault.delay for fault in call.struck)
-    if not delay or not await gone(call.scope, call.receive, delay):
+async def wait_for_faults(call: RequestContext) -> bool:
+    """Wait as long as faults delay the response; return whether the client is still connected."""
+    delay = sum(fault.delay for fault in call.faults)
+    if not delay or not await leaves_within(delay, call.scope, call.receive):
         return True
-    await _let_go(call.scope, call.receive)
+    await _release(call.scope, call.receive)
     return False
 
 
-async def deliver(answer: Response, call: RequestContext, send: Send) -> int:
-    """Sends an answer over a connection that behaves as the faults say. Returns how many bytes of its body it sent."""
+async def send_with_faults(response: Response, call: RequestContext, send: Send) -> int:
+    """Send a response over a connection with faults; return how many bytes of its body were sent."""
     scope, receive = call.scope, call.receive
-    reset, length = any(fault.reset for fault in call.struck), delivered(answer, call.struck)
+    reset, length = any(fault.reset for fault in call.faults), sent_body_bytes(response, call.faults)
     if length is None:
         await _hang_up(scope, receive, reset=reset)
         return 0
-    body, sent = answer.body[:length], 0
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    for piece, pause in _pieces(body, call.struck):
+    body, sent = response.body[:length], 0
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    for piece, pause in _pieces(body, call.faults):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         sent += len(piece)
-        # A pause of nothing is one too: others are served, and a client that has gone is noticed.
-        if (pause or len(piece) < len(body)) and await gone(scope, receive, pause):
-            await _let_go(scope, receive)
+        # Even a pause of zero lets the loop serve others and notice that the client has left.
+        if (pause or len(piece) < len(body)) and await leaves_within(pause, scope, receive):
+            await _release(scope, receive)
             return sent
-    if length < len(answer.body) or reset or any(fault.close for fault in call.struck):
+    if length < len(response.body) or reset or any(fault.close for fault in call.faults):
         if reset:
-            await _arrived(scope, receive)
+            await _wait_for_arrival(scope, receive)
         await _hang_up(scope, receive, reset=reset)
     else:
         await send({"type": "http.response.body", "body": b""})
@@ -192,25 +196,25 @@ async def deliver(answer: Response, call: RequestContext, send: Send) -> int:
 
 
 def _pieces(body: bytes, faults: Sequence[Fault]) -> Iterator[tuple[bytes, float]]:
-    """The body in pieces, each with the seconds to wait after it."""
+    """Yield the body in pieces, each with the seconds to wait after it."""
     size, pause = max(len(body), 1), 0.0
     for fault in faults:
-        for piece, every in _paces(fault):
-            size, pause = min(size, piece), max(pause, every)
+        for piece_bytes, interval in _piece_rates(fault):
+            size, pause = min(size, piece_bytes), max(pause, interval)
     for start in range(0, len(body), size):
         yield body[start : start + size], pause
 
 
-def _paces(fault: Fault) -> Iterator[tuple[int, float]]:
+def _piece_rates(fault: Fault) -> Iterator[tuple[int, float]]:
     if fault.drip is not None:
         yield fault.drip
     if fault.bandwidth is not None:
-        piece = max(int(fault.bandwidth / PIECES), 1)
-        yield piece, piece / fault.bandwidth
+        piece_bytes = max(int(fault.bandwidth / PIECES_PER_S), 1)
+        yield piece_bytes, piece_bytes / fault.bandwidth
 
 
-async def gone(scope: Scope, receive: Receive, seconds: float) -> bool:
-    """Waits; whether the client went away meanwhile. One that has closed its sending side counts as gone."""
+async def leaves_within(seconds: float, scope: Scope, receive: Receive) -> bool:
+    """Wait at most `seconds`; return whether the client left or has closed its sending side."""
     try:
         async with asyncio.timeout(seconds):
             while CLOSED not in scope and (await receive())["type"] != "http.disconnect":
@@ -220,8 +224,8 @@ async def gone(scope: Scope, receive: Receive, seconds: float) -> bool:
     return True
 
 
-async def _let_go(scope: Scope, receive: Receive) -> None:
-    """Closes the connection of a client that has gone, as it may have closed its own side only."""
+async def _release(scope: Scope, receive: Receive) -> None:
+    """Close the connection of a client that left, because it may have closed its own side only."""
     if TRANSPORT in scope.get("state", {}):
         await _hang_up(scope, receive, reset=False)
 
@@ -233,21 +237,21 @@ async def _hang_up(scope: Scope, receive: Receive, *, reset: bool) -> None:
             raise _in_process(ConnectionResetError, "the connection was reset")
         raise _in_process(ConnectionAbortedError, "the connection was closed before the end of the answer")
     if reset and not transport.is_closing():
-        # With a linger time of zero close() sends RST. Source: socket(7), SO_LINGER.
+        # With a linger time of zero, close() sends RST. Source: socket(7), SO_LINGER.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     else:
         transport.close()
-    # Until the server knows that the connection has gone, lest it wonder where the rest of the answer is. With more
-    # requests in line only the last of them is told, so not for ever.
+    # Wait until uvicorn notices the disconnect; otherwise it logs an incomplete response. Bounded, because of several
+    # pipelined requests only the last one gets the event.
     with suppress(TimeoutError):
-        async with asyncio.timeout(HUNG_UP):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             while (await receive())["type"] != "http.disconnect":
                 pass
 
 
-async def _arrived(scope: Scope, receive: Receive) -> None:
-    """Waits until the client's machine has what was sent, as a reset throws away what is still on its way."""
+async def _wait_for_arrival(scope: Scope, receive: Receive) -> None:
+    """Wait until the client's machine has what was sent, because a reset discards what is still on its way."""
     try:
         import fcntl
         import termios
@@ -256,16 +260,16 @@ async def _arrived(scope: Scope, receive: Receive) -> None:
     transport = scope.get("state", {}).get(TRANSPORT)
     if transport is None or not hasattr(termios, "TIOCOUTQ"):
         return
-    for _ in range(ARRIVAL):
+    for _ in range(ARRIVAL_LOOKS):
         queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"    ")
         if not transport.get_write_buffer_size() and not struct.unpack("i", queued)[0]:
             break
-        if await gone(scope, receive, 0.01):
+        if await leaves_within(ARRIVAL_PAUSE_S, scope, receive):
             break
 
 
 def _in_process(kind: type[ConnectionError], message: str) -> Exception:
-    """A ConnectionError that is httpx's own error too, where a client of httpx may be in this process."""
+    """Return a ConnectionError that is also httpx's own error if httpx is loaded in this process."""
     httpx = sys.modules.get("httpx")
     if httpx is None:
         return kind(message)

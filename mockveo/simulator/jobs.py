@@ -115,7 +115,7 @@ class View(NamedTuple):
     error: Mapping[str, str] | None
 
 
-def luck(job_id: str) -> float:
+def duration_fraction(job_id: str) -> float:
     """In [0, 1): how long this job's phases last between the shortest and the longest."""
     return zlib.crc32(job_id.encode()) / 2**32
 
@@ -130,7 +130,7 @@ def end(job: Job) -> float:
 def view(job: Job, now: float) -> View:
     """The job at `now`, in seconds of the world's clock."""
     elapsed = max(now - job.created, 0.0)
-    total, draw, timeline = 0.0, luck(job.id), job.plan
+    total, draw, timeline = 0.0, duration_fraction(job.id), job.plan
     for stage in timeline.stages:
         lasts = stage.shortest + draw * (stage.longest - stage.shortest)
         if elapsed < total + lasts:
@@ -153,7 +153,7 @@ def _progress(stage: Stage, done: float) -> int:
 
 def _stages(job: Job) -> Iterator[tuple[Stage, float]]:
     """The stages of a job and how many seconds each one lasts."""
-    draw = luck(job.id)
+    draw = duration_fraction(job.id)
     for stage in job.plan.stages:
         yield stage, stage.shortest + draw * (stage.longest - stage.shortest)
 

@@ -1,4 +1,4 @@
-"""How the answers about jobs look when a scenario wants them otherwise than the document."""
+"""How responses about jobs look when a scenario departs from the document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mockveo.simulator.scenarios import Scenario, Style
 _PLAIN: Final = Style()
 
 
-def dressed(
+def apply_style(
     body: dict[str, Any],
     values: Mapping[str, Any],
     job: Job,
@@ -21,24 +21,14 @@ def dressed(
     created: bool,
     date: int,
 ) -> dict[str, Any]:
-    """The body of an answer about a job as a scenario wants it.
+    """Return the body of a response about a job as a scenario wants it.
 
-    `values` are all that could be said of the job, `created` whether the answer is a create's, `date` is now in Unix
-    seconds.
+    `values` are all that could be said of the job, `created` is true for the response to a create, `date` is the
+    present in Unix seconds.
     """
     style = scenario.style or _PLAIN
     body = dict(body)
-    if scenario.completed_at == "never" or (scenario.completed_at and now.ended_at is None):
-        body.pop("completed_at", None)
-    elif scenario.completed_at and "completed_at" in values:
-        body["completed_at"] = values["completed_at"]
-    if scenario.video_url is False:
-        body.pop("video_url", None)
-    elif scenario.video_url and "video_url" in values:
-        body["video_url"] = values["video_url"]
-    if scenario.completed_at == "early" and now.ended_at is None and not created:
-        # Observed: an answer `in_progress` whose `completed_at` is a minute after its `created_at`.
-        body["completed_at"] = date
+    _place_end(body, values, now, scenario, created=created, date=date)
     if style.model is not None and "model" in body:
         echoed = style.model == "echoed" or (style.model == "flip" and created)
         body["model"] = job.alias if echoed else job.model
@@ -50,16 +40,30 @@ def dressed(
     if style.order is not None:
         keys = sorted(body) if style.order == "sorted" else list(body)[::-1]
         body = {key: body[key] for key in keys}
-    return {"code": "success", "message": "", "data": {**body, **_reason(values, now)}} if style.envelope else body
+    if not style.envelope:
+        return body
+    # Source: the gateway family, whose `fail_reason` holds the URL of a job that succeeded.
+    reason = values.get("video_url", "") if now.error is None else now.error["message"]
+    return {"code": "success", "message": "", "data": {**body, "fail_reason": reason}}
+
+
+def _place_end(
+    body: dict[str, Any], values: Mapping[str, Any], now: View, scenario: Scenario, *, created: bool, date: int
+) -> None:
+    """Set or remove `completed_at` and `video_url`."""
+    if scenario.completed_at == "never" or (scenario.completed_at and now.ended_at is None):
+        body.pop("completed_at", None)
+    elif scenario.completed_at and "completed_at" in values:
+        body["completed_at"] = values["completed_at"]
+    if scenario.video_url is False:
+        body.pop("video_url", None)
+    elif scenario.video_url and "video_url" in values:
+        body["video_url"] = values["video_url"]
+    if scenario.completed_at == "early" and now.ended_at is None and not created:
+        # Observed: a response `in_progress` whose `completed_at` is a minute after its `created_at`.
+        body["completed_at"] = date
 
 
 def shown_status(status: str, scenario: Scenario) -> str:
-    """The word for a status of the document."""
+    """Return the word that a scenario shows for a status of the document."""
     return scenario.style.statuses.get(status, status) if scenario.style else status
-
-
-def _reason(values: Mapping[str, Any], now: View) -> dict[str, str]:
-    """Source: the gateway family, whose `fail_reason` holds the URL of a job that succeeded."""
-    if now.error is not None:
-        return {"fail_reason": now.error["message"]}
-    return {"fail_reason": values.get("video_url", "")}

@@ -93,7 +93,7 @@ class Fault:
     content_type: str | None = None
     #: The status of a redirect, and whether to another origin.
     redirect: int | None = None
-    elsewhere: bool = False
+    other_origin: bool = False
 
     delay: float = 0.0
     bandwidth: float | None = None
@@ -106,7 +106,7 @@ class Fault:
     applied: bool = True
 
     @property
-    def loses_the_answer(self) -> bool:
+    def hides_result(self) -> bool:
         """Whether a client cannot make out its job from what it gets, so that it may well try again."""
         refused = self.error is not None or (self.status or 200) >= 400 or self.redirect is not None
         broken = self.reset or self.close or self.truncate is not None or self.malformed or self.html or self.empty
@@ -121,7 +121,7 @@ class Fault:
 _EFFECTS: Final = tuple(
     name
     for name in Fault.__dataclass_fields__
-    if name not in ("operation", "nth", "every", "attempt", "probability", "as_date", "elsewhere", "applied")
+    if name not in ("operation", "nth", "every", "attempt", "probability", "as_date", "other_origin", "applied")
 )
 _PLAIN: Final = {name: getattr(Fault(), name) for name in _EFFECTS}
 
@@ -267,7 +267,7 @@ def _fault(data: Mapping[str, Any]) -> Fault:
     if "json" in values:
         values["json"] = orjson.dumps(values["json"])
     if "redirect" in values:
-        values["elsewhere"] = values["redirect"].get("origin") == "other"
+        values["other_origin"] = values["redirect"].get("origin") == "other"
         values["redirect"] = values["redirect"]["status"]
     if "drip" in values:
         values["drip"] = (values["drip"]["bytes"], values["drip"]["every"])

@@ -137,9 +137,7 @@ class World:
 
     def why_unknown(self, job_id: str) -> str:
         """Return what the log says when `find` returns None."""
-        if self.jobs.get(job_id):
-            return "this job exists but belongs to another key"
-        return UNKNOWN_JOB
+        return "the job exists but belongs to another key" if self.jobs.get(job_id) else UNKNOWN_JOB
 
     def view(self, job: Job) -> View:
         """Return the job as it is now."""

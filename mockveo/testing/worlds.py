@@ -17,7 +17,7 @@ from mockveo.durations import seconds
 from mockveo.errors import MockveoError, ScenarioError
 from mockveo.keywords import ErrorKeywords, ScenarioKeywords, WorldKeywords
 from mockveo.rules.client_rules import findings
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator import jobs
 from mockveo.simulator.clock import Clock
 from mockveo.simulator.scenarios import Scenario, find, forced, scenario

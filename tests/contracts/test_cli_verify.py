@@ -15,7 +15,7 @@ import pytest
 from commands import CLEAN
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 QUICK = ("--examples", "0", "--histories", "0")
 

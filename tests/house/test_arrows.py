@@ -24,7 +24,7 @@ THIRD_PARTIES = {
             *("yamlfiles", "simulator.scenarios", "http.forms", "traffic.record", "http.responses", "server.faults"),
             *(
                 "server.endpoints",
-                "server.handlers",
+                "server.routes",
                 "server.control",
                 "console.foreground",
                 "console.log",
@@ -40,7 +40,7 @@ THIRD_PARTIES = {
             "server.control",
             "server.app",
         },
-        "uvicorn": {"server.connection", "server.app"},
+        "uvicorn": {"server.connection", "server.run"},
         "anyio": {"server.handlers"},
         "pytest": {"pytest_plugin"},
         "av": {"content.rendering"},

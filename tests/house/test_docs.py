@@ -19,7 +19,7 @@ from paths import ROOT
 import mockveo
 from mockveo._paths import built_in_scenarios, profiles
 from mockveo.cli.main import main
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.settings import Settings, flag
 from mockveo.simulator.scenarios import scenario
 

@@ -23,9 +23,14 @@ MODULES = {
     "mockveo/content": "__init__ clips media rendering uploads",
     "mockveo/http": "__init__ forms hosts responses statuses",
     "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
-    "mockveo/server": "__init__ app connection context control endpoints faults form_values handlers",
-    "mockveo/simulator": "__init__ clock jobs presentation scenarios world worlds",
-    "mockveo/simulator/stores": "__init__ memory",
+    "mockveo/server": (
+        "__init__ app connection context control endpoints faults form_values handlers recording routes run"
+    ),
+    "mockveo/simulator": (
+        "__init__ accounts clock fault_selection identifiers jobs presentation scenario_shelf scenarios tickets world "
+        "worlds"
+    ),
+    "mockveo/simulator/stores": "__init__ memory store",
     "mockveo/spec": "__init__ errors openapi operations overlays spec",
     "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ exchange har importing journal record redaction",

@@ -13,7 +13,7 @@ import pytest
 
 import mockveo
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import named
 from mockveo.simulator.worlds import OWN
 from mockveo.testing import DEFAULTS, Mockveo, MockveoWorlds, ReceivedFile, safe_name

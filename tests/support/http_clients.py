@@ -21,7 +21,7 @@ import pytest
 from installed_clients import missing, tool
 from paths import CLIENTS
 
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import scenario
 from mockveo.simulator.world import World
 from mockveo.traffic.record import ExchangeRecord

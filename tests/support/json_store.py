@@ -9,7 +9,7 @@ from typing import Any
 
 from mockveo.simulator.jobs import Job
 from mockveo.simulator.stores.memory import MemoryCell, MemoryCounters, MemoryFifo, MemoryTable
-from mockveo.simulator.stores.store import ExchangeLog
+from mockveo.simulator.stores.store import StoredExchanges
 from mockveo.traffic.journal import Journal
 
 
@@ -84,7 +84,7 @@ class JsonStore:
 
     def __init__(self) -> None:
         self.jobs = PickledJobs()
-        self.journal: ExchangeLog = Journal(1000)
+        self.journal: StoredExchanges = Journal(1000)
         self._parts: dict[tuple[str, str], Any] = {}
 
     def cell(self, name: str, initial: Any) -> JsonCell:

@@ -15,7 +15,7 @@ import pytest
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
 from mockveo.rules.trace import CallTrace
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import scenario
 from mockveo.traffic.exchange import Exchange
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Self
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
 from mockveo.rules.trace import CallTrace
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.settings import of
 from mockveo.simulator.clock import Clock
 from mockveo.simulator.world import World

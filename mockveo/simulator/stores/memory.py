@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
 from mockveo.simulator.jobs import Job, end
-from mockveo.simulator.stores.store import ExchangeLog
+from mockveo.simulator.stores.store import StoredExchanges
 
 #: Characters of a prompt that a job keeps when its images and its prompt have to make room. Arbitrary: a few lines.
 KEPT_PROMPT_CHARACTERS: Final = 1000
@@ -186,7 +186,7 @@ class MemoryJobs:
 class MemoryStore:
     """All state of one world, in memory."""
 
-    def __init__(self, journal: ExchangeLog, *, max_jobs: int, max_bytes: int) -> None:
+    def __init__(self, journal: StoredExchanges, *, max_jobs: int, max_bytes: int) -> None:
         self.journal = journal
         self.jobs = MemoryJobs(max_jobs=max_jobs, max_bytes=max_bytes)
         self._parts: dict[tuple[str, str], Any] = {}

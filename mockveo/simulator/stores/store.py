@@ -98,7 +98,7 @@ class Jobs(Protocol):
         """Iterate over a copy, the oldest job first."""
 
 
-class ExchangeLog(Protocol):
+class StoredExchanges(Protocol):
     """The latest exchanges of a world, numbered from 1."""
 
     count: int
@@ -126,7 +126,7 @@ class Store(Protocol):
         """The jobs."""
 
     @property
-    def journal(self) -> ExchangeLog:
+    def journal(self) -> StoredExchanges:
         """The exchanges."""
 
     def cell(self, name: str, initial: Any) -> Cell[Any]:

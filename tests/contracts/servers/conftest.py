@@ -13,7 +13,7 @@ from broken_servers import Small, application
 from verification import PROFILES
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from verification import PROFILES, broken_rules, plan
 
 from mockveo.control_client import Remote
 from mockveo.errors import SettingsError
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 
 def test_generated_requests_find_nothing_in_the_fake(fakes: dict[str, ServerThread]) -> None:

@@ -21,7 +21,7 @@ from verification import PROFILES, broken_rules, plan
 import mockveo
 from mockveo.control_client import Remote
 from mockveo.errors import SettingsError
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import built_in
 
 #: A port that nothing listens on: the discard service's.

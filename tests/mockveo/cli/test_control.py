@@ -16,7 +16,7 @@ from commands import CLEAN
 
 from mockveo.control_client import Remote, RemoteError
 from mockveo.errors import SettingsError
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import SCHEMA, built_in
 
 KEY = {"Authorization": "Bearer sk-secret"}
@@ -93,7 +93,7 @@ def test_exchanges_are_printed_and_followed(server: ServerThread) -> None:
     assert following.stdout.readline() == f"{line}\n"
     httpx.get(f"{server.url}/@cli-logs/nope")
     assert "GET /@cli-logs/nope 404 unknown_path" in following.stdout.readline()
-    assert "there is POST /v1/videos" in following.stdout.readline()
+    assert "the paths are POST /v1/videos" in following.stdout.readline()
     run("reset", *here)
     assert following.stdout.readline() == "--- world reset ---\n"
     following.send_signal(signal.SIGINT)

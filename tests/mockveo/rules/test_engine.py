@@ -40,7 +40,7 @@ from mockveo.errors import RuleError, ScenarioError
 from mockveo.rules.client_rules import client_rules, findings, findings_of, judge_traffic
 from mockveo.rules.engine import Checks, RuleBook
 from mockveo.rules.trace import MAX_SILENCE_S, CallTrace
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import built_in, scenario
 from mockveo.traffic.exchange import Exchange, ExchangeJson
 

@@ -169,7 +169,7 @@ def a_redirect_refused(recorder: Recorder) -> CallTrace:
 @expect(
     "known-operation",
     verdict="violation",
-    message=r"GET /v1/video is not in the OpenAPI document; there is POST",
+    message=r"GET /v1/video is not in the OpenAPI document; the paths are POST",
 )
 def another_path(recorder: Recorder) -> CallTrace:
     recorder.send("GET", "/v1/video")

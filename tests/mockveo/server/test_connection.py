@@ -24,7 +24,7 @@ import pytest
 
 import mockveo
 from mockveo.server import connection as protocol
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 MIB = 2**20
 BOUNDARY = "multipart/form-data; boundary=b"

@@ -21,7 +21,7 @@ import mockveo
 from mockveo import yamlfiles
 from mockveo.errors import SpecError
 from mockveo.server import control
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.spec.openapi import Document, escape
 
 KEY = {"Authorization": "Bearer sk-secret"}
@@ -335,10 +335,10 @@ def test_pages_of_other_sites_are_refused(world: World, method: str, headers: di
     [("192.0.2.7", 403), ("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("fe80::1%eth0", 403)],
 )
 def test_other_machines_are_refused(client: str, status: int) -> None:
-    from mockveo.server.app import build
+    from mockveo.server.app import Application
     from mockveo.settings import of
 
-    app = build(of(render=False))
+    app = Application(of(render=False))
 
     async def ask() -> int:
         transport = httpx.ASGITransport(app=app, client=(client, 1))

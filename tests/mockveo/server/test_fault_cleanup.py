@@ -21,7 +21,7 @@ from http_clients import BARE, FORM, KEY, NO_TLS, PATIENT, Place
 from starlette.testclient import TestClient
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import scenario
 
 

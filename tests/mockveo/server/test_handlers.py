@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from paths import DATA
 
 import mockveo
-from mockveo.server.app import ServerThread
 from mockveo.server.handlers import content_answer
+from mockveo.server.run import ServerThread
 from mockveo.simulator.clock import Clock
 
 BODIES = json.loads((DATA / "bodies.json").read_bytes())

@@ -27,7 +27,7 @@ from installed_clients import environment, tool
 from paths import CLIENTS, DATA
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.traffic.record import ExchangeRecord
 
 PROGRAMS = CLIENTS

@@ -15,7 +15,7 @@ import pytest
 from paths import DATA
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.traffic.record import ExchangeRecord
 
 RECORDED = DATA / "requests"

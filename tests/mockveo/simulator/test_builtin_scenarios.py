@@ -15,7 +15,7 @@ import pytest
 
 import mockveo
 from mockveo._paths import built_in_scenarios
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import named, scenario
 from mockveo.simulator.world import World
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mockveo.simulator.jobs import Job, end, ended, luck, plan, timeline, view
+from mockveo.simulator.jobs import Job, duration_fraction, end, ended, plan, timeline, view
 from mockveo.simulator.scenarios import Scenario, built_in, named, scenario
 
 D1 = ("queued", "in_progress", "completed")
@@ -107,9 +107,9 @@ def test_a_clock_set_back_shows_the_beginning_not_an_error() -> None:
 
 
 @given(ids)
-def test_luck_is_a_share_and_depends_on_the_id_alone(job_id: str) -> None:
-    assert 0 <= luck(job_id) < 1
-    assert luck(job_id) == luck(job_id)
+def test_duration_fraction_is_a_share_and_depends_on_the_id_alone(job_id: str) -> None:
+    assert 0 <= duration_fraction(job_id) < 1
+    assert duration_fraction(job_id) == duration_fraction(job_id)
 
 
 def test_jobs_differ_in_how_long_they_take() -> None:

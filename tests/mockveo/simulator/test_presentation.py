@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mockveo.simulator.jobs import Job, plan, view
-from mockveo.simulator.presentation import dressed
+from mockveo.simulator.presentation import apply_style
 from mockveo.simulator.scenarios import scenario
 
 LIFECYCLE = ("queued", "in_progress", "completed")
@@ -24,7 +24,7 @@ def shown(data: dict[str, Any], at: float = 0.0, *, created: bool = False) -> di
     elif now.ended_at is not None:
         values |= {"completed_at": now.ended_at, "video_url": "http://other/v.mp4"}
     body = {name: value for name, value in values.items() if name in (*BODY, "error")}
-    return dressed(body, values, job, now, wanted, created=created, date=1000 + int(at))
+    return apply_style(body, values, job, now, wanted, created=created, date=1000 + int(at))
 
 
 def test_fields_are_added_and_left_out() -> None:

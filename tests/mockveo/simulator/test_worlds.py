@@ -16,7 +16,8 @@ from strategies import ANY_SCENARIO
 
 import mockveo
 from mockveo.errors import MockveoError
-from mockveo.server.app import Application, ServerThread
+from mockveo.server.app import Application
+from mockveo.server.run import ServerThread
 from mockveo.simulator.fault_selection import MAX_COUNTERS
 from mockveo.simulator.scenarios import built_in, named, scenario
 

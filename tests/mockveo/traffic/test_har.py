@@ -8,7 +8,7 @@ import httpx
 from json_shapes import HAR
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import named, scenario
 from mockveo.traffic.har import har
 

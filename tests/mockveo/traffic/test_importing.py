@@ -15,7 +15,7 @@ from commands import CLEAN
 
 from mockveo.errors import TraceError
 from mockveo.rules import client_rules
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import named
 from mockveo.traffic.importing import read
 

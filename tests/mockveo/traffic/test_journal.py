@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import mockveo
 from mockveo.http.forms import Part
+from mockveo.traffic.exchange import UNKNOWN_JOB
 from mockveo.traffic.har import har
 from mockveo.traffic.journal import KEPT_BYTES, Journal
 from mockveo.traffic.record import Deviation, ExchangeRecord
@@ -139,14 +140,14 @@ def test_hints_explain_what_the_service_does_not() -> None:
                 client.send(request)
         hints = [one.to_line().partition("! ")[2] for one in server.app.world.journal][1:]
     assert hints[:4] == [
-        "this job exists but belongs to another key",
-        "no job has this id",
+        "the job exists but belongs to another key",
+        UNKNOWN_JOB,
         "--credit is 1",
         "the models are veo3-fast, veo3, veo3-pro, veo3.1-fast, veo3.1, veo3.1-pro",
     ]
     assert hints[4].startswith("--max-body is 1000, the body has 2")
-    assert hints[5:7] == ["the key is none of --key", "it does not say Bearer KEY"]
-    assert hints[7].startswith("there is POST /v1/videos, GET /v1/videos/{video_id}, ")
+    assert hints[5:7] == ["the key is not one of --key", "the Authorization header does not say Bearer KEY"]
+    assert hints[7].startswith("the paths are POST /v1/videos, GET /v1/videos/{video_id}, ")
 
 
 def test_credentials_of_any_name_are_hidden() -> None:

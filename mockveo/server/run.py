@@ -1,0 +1,207 @@
+"""From settings to a running server: `Server` serves an application on a socket, `ServerThread` in a thread.
+
+uvicorn does the HTTP. What is added here is small: readiness is reported when the socket listens, a client that
+closes its sending side early still gets a response, and Ctrl-C is a clean end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import uvicorn
+
+from mockveo.errors import SettingsError
+from mockveo.server.app import Application
+from mockveo.server.connection import ClientConnection
+from mockveo.settings import Settings, flag
+
+#: A key that clients can use when any key will do.
+SAMPLE_KEY: Final = "sk-mockveo"
+#: Turns of the loop in which a new connection is accepted, its bytes are read, and a response begins.
+SETTLE_TURNS: Final = 5
+#: How long open exchanges may take to finish when the server stops. Arbitrary.
+SHUTDOWN_GRACE_S: Final = 2
+#: How long a thread may take to start or stop. Arbitrary: far longer than on a busy machine.
+THREAD_TIMEOUT_S: Final = 30
+
+
+class Server(uvicorn.Server):
+    """A server on a socket that is bound at once, so a port in use is reported before the start.
+
+    Raises SettingsError if the address cannot be bound.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        on_beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        settings = app.settings
+        super().__init__(
+            uvicorn.Config(
+                app.asgi,
+                http=ClientConnection,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                access_log=False,
+                log_config=None,
+                log_level="critical",
+                server_header=False,
+                date_header=False,  # The world's clock gives the date.
+                proxy_headers=False,
+                timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+            )
+        )
+        self._app = app
+        self._on_ready = on_ready
+        self._on_beat = on_beat
+        #: The loop on which it runs, once it does.
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._socket = _bind(settings.host, settings.port, "port")
+        try:
+            self._other_socket = _bind(settings.host, settings.other_port, "other_port")
+        except SettingsError:
+            self._socket.close()
+            raise
+        app.other_port = self._other_socket.getsockname()[1]
+        #: The port on which it listens.
+        self.port: int = self._socket.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+        origin = f"http://[{host}]" if ":" in host else f"http://{host}"
+        #: Its root without a trailing slash, e.g. http://127.0.0.1:8360.
+        self.url = f"{origin}:{self.port}"
+        app.origins.own, app.origins.other = self.url, f"{origin}:{app.other_port}"
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, and report it."""
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and making clips."""
+        self._app.closing = True
+        self._app.clips.close()
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Watch for stalled bodies once a second; uvicorn calls this ten times a second."""
+        self._on_beat()
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, ClientConnection)
+                connection.wait(1.0)
+        return await super().on_tick(counter)
+
+    async def settle(self) -> bool:
+        """Take what clients have sent so far; return whether a response is still under way."""
+        for _ in range(SETTLE_TURNS):
+            await asyncio.sleep(0)
+        connections: Any = self.server_state.connections
+        # A connection has no cycle before its first request.
+        cycles = [connection.cycle for connection in connections if connection.cycle is not None]
+        return any(not cycle.response_complete for cycle in cycles)
+
+    def close(self) -> None:
+        """Release the ports, even if the server never ran."""
+        self._socket.close()
+        self._other_socket.close()
+
+    def run_here(self) -> None:
+        """Serve in the calling thread until `should_exit`; in the main thread SIGINT and SIGTERM end it cleanly."""
+        with _quiet_signals():
+            self.run(sockets=[self._socket, self._other_socket])
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sets TCP_NODELAY only if the protocol is named; without it a response waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} of {host} is taken, perhaps by another mockveo; choose one with"
+                f" {flag(setting)} {port + 1}, or {flag(setting)} 0 for a free one"
+            ) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {reason}; the default is --host 127.0.0.1"
+        ) from None
+    return listener
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Ignore the signal that stopped uvicorn, which uvicorn raises again at its end."""
+    in_main = threading.current_thread() is threading.main_thread()
+    handled = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+    before = [signal.signal(number, lambda *_: None) for number in handled]
+    try:
+        yield
+    finally:
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+
+
+class ServerThread:
+    """A server in its own thread, for tests and notebooks: `with mockveo.serve() as server: server.base_url`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = Application(settings)
+        self._ready = threading.Event()
+        self._server = Server(self.app, on_ready=self._ready.set)
+        self._started = False
+        #: A key that the server accepts.
+        self.key = settings.key[0] if settings.key else SAMPLE_KEY
+        #: The server's root, e.g. http://127.0.0.1:40123.
+        self.url = self._server.url
+        #: The base URL of clients; ends in /v1.
+        self.base_url = f"{self.url}/v1"
+        #: Environment variables for a client in another process.
+        self.env = {"COMETAPI_BASE_URL": self.base_url, "COMETAPI_KEY": self.key}
+        self._thread = threading.Thread(target=self._server.run_here, name="mockveo", daemon=True)
+
+    def start(self) -> Self:
+        """Start to serve; return once the server listens."""
+        self._started = True
+        self._thread.start()
+        if not self._ready.wait(timeout=THREAD_TIMEOUT_S):
+            raise RuntimeError(f"the server did not start within {THREAD_TIMEOUT_S} s")
+        return self
+
+    def settle(self) -> bool:
+        """Let the server take what clients have sent so far; return whether a response is still under way."""
+        loop = self._server.loop
+        return loop is not None and asyncio.run_coroutine_threadsafe(self._server.settle(), loop).result()
+
+    def stop(self) -> None:
+        """Stop the server; return once the port is free again."""
+        self._server.should_exit = True
+        if self._started:
+            self._thread.join(timeout=THREAD_TIMEOUT_S)
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
