@@ -21,7 +21,7 @@ from mockveo.server.run import ServerThread
 from mockveo.simulator import jobs
 from mockveo.simulator.clock import Clock
 from mockveo.simulator.scenarios import Scenario, find, forced, scenario
-from mockveo.simulator.stores.store import ExchangeLog
+from mockveo.simulator.stores.store import StoredExchanges
 from mockveo.simulator.world import World
 from mockveo.testing.requests import Requests, request_of
 from mockveo.traffic.record import ExchangeRecord
@@ -211,7 +211,7 @@ class WatchedWorld(NamedTuple):
 
     world: Mockveo
     #: None if the world did not exist before the test. A reset replaces the journal.
-    journal: ExchangeLog | None
+    journal: StoredExchanges | None
     exchange_count: int
 
 

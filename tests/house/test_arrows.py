@@ -26,6 +26,7 @@ THIRD_PARTIES = {
                 "server.endpoints",
                 "server.routes",
                 "server.control",
+                "server.control_requests",
                 "console.foreground",
                 "console.log",
                 "traffic.importing",

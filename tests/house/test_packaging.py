@@ -24,7 +24,8 @@ MODULES = {
     "mockveo/http": "__init__ forms hosts responses statuses",
     "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
     "mockveo/server": (
-        "__init__ app connection context control endpoints faults form_values handlers recording routes run"
+        "__init__ app connection context control control_requests endpoints faults form_values handlers recording "
+        "routes run"
     ),
     "mockveo/simulator": (
         "__init__ accounts clock fault_selection identifiers jobs presentation scenario_shelf scenarios tickets world "

@@ -60,7 +60,7 @@ def test_a_job_fails_by_its_id_or_as_the_youngest(server: ServerThread) -> None:
     assert run("fail", *here, status=2) == (
         "mockveo: there is no unfinished job; create one first, or see all jobs with `mockveo jobs`\n"
     )
-    assert "has come to its end already" in run("fail", first, *here, status=1)
+    assert "has ended already" in run("fail", first, *here, status=1)
     assert "has no job 'nope'" in run("fail", "nope", *here, status=1)
 
 

@@ -161,7 +161,7 @@ def test_a_chunked_body_without_its_end_is_told_so(server: ServerThread) -> None
 
 @pytest.mark.parametrize("sent", [b"", FIELD], ids=["nothing", "some"])
 def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    monkeypatch.setattr(protocol, "BODY_TIMEOUT", 1.0)
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 1.0)
     answer = exchange(server, head(length=1000) + sent)
     assert answer.status == 400
     assert answer.json["message"] == f"the body ended after {len(sent)} of the 1000 bytes that Content-Length promises"
@@ -171,7 +171,7 @@ def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest
 def test_a_connection_that_stalls_after_an_early_answer_is_closed(
     server: ServerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "BODY_TIMEOUT", 1.0)
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 1.0)
     with connect(server) as connection:
         connection.sendall(head(length=10**9) + FIELD)
         assert receive(connection).status == 413
@@ -179,7 +179,7 @@ def test_a_connection_that_stalls_after_an_early_answer_is_closed(
 
 
 def test_a_slow_body_is_waited_for(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "BODY_TIMEOUT", 2.0)
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 2.0)
     data = FIELD + b"--b--\r\n"
     with connect(server) as connection:
         connection.sendall(head(length=len(data)))

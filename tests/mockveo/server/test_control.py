@@ -273,7 +273,7 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("getExchange", None, {"number": "7"}, 404, "has no exchange 7"),
-    ("listJobs", None, {"state": "x"}, 400, "'state' is no parameter; wanted one of status, ended, limit"),
+    ("listJobs", None, {"state": "x"}, 400, "'state' is not a parameter; wanted one of status, ended, limit"),
     ("listJobs", None, {"limit": "many"}, 400, "limit: "),
     ("listJobs", None, {"status": "done"}, 400, "no job can be 'done'; wanted completed or failed or in_progress or"),
     ("listExchanges", None, {"operation": "creat"}, 400, "operation: "),
