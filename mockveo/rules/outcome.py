@@ -134,12 +134,12 @@ def content_exact(call: CallTrace) -> list[Breach] | None:
     if stored is None:
         return _not_fetched(call)
     fetches = [fetch for fetch in call.of("content", "delivery") if not _OTHER_VARIANT.search(fetch.query)]
-    complete = [fetch.answer_sha256 for fetch in fetches if fetch.status == 200 and fetch.whole]
+    complete = [fetch.response_sha256 for fetch in fetches if fetch.status == 200 and fetch.whole]
     # A file fetched in ranges is known by its ETag, which this server derives from the hash of the whole file.
-    tags = [fetch.answer_headers.get("etag", "").strip('"') for fetch in fetches if fetch.status == 206]
+    tags = [fetch.response_headers.get("etag", "").strip('"') for fetch in fetches if fetch.status == 206]
     if stored["sha256"] in complete or any(tag and stored["sha256"].startswith(tag) for tag in tags):
         return []
-    source = next((exchange for exchange in call.exchanges if stored["sha256"] == exchange.answer_sha256), None)
+    source = next((exchange for exchange in call.exchanges if stored["sha256"] == exchange.response_sha256), None)
     if source is None:
         return [Breach(f"the {stored['bytes']} bytes that were stored match no complete response")]
     return [breach(f"the stored file is not the video but {_description(source)}", source)]

@@ -59,7 +59,7 @@ def auth_bearer(call: CallTrace) -> list[Breach] | None:
 
 
 def _needs_key(exchange: Exchange) -> bool:
-    return not exchange.elsewhere and exchange.operation_id != "listPublicModels"
+    return not exchange.other_origin and exchange.operation_id != "listPublicModels"
 
 
 def _without_key(call: CallTrace, exchange: Exchange) -> Breach | None:
@@ -92,7 +92,7 @@ def auth_in_url(call: CallTrace) -> list[Breach] | None:
 
 @checks.check("auth-cross-origin")
 def auth_cross_origin(call: CallTrace) -> list[Breach] | None:
-    exchanges = [exchange for exchange in call.exchanges if exchange.elsewhere]
+    exchanges = [exchange for exchange in call.exchanges if exchange.other_origin]
     leaking = [exchange for exchange in exchanges if any(name in exchange.headers for name in CREDENTIALS)]
     breaches = [breach(f"{line(exchange)} sent the key to another origin", exchange) for exchange in leaking]
     return breaches if exchanges else None

@@ -228,7 +228,7 @@ def _next_try(call: CallTrace, first: Exchange) -> Exchange | None:
 def _is_skewed(exchange: Exchange) -> bool:
     """Return whether Retry-After is a date of a clock that is not the client's, e.g. one that stands still."""
     try:
-        date = parsedate_to_datetime(exchange.answer_headers["date"]).timestamp()
+        date = parsedate_to_datetime(exchange.response_headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return False
     skew_s = abs(date - exchange.time)
@@ -245,7 +245,7 @@ def seconds_to_wait(exchange: Exchange) -> float | None:
     except ValueError:
         pass
     try:
-        now = exchange.answer_headers["date"]
+        now = exchange.response_headers["date"]
         # Both dates are cut to whole seconds, so the wait may be almost a second shorter.
         return max((parsedate_to_datetime(value) - parsedate_to_datetime(now)).total_seconds() - 1, 0.0)
     except (KeyError, OverflowError, TypeError, ValueError):

@@ -79,7 +79,7 @@ class Endpoint:
         exchange = call.exchange
         response = await self._respond(call, route)
         if call.faults and response is not None and not await wait_for_faults(call):
-            response, exchange.left = None, True
+            response, exchange.client_left = None, True
         if response is not None:
             exchange.at, date_header = call.world.moment()
             if call.faults:
@@ -95,8 +95,8 @@ class Endpoint:
             return
         if call.faults:
             sent = await send_with_faults(response, call, send)
-            if sent < exchange.sent:
-                exchange.left, exchange.sent = True, sent
+            if sent < exchange.response_bytes:
+                exchange.client_left, exchange.response_bytes = True, sent
             exchange.duration = perf_counter() - started
         elif response.stream is not None:
             await _stream(response, receive, send)
@@ -124,7 +124,7 @@ class Endpoint:
             return self._host_refused(call)
         if route is None:
             return self._without_route(call)
-        call.exchange.elsewhere, call.exchange.operation = self._other_origin, route.name
+        call.exchange.other_origin, call.exchange.operation = self._other_origin, route.name
         try:
             if route.operation is not None and route.operation.authorised:
                 call.owner = call.exchange.owner = self._authenticate(call)

@@ -57,9 +57,9 @@ def record_error(exchange: ExchangeRecord, name: str, hint: str = "") -> None:
 
 def record_response(exchange: ExchangeRecord, response: Response, sent_bytes: int) -> None:
     """Record a response of whose body so many bytes are to be sent."""
-    exchange.status, exchange.sent, exchange.answer_headers = response.status, sent_bytes, response.headers
+    exchange.status, exchange.response_bytes, exchange.response_headers = response.status, sent_bytes, response.headers
     if sent_bytes <= MAX_KEPT_BODY_BYTES:
-        exchange.answer_body = response.body[:sent_bytes]
+        exchange.response_body = response.body[:sent_bytes]
         exchange.kept += sent_bytes
     else:
-        exchange.answer_digest = sha256(response.body[:sent_bytes]).digest()
+        exchange.response_digest = sha256(response.body[:sent_bytes]).digest()

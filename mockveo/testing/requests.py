@@ -103,7 +103,7 @@ def request_of(exchange: ExchangeRecord) -> Request:
         state=exchange.state,
         faults=tuple(exchange.faults),
         deviations=tuple(exchange.deviations),
-        elsewhere=exchange.elsewhere,
+        elsewhere=exchange.other_origin,
         at=exchange.at,
         time=exchange.started,
     )

@@ -109,12 +109,12 @@ class Exchange:
     #: create, retrieve, content, models, delivery, or "" for any other request.
     operation: str
     operation_id: str
-    #: The fingerprint of the key, or None.
+    #: The fingerprint of the key; None without one.
     key: str | None
     method: str
     path: str
     query: str
-    elsewhere: bool
+    other_origin: bool
     #: By lower-case names.
     headers: dict[str, str]
     fields: Sequence[FieldJson]
@@ -132,12 +132,12 @@ class Exchange:
     #: Of the response; 0 if none arrived.
     status: int
     #: By lower-case names.
-    answer_headers: dict[str, str]
+    response_headers: dict[str, str]
     #: The body: decoded JSON, text or None.
-    answer: Any
-    answer_sha256: str
+    response_body: Any
+    response_sha256: str
     #: Bytes of the body.
-    sent: int
+    response_bytes: int
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, clock: str = "time") -> Exchange:
@@ -155,7 +155,7 @@ class Exchange:
             method=request["method"],
             path=request["path"],
             query=request["query"],
-            elsewhere=data.get("elsewhere", False),
+            other_origin=data.get("elsewhere", False),
             headers={name.lower(): value for name, value in request["headers"]},
             fields=request["fields"],
             files=request["files"],
@@ -167,60 +167,64 @@ class Exchange:
             faults=data.get("faults", ()),
             client_left=data.get("client_left", False),
             status=response["status"],
-            answer_headers={name.lower(): value for name, value in response["headers"]},
-            answer=response["body"],
-            answer_sha256=response.get("body_sha256") or "",
-            sent=response["body_bytes"],
+            response_headers={name.lower(): value for name, value in response["headers"]},
+            response_body=response["body"],
+            response_sha256=response.get("body_sha256") or "",
+            response_bytes=response["body_bytes"],
         )
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """The job in the answer, out of its outer envelope; empty where there is none."""
-        body = self.answer
+        """Return the job in the response, without its outer envelope; empty without a job."""
+        body = self.response_body
         if isinstance(body, dict) and isinstance(body.get("data"), dict) and "id" in body["data"]:
             body = body["data"]
         return body if isinstance(body, dict) and self.whole else {}
 
     @property
     def whole(self) -> bool:
-        """Whether the answer arrived with all the bytes that its Content-Length promises."""
-        promised = self.answer_headers.get("content-length", str(self.sent))
-        return self.status > 0 and (self.method == "HEAD" or str(self.sent) == promised)
+        """Return whether the response arrived with all the bytes of its Content-Length."""
+        promised = self.response_headers.get("content-length", str(self.response_bytes))
+        return self.status > 0 and (self.method == "HEAD" or str(self.response_bytes) == promised)
 
     @property
     def state(self) -> str:
-        """The status of the job that the answer shows; empty where it shows none."""
+        """Return the status of the job that the response shows, or ""."""
         state = self.body.get("status") if self.status == 200 else None
         return state if isinstance(state, str) else ""
 
     @property
     def error_body(self) -> ErrorBody:
-        """The error in the response's body; empty without one."""
-        return ErrorBody.parse(self.answer)
+        """Return the error in the response's body; empty without one."""
+        return ErrorBody.parse(self.response_body)
 
     @property
     def error_code(self) -> str:
-        """The code of the error in the answer."""
+        """Return the code of the error in the response's body, or ""."""
         return self.error_body.code
 
     @property
     def ticket(self) -> str:
-        """What a request carries that follows a redirect of this server; empty for any other."""
+        """Return the ticket of a request that follows a redirect of this server, or ""."""
         return _ticket(self.query)
 
     @property
     def redirected_to(self) -> str:
-        """The ticket of the redirect in the answer; empty where there is none."""
-        return _ticket(self.answer_headers.get("location", "").partition("?")[2]) if 300 <= self.status < 400 else ""
+        """Return the ticket of the redirect in the response, or ""."""
+        location = self.response_headers.get("location", "") if 300 <= self.status < 400 else ""
+        return _ticket(location.partition("?")[2])
 
     @property
     def retry_after(self) -> str | None:
-        """The Retry-After header."""
-        return self.answer_headers.get("retry-after")
+        """Return the Retry-After header."""
+        return self.response_headers.get("retry-after")
 
     @property
     def transient(self) -> bool:
-        """Whether it met trouble that may pass: no answer, half of one, 429 or 5xx, or what is no JSON."""
+        """Return whether the exchange met trouble that may pass.
+
+        That is no response or half of one, a retryable status, or a 200 without a JSON object.
+        """
         if not self.whole:
             return True
         if self.status in RETRYABLE:
@@ -228,10 +232,10 @@ class Exchange:
         return self.operation in ("create", "retrieve") and self.status == 200 and not self.body
 
     @property
-    def form(self) -> tuple[Any, ...]:
-        """What tells two creates apart."""
-        fields = tuple(sorted((one["name"], str(one["value"])) for one in self.fields))
-        return fields, tuple(one["sha256"] for one in self.files)
+    def form(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """Return the content of the form, by which two creates are compared."""
+        fields = tuple(sorted((field["name"], str(field["value"])) for field in self.fields))
+        return fields, tuple(file["sha256"] for file in self.files)
 
 
 def _ticket(query: str) -> str:

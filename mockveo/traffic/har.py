@@ -1,7 +1,7 @@
 """Exchanges as HAR 1.2, the format that the network tools of browsers save and open.
 
-Source: the HAR 1.2 specification (Jan Odvarko), whose names these are. Credentials are left out; what is ours alone is
-in `_mockveo`, as custom fields begin with an underscore.
+Source: the HAR 1.2 specification (Jan Odvarko), whose names these are. Credentials are left out; what HAR has no
+field for is in `_mockveo`, as custom fields begin with an underscore.
 """
 
 from __future__ import annotations
@@ -12,35 +12,38 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from mockveo._version import __version__
+from mockveo.traffic.exchange import RequestJson, ResponseJson
 from mockveo.traffic.record import ExchangeRecord
+
+#: An object of the HAR specification.
+HarJson: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Page:
-    """Exchanges that belong together, as those of one case do: what it is about, and its trace."""
+class HarPage:
+    """Exchanges that belong together, such as those of one case."""
 
     id: str
     title: str
+    #: The exchanges in their JSON form.
     trace: list[Mapping[str, Any]]
-    #: What paths are below; where nothing is said, what the requests' headers tell.
+    #: The URL that paths are relative to; "" takes it from the requests' headers.
     root: str = ""
 
 
-def har(exchanges: Iterable[ExchangeRecord], own: str, other: str) -> dict[str, Any]:
-    """A log of exchanges with a world whose root is `own`, and `other` at the other origin."""
-    return _log(
-        [], [_entry(one.to_json(), other if one.elsewhere else own, body=one.answer_body or b"") for one in exchanges]
-    )
+def har(exchanges: Iterable[ExchangeRecord], own: str, other: str) -> HarJson:
+    """Return the exchanges of a world whose roots are `own` and, at the other origin, `other`."""
+    return _log([], [_recorded(record, other if record.other_origin else own) for record in exchanges])
 
 
-def har_of_pages(pages: Iterable[Page]) -> dict[str, Any]:
-    """A log of traces, a page each. The exchanges are numbered anew, since one number would stand for many."""
-    heads: list[dict[str, Any]] = []
-    entries: list[dict[str, Any]] = []
+def har_of_pages(pages: Iterable[HarPage]) -> HarJson:
+    """Return the exchanges of pages, numbered anew, since numbers repeat between pages."""
+    heads: list[HarJson] = []
+    entries: list[HarJson] = []
     for page in pages:
         began = _date(page.trace[0]["time"]) if page.trace else _date(0)
         heads.append({"id": page.id, "title": page.title, "startedDateTime": began, "pageTimings": {}})
@@ -50,45 +53,55 @@ def har_of_pages(pages: Iterable[Page]) -> dict[str, Any]:
     return _log(heads, entries)
 
 
-def _log(pages: list[dict[str, Any]], entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _log(pages: list[HarJson], entries: list[HarJson]) -> HarJson:
     creator = {"name": "mockveo", "version": __version__}
     return {"log": {"version": "1.2", "creator": creator, "pages": pages, "entries": entries}}
 
 
 def _root(data: Mapping[str, Any]) -> str:
-    """The root of the world that a request came to, as far as its headers tell."""
+    """Return the root of the world that a request came to, by its Host header."""
     hosts = [value for name, value in data["request"]["headers"] if name.lower() == "host"]
-    world = data.get("world")
-    return f"http://{(hosts or ['localhost'])[0]}{f'/@{world}' if world else ''}"
+    host = hosts[0] if hosts else "localhost"
+    world = f"/@{data['world']}" if data.get("world") else ""
+    return f"http://{host}{world}"
 
 
 def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _entry(data: Mapping[str, Any], root: str, *, body: bytes = b"") -> dict[str, Any]:
-    """An exchange, in its JSON form. `body` is the answer's as it was sent, where that is known."""
+def _recorded(record: ExchangeRecord, root: str) -> HarJson:
+    """Return the entry of a record, with the bytes of the response as they were sent."""
+    entry = _entry(record.to_json(), root)
+    if record.response_body:
+        entry["response"]["content"] |= _content_of_bytes(record.response_body)
+    return entry
+
+
+def _entry(data: Mapping[str, Any], root: str) -> HarJson:
+    """Return the entry of an exchange in its JSON form."""
     milliseconds = data.get("duration_ms") or 0
     return {
         "startedDateTime": _date(data["time"]),
         "time": milliseconds,
         "request": _request(data["request"], root),
-        "response": _response(data.get("response"), body),
+        "response": _response(data.get("response")),
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds, "receive": 0},
         "_mockveo": {name: value for name, value in data.items() if name not in ("request", "response")},
     }
 
 
-def _request(data: Mapping[str, Any], root: str) -> dict[str, Any]:
-    query, size = data["query"], data.get("body_bytes") or 0
-    request: dict[str, Any] = {
+def _request(data: RequestJson, root: str) -> HarJson:
+    query = f"?{data['query']}" if data["query"] else ""
+    size = data.get("body_bytes") or 0
+    request: HarJson = {
         "method": data["method"],
-        "url": f"{root}{data['path']}{f'?{query}' if query else ''}",
+        "url": f"{root}{data['path']}{query}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": _pairs(data["headers"]),
-        "queryString": _pairs(parse_qsl(query, keep_blank_values=True)),
+        "queryString": _pairs(parse_qsl(data["query"], keep_blank_values=True)),
         "headersSize": -1,
         "bodySize": size,
     }
@@ -98,44 +111,43 @@ def _request(data: Mapping[str, Any], root: str) -> dict[str, Any]:
     return request
 
 
-def _pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[HarJson]:
     return [{"name": name, "value": value} for name, value in pairs]
 
 
-def _params(data: Mapping[str, Any]) -> Iterable[dict[str, str]]:
-    for one in data["fields"]:
-        value = one["value"]
-        yield {"name": one["name"], "value": value if isinstance(value, str) else str(value)}
-    for one in data["files"]:
-        kind = one.get("content_type") or ""
-        yield {"name": one["name"], "fileName": one.get("filename") or "", "contentType": kind}
+def _params(data: RequestJson) -> Iterable[HarJson]:
+    for field in data["fields"]:
+        yield {"name": field["name"], "value": str(field["value"])}
+    for file in data["files"]:
+        media_type = file.get("content_type") or ""
+        yield {"name": file["name"], "fileName": file.get("filename") or "", "contentType": media_type}
 
 
-def _response(data: Mapping[str, Any] | None, body: bytes) -> dict[str, Any]:
+def _response(data: ResponseJson | None) -> HarJson:
     status, size = (data["status"], data["body_bytes"]) if data else (0, 0)
-    headers = _pairs(data["headers"]) if data else []
-    named = {one["name"]: one["value"] for one in headers}
-    content: dict[str, Any] = {"size": size, "mimeType": named.get("content-type", "x-unknown")}
+    headers = dict(data["headers"]) if data else {}
+    content: HarJson = {"size": size, "mimeType": headers.get("content-type", "x-unknown")}
     return {
         "status": status,
         "statusText": HTTPStatus(status).phrase if status in list(HTTPStatus) else "",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": headers,
-        "content": content | _text(body, data["body"] if data else None),
-        "redirectURL": named.get("location", ""),
+        "headers": _pairs(data["headers"]) if data else [],
+        "content": content | _content_of_json(data["body"] if data else None),
+        "redirectURL": headers.get("location", ""),
         "headersSize": -1,
         "bodySize": size if data else -1,
     }
 
 
-def _text(body: bytes, shown: Any) -> dict[str, str]:
-    """The text of an answer: as it was sent, or of what a trace shows of it."""
-    if body:
-        try:
-            return {"text": body.decode()}
-        except UnicodeDecodeError:
-            return {"text": b64encode(body).decode(), "encoding": "base64"}
-    if shown is None:
+def _content_of_bytes(body: bytes) -> HarJson:
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"text": b64encode(body).decode(), "encoding": "base64"}
+
+
+def _content_of_json(body: Any) -> HarJson:
+    if body is None:
         return {}
-    return {"text": shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, separators=(",", ":"))}
+    return {"text": body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))}

@@ -1,4 +1,4 @@
-"""Saved traffic, read for the judge: our own journal and JSON log, and HAR, as far as it carries what a rule needs."""
+"""Saved traffic, read for the rules: our own journal, JSON log or HAR, and HAR of other tools as far as it goes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ import orjson
 from mockveo import yamlfiles
 from mockveo.errors import TraceError
 from mockveo.spec.spec import Spec, load
+from mockveo.traffic.exchange import Exchange, ExchangeJson, FieldJson, FileJson, ResponseJson
 from mockveo.traffic.redaction import redact_headers, redact_query
 
 _EXAMPLE: Final = "what `mockveo har`, `mockveo logs --json` or GET /_mockveo/journal prints"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The exchanges of a file, in their JSON form. Raises TraceError, which names the file."""
+def read(path: Path) -> list[ExchangeJson]:
+    """Return the exchanges of a file in their JSON form. Raises TraceError, which names the file."""
     text = yamlfiles.read(path, TraceError)
     try:
-        found = orjson.loads(text)
+        data = orjson.loads(text)
     except ValueError:
-        found = _lines(text, path)
-    if isinstance(found, dict) and isinstance(found.get("log"), dict):
-        return list(_of_har(found["log"], path))
-    exchanges = found.get("exchanges") if isinstance(found, dict) else found
-    if isinstance(found, dict) and "request" in found:
-        exchanges = [found]
+        data = _lines(text, path)
+    if isinstance(data, dict) and isinstance(data.get("log"), dict):
+        return list(_of_har(data["log"], path))
+    exchanges = data.get("exchanges") if isinstance(data, dict) else data
+    if isinstance(data, dict) and "request" in data:
+        exchanges = [data]
     if not isinstance(exchanges, list) or not exchanges or not all(map(_is_exchange, exchanges)):
         raise TraceError(f"{path.name}: holds no exchanges; wanted {_EXAMPLE}")
     return exchanges
@@ -38,20 +39,21 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def _lines(text: bytes, path: Path) -> list[Any]:
     try:
-        return [one for one in map(orjson.loads, filter(None, map(bytes.strip, text.splitlines()))) if "request" in one]
+        lines = [orjson.loads(line) for line in text.splitlines() if line.strip()]
+        return [line for line in lines if "request" in line]
     except (ValueError, TypeError):
         raise TraceError(f"{path.name}: neither JSON nor JSON lines; wanted {_EXAMPLE}") from None
 
 
-def _is_exchange(one: object) -> bool:
-    if not isinstance(one, dict) or not isinstance(one.get("request"), dict):
+def _is_exchange(data: Any) -> bool:
+    try:
+        Exchange.from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError):
         return False
-    return {"number", "time"} <= set(one) and {"method", "path", "query", "headers", "fields", "files"} <= set(
-        one["request"]
-    )
+    return True
 
 
-def _of_har(log: Mapping[str, Any], path: Path) -> Iterator[dict[str, Any]]:
+def _of_har(log: Mapping[str, Any], path: Path) -> Iterator[ExchangeJson]:
     spec = load()
     try:
         for number, entry in enumerate(log["entries"], 1):
@@ -59,23 +61,23 @@ def _of_har(log: Mapping[str, Any], path: Path) -> Iterator[dict[str, Any]]:
             if exchange is not None:
                 yield exchange
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise TraceError(f"{path.name}: no HAR 1.2 ({type(problem).__name__}: {problem}); wanted {_EXAMPLE}") from None
+        reason = f"{type(problem).__name__}: {problem}"
+        raise TraceError(f"{path.name}: not HAR 1.2 ({reason}); wanted {_EXAMPLE}") from None
 
 
-def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> dict[str, Any] | None:
-    """An exchange of ours from an entry; None for one with another service."""
-    ours = entry.get("_mockveo") or {}
+def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> ExchangeJson | None:
+    """Return the exchange of an entry; None for one with another service."""
+    ours: Any = entry.get("_mockveo") or {}
     request, url = entry["request"], urlsplit(entry["request"]["url"])
     path = re.sub(r"^/@[^/]+", "", url.path)
     operation = ours.get("operation", _operation(request["method"], path, spec))
     if not ours and operation is None and "/v1/" not in path:
         return None
     began = datetime.fromisoformat(entry["startedDateTime"]).timestamp()
-    data = request.get("postData") or {}
-    params = data.get("params") or []
-    answer = _answer(entry["response"])
-    body = answer["body"] if answer and isinstance(answer["body"], dict) else {}
-    return {
+    params = (request.get("postData") or {}).get("params") or []
+    response = _response(entry["response"])
+    body = response["body"] if response and isinstance(response["body"], dict) else {}
+    exchange: ExchangeJson = {
         "number": number,
         "time": began,
         "at": began,
@@ -83,37 +85,39 @@ def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> dict[str, An
         "error": None if operation else "unknown_path",
         "job": body.get("id") or (path.split("/")[3] if operation and path.count("/") > 2 else None),
         "job_status": body.get("status"),
-        **ours,
         "request": {
             "method": request["method"],
             "path": path,
             "query": redact_query(url.query),
-            "headers": redact_headers((one["name"], one["value"]) for one in request["headers"]),
-            "fields": [_pair(one) for one in params if "fileName" not in one],
-            "files": [_file(one) for one in params if "fileName" in one],
+            "headers": redact_headers((header["name"], header["value"]) for header in request["headers"]),
+            "fields": [_field(param) for param in params if "fileName" not in param],
+            "files": [_file(param) for param in params if "fileName" in param],
         },
-        "response": answer,
+        "response": response,
     }
+    exchange.update(ours)
+    return exchange
 
 
 def _operation(method: str, path: str, spec: Spec) -> str | None:
-    for one in spec.operations.values():
-        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(one.path))
-        if one.method == method and re.fullmatch(pattern, path):
-            return one.id
+    for operation in spec.operations.values():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(operation.path))
+        if operation.method == method and re.fullmatch(pattern, path):
+            return operation.id
     return None
 
 
-def _pair(param: Mapping[str, Any]) -> dict[str, Any]:
+def _field(param: Mapping[str, Any]) -> FieldJson:
     return {"name": param["name"], "value": param.get("value", "")}
 
 
-def _file(param: Mapping[str, Any]) -> dict[str, Any]:
-    known = {"name": param["name"], "filename": param["fileName"], "content_type": param.get("contentType") or None}
-    return {**known, "bytes": 0, "sha256": ""}
+def _file(param: Mapping[str, Any]) -> FileJson:
+    media_type = param.get("contentType") or None
+    # HAR has neither the bytes of a file nor their hash.
+    return {"name": param["name"], "filename": param["fileName"], "content_type": media_type, "bytes": 0, "sha256": ""}
 
 
-def _answer(response: Mapping[str, Any]) -> dict[str, Any] | None:
+def _response(response: Mapping[str, Any]) -> ResponseJson | None:
     if not response["status"]:
         return None
     text = response["content"].get("text")
@@ -121,5 +125,5 @@ def _answer(response: Mapping[str, Any]) -> dict[str, Any] | None:
         body = orjson.loads(text) if text and "encoding" not in response["content"] else None
     except ValueError:
         body = text
-    headers = [(one["name"], one["value"]) for one in response["headers"]]
+    headers = [(header["name"], header["value"]) for header in response["headers"]]
     return {"status": response["status"], "headers": headers, "body": body, "body_bytes": response["content"]["size"]}

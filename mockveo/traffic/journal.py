@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from typing import Final
 
 from mockveo.traffic.record import ExchangeRecord
 
-#: Bytes of request bodies that a journal keeps in parsed form.
-KEPT_BYTES = 32 * 2**20
+#: Bytes of requests that a journal keeps; arbitrary, so that a long test run cannot exhaust the memory.
+KEPT_BYTES: Final = 32 * 2**20
 
 
 class Feed:
-    """Exchanges of all worlds on their way to a log: the latest `limit` that have not been taken."""
+    """The exchanges of all worlds on their way to a log: the latest `limit` that were not taken yet."""
 
     def __init__(self, limit: int) -> None:
         self.waiting: deque[ExchangeRecord] = deque(maxlen=limit)
-        #: Exchanges there have been.
+        #: Exchanges so far, taken and dropped ones included.
         self.count = 0
 
     def take(self) -> list[ExchangeRecord]:
-        """Those that wait, oldest first."""
+        """Remove and return the waiting exchanges, oldest first."""
         return [self.waiting.popleft() for _ in range(len(self.waiting))]
 
 
 class Journal:
-    """The exchanges of a world, numbered from 1: a ring, bounded in number and in the bytes that are kept of them.
+    """The exchanges of a world, numbered from 1, bounded in number and in bytes.
 
-    What it takes goes to `feed` too.
+    Added exchanges go to `feed` too.
     """
 
     def __init__(self, limit: int, feed: Feed | None = None, world: str = "") -> None:
@@ -37,11 +38,11 @@ class Journal:
         self._bytes = 0
         self._feed = feed
         self._world = world
-        #: Exchanges there have been, forgotten ones included.
+        #: Exchanges so far, forgotten ones included.
         self.count = 0
 
     def add(self, exchange: ExchangeRecord) -> None:
-        """Keeps an exchange under its number, and forgets the oldest where there are too many."""
+        """Number and keep an exchange; forget the oldest beyond the limits."""
         self.count = exchange.number = self.count + 1
         exchange.world = self._world
         self._exchanges.append(exchange)
@@ -54,16 +55,16 @@ class Journal:
             feed.waiting.append(exchange)
 
     def since(self, number: int) -> list[ExchangeRecord]:
-        """The exchanges after the one of that number, as far as they are still there, oldest first."""
+        """Return the kept exchanges after the one of that number, oldest first."""
         return list(islice(reversed(self._exchanges), max(self.count - number, 0)))[::-1]
 
     def clear(self) -> None:
-        """Forgets all exchanges; numbers go on."""
+        """Forget all exchanges; numbers go on."""
         self._exchanges.clear()
         self._bytes = 0
 
     def __iter__(self) -> Iterator[ExchangeRecord]:
-        # A copy, made in one step: a server in another thread may add to it meanwhile.
+        # A copy, made in one step: a server in another thread may add to the journal meanwhile.
         return iter(list(self._exchanges))
 
     def __len__(self) -> int:

@@ -27,41 +27,41 @@ class Deviation(NamedTuple):
 
 
 class ExchangeRecord:
-    """One request and its answer. Filled in as the exchange goes on; until then it has the values below."""
+    """One request and its response. The defaults below hold until the exchange has come that far."""
 
+    # Defaults are class attributes, so that making a record costs a request no more than it must.
     number = 0
-    #: The world it was in, and when it was answered, in seconds of that one's clock.
+    #: The world it was in, and when it was answered, in seconds of that world's clock.
     world = ""
     at = 0.0
     #: Whether it came to the other origin, which redirects and URLs lead to.
-    elsewhere = False
+    other_origin = False
     duration = 0.0
     operation = ""
     owner = ""
     parts: Sequence[Part] = ()
     body_size = 0
-    #: The request's body as it came, where it was short and came in one piece, else its SHA-256.
+    #: The request's body as it came, if it was short and came in one piece, else its SHA-256.
     body: bytes | None = None
     body_digest = b""
     #: Bytes of the request that are kept.
     kept = 0
     deviations: Sequence[Deviation] = ()
     #: Whether the client went away while a fault kept it waiting.
-    left = False
-    #: Of the answer; 0 where there was none: the client went away before it, or a fault took its place.
+    client_left = False
+    #: Of the response; 0 without one: the client went away before it, or a fault took its place.
     status = 0
-    sent = 0
-    answer_headers: Sequence[tuple[bytes, bytes]] = ()
-    #: None where it was too long to be kept, as videos are.
-    answer_body: bytes | None = None
-    #: Its SHA-256 then.
-    answer_digest = b""
-    #: The scenario that was chosen for it, and what the faults that struck it did.
+    response_bytes = 0
+    response_headers: Sequence[tuple[bytes, bytes]] = ()
+    #: The response's body; None if it was too long to keep, as videos are, which leaves its SHA-256.
+    response_body: bytes | None = None
+    response_digest = b""
+    #: The scenario that was chosen for the exchange, and what its faults did.
     scenario = ""
     faults: Sequence[str] = ()
     #: The name of the error in the document, or empty.
     error = ""
-    #: What the log alone says about the error.
+    #: A hint about the error, for the log alone.
     hint = ""
     job_id = ""
     #: Status and progress of the job, as answered.
@@ -73,47 +73,49 @@ class ExchangeRecord:
         self.method = method
         self.path = path
         self.query = query
-        # In one piece, since a journal of many small objects costs each request more than the joining.
+        # Joined, since a journal of many small objects costs more time than the joining.
         self._headers = b"\n".join([part for header in headers for part in header])
         self.kept = len(self._headers)
 
     def forget_body(self) -> None:
-        """Keeps of the request's body no more than its size and hash."""
+        """Drop the request's body and keep its size and hash."""
         if self.body is not None:
             self.kept -= len(self.body)
             self.body_digest, self.body = hashlib.sha256(self.body).digest(), None
 
     @property
     def body_sha256(self) -> str | None:
-        """SHA-256 of the request's body as it came, in hex; None where there was none."""
+        """Return the SHA-256 of the request's body as it came, in hex; None without a body."""
         if not self.body_size:
             return None
         return (self.body_digest if self.body is None else hashlib.sha256(self.body).digest()).hex()
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The request's headers as they came, credentials included."""
+        """Return the request's headers as they came, credentials included."""
         parts = self._headers.decode("latin-1").split("\n")
         return list(zip(parts[::2], parts[1::2], strict=True)) if self._headers else []
 
     @property
     def redacted_headers(self) -> list[tuple[str, str]]:
-        """The request's headers, each credential replaced by its fingerprint."""
+        """Return the request's headers, each credential replaced by its fingerprint."""
         return redact_headers(self.headers)
 
     @property
     def redacted_query(self) -> str:
-        """The query string without credentials."""
+        """Return the query string without credentials."""
         return redact_key(redact_query(self.query.decode("latin-1")), self.owner)
 
     @property
-    def redacted_answer_headers(self) -> list[tuple[str, str]]:
-        """The response's headers without the credentials that a Location may carry."""
-        return redact_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.answer_headers)
+    def redacted_response_headers(self) -> list[tuple[str, str]]:
+        """Return the response's headers, without the ticket that a Location may carry."""
+        return redact_headers(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.response_headers
+        )
 
     def to_line(self) -> str:
         """Return the exchange in one short line, and a further line for each deviation."""
-        status = str(self.status or ("lost" if self.faults and not self.left else "gone"))
+        status = str(self.status or ("lost" if self.faults and not self.client_left else "gone"))
         target = self._target()
         line = f"{_clock(int(self.started))} {self.method} {target} {status} {self._outcome()}".rstrip()
         if self.faults:
@@ -128,7 +130,7 @@ class ExchangeRecord:
     def _target(self) -> str:
         query = f"?{self.redacted_query}" if self.query else ""
         world = f"/@{self.world}" if self.world else ""
-        origin = "(other origin) " if self.elsewhere else ""
+        origin = "(other origin) " if self.other_origin else ""
         return printable(f"{origin}{world}{self.path}{query}", single_line=True)
 
     def _outcome(self) -> str:
@@ -142,18 +144,18 @@ class ExchangeRecord:
         return " ".join(words)
 
     def to_json(self) -> ExchangeJson:
-        """Return the exchange as JSON logs, the control API and reports write it; `control.yaml` describes it."""
+        """Return the JSON form, which `control.yaml` describes."""
         return {
             "number": self.number,
             "line": self.to_line(),
             "time": round(self.started, 6),
             "at": round(self.at, 6),
             "world": self.world,
-            "elsewhere": self.elsewhere,
+            "elsewhere": self.other_origin,
             "operation": self.operation or None,
             "key": fingerprint(self.owner) if self.owner else None,
             "key_sent": any(name.lower() == "authorization" for name, _ in self.headers),
-            "client_left": self.left,
+            "client_left": self.client_left,
             "request": {
                 "method": self.method,
                 "path": redact_key(self.path, self.owner),
@@ -177,14 +179,14 @@ class ExchangeRecord:
         }
 
     def _response(self) -> ResponseJson:
-        digest = self.answer_digest
-        if self.answer_body is not None:
-            digest = hashlib.sha256(self.answer_body).digest()
+        digest = self.response_digest
+        if self.response_body is not None:
+            digest = hashlib.sha256(self.response_body).digest()
         return {
             "status": self.status,
-            "headers": self.redacted_answer_headers,
-            "body": _readable(self.answer_body or b""),
-            "body_bytes": self.sent,
+            "headers": self.redacted_response_headers,
+            "body": _readable(self.response_body or b""),
+            "body_bytes": self.response_bytes,
             "body_sha256": digest.hex(),
         }
 
@@ -200,7 +202,7 @@ def _file(part: Part) -> FileJson:
 
 
 def _readable(body: bytes) -> Any:
-    """Return a body as JSON, else as text; None for other bytes and for none."""
+    """Return a body as JSON, else as text; None for other bytes or an empty body."""
     try:
         text = body.decode()
     except ValueError:

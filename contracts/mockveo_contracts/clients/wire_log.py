@@ -46,7 +46,7 @@ def kept(numbers: Sequence[int], marked: Iterable[int], most: int) -> set[int]:
 
 
 def _line(exchange: Exchange, ids: Iterable[str]) -> str:
-    origin = "(other origin) " if exchange.elsewhere else ""
+    origin = "(other origin) " if exchange.other_origin else ""
     query = f"?{exchange.query}" if exchange.query else ""
     plural = "" if len(exchange.files) == 1 else "s"
     files = f" with {len(exchange.files)} file{plural}" if exchange.files else ""
@@ -63,7 +63,7 @@ def _answer(exchange: Exchange) -> str:
         return "the client went away" if exchange.client_left else "no answer"
     parts = [f"{exchange.status} {_content(exchange)}".strip()]
     if not exchange.whole:
-        parts.append(f"broken off after {exchange.sent} bytes")
+        parts.append(f"broken off after {exchange.response_bytes} bytes")
     if exchange.retry_after is not None:
         parts.append(f"Retry-After: {exchange.retry_after}")
     return ", ".join(parts)
@@ -77,17 +77,17 @@ def _content(exchange: Exchange) -> str:
         return f"{state} {exchange.body.get('id', '')}".strip() if exchange.operation == "create" else state
     if 300 <= exchange.status < 400:
         # Without the query, which holds a ticket.
-        target = urlsplit(exchange.answer_headers.get("location", ""))
+        target = urlsplit(exchange.response_headers.get("location", ""))
         return f"to {target.scheme}://{target.netloc}{target.path}" if target.netloc else f"to {target.path}"
     if exchange.operation in ("content", "delivery") and exchange.status in (200, 206):
-        return f"{exchange.sent} bytes"
+        return f"{exchange.response_bytes} bytes"
     if exchange.error_code:
         return exchange.error_code
     return _message(exchange)
 
 
 def _message(exchange: Exchange) -> str:
-    body = exchange.answer
+    body = exchange.response_body
     if isinstance(body, dict):
         return truncate(ErrorBody.parse(body).message, MAX_MESSAGE_CHARS)
     if not exchange.whole:

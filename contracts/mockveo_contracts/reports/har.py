@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mockveo.traffic.har import Page, har_of_pages
+from mockveo.traffic.har import HarPage, har_of_pages
 from mockveo_contracts.reports.case_result import JsonObject
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.json_report import as_text
@@ -21,9 +21,9 @@ def har(report: Report) -> str:
     return f"{as_text(har_of_pages(pages))}\n"
 
 
-def _page(case: str, findings: Sequence[Finding], root: str) -> Page:
+def _page(case: str, findings: Sequence[Finding], root: str) -> HarPage:
     broken = ", ".join(finding.rule or finding.verdict for finding in findings)
-    return Page(case, f"{case}: {broken}", _in_clients_time(findings[0]), root)
+    return HarPage(case, f"{case}: {broken}", _in_clients_time(findings[0]), root)
 
 
 def _in_clients_time(finding: Finding) -> list[JsonObject]:

@@ -259,13 +259,13 @@ def test_a_redirect_leads_to_the_same_thing(place: Place, see: Observe, status: 
     assert (seen.how, seen.status, seen.body) == ("answered", 200, own)
     assert seen.url.startswith(f"{place.other if origin == 'other' else place.url}/v1/videos/{job}?ticket=")
     first, second = place.exchanges[-2:]
-    assert (first.status, first.elsewhere, ("authorization", KEY["Authorization"]) in first.headers) == (
+    assert (first.status, first.other_origin, ("authorization", KEY["Authorization"]) in first.headers) == (
         status,
         False,
         True,
     )
     # At another origin all four keep the key to themselves; the ticket stands for it.
-    assert (second.elsewhere, "authorization" in dict(second.headers)) == (origin == "other", origin == "same")
+    assert (second.other_origin, "authorization" in dict(second.headers)) == (origin == "other", origin == "same")
     assert second.owner == first.owner
     stayed = see(f"{place.videos}/{job}")
     assert (stayed.status, stayed.body) == (status, b"")
@@ -280,7 +280,7 @@ def test_a_create_that_is_redirected_is_sent_again_or_becomes_a_poll(
     again = status in (307, 308)
     place.play({"operation": "create", "redirect": {"status": status, "origin": origin}, "applied": not again})
     seen = see(place.videos, "POST", follow=True)
-    assert (place.exchanges[-1].method, place.exchanges[-1].elsewhere) == (
+    assert (place.exchanges[-1].method, place.exchanges[-1].other_origin) == (
         "POST" if again else "GET",
         origin == "other",
     )
@@ -295,7 +295,7 @@ def test_the_journal_tells_that_urllib_takes_the_key_along(place: Place) -> None
     request = urllib.request.Request(f"{place.videos}/{job}", headers=KEY)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENT) as answer:
         assert json.load(answer)["id"] == job
-    assert place.exchanges[-1].elsewhere
+    assert place.exchanges[-1].other_origin
     assert ("authorization", KEY["Authorization"]) in place.exchanges[-1].headers
 
 
@@ -323,7 +323,7 @@ def test_the_journal_says_of_an_answer_that_was_never_sent_that_it_was_lost(plac
     with pytest.raises(httpx.TransportError):
         place.poll(job)
     lost = place.exchanges[-1]
-    assert (lost.status, lost.sent, lost.answer_body) == (0, 0, None)
+    assert (lost.status, lost.response_bytes, lost.response_body) == (0, 0, None)
     assert re.search(rf" lost .*\[unnamed: {fault}\]", lost.to_line())
 
 

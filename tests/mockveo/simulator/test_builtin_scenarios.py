@@ -474,7 +474,7 @@ def test_a_video_url_is_at_another_origin_and_needs_no_key(server: ServerThread,
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     assert answer.content == signed.content != fetch(signed.other).content
     assert httpx.URL(signed.url).port != httpx.URL(server.url).port
-    assert signed.world.journal.since(0)[-1].elsewhere
+    assert signed.world.journal.since(0)[-1].other_origin
     assert fetch(signed.url.replace(signed.world.origins.other, server.url)).status_code == 404
     assert fetch(signed.url, "HEAD").headers["content-length"] == str(len(signed.content))
 

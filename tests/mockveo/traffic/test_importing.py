@@ -92,8 +92,8 @@ def test_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread, t
         ("[]x", "neither JSON nor JSON lines"),
         ("[1]", "holds no exchanges"),
         ('{"exchanges": [{"request": {}}]}', "holds no exchanges"),
-        ('{"log": {}}', "no HAR 1.2 (KeyError: 'entries')"),
-        ('{"log": {"entries": [{"request": {"method": "GET", "url": "/v1/x"}}]}}', "no HAR 1.2"),
+        ('{"log": {}}', "not HAR 1.2 (KeyError: 'entries')"),
+        ('{"log": {"entries": [{"request": {"method": "GET", "url": "/v1/x"}}]}}', "not HAR 1.2"),
     ],
 )
 def test_file_without_exchanges_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
