@@ -23,7 +23,7 @@ from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.clients.search import search
 from mockveo_contracts.clients.testbed import CaseRun
-from mockveo_contracts.reports.model import FINDINGS
+from mockveo_contracts.reports.finding import FINDINGS
 from zoo_client import EQUIVALENT, ZOO, Client, Mutant
 
 from mockveo.rules.client_rules import client_rules

@@ -44,7 +44,7 @@ class Reason(NamedTuple):
     why: str
 
 
-class Client(NamedTuple):
+class ContractClient(NamedTuple):
     """A program that is a client."""
 
     command: tuple[str, ...]
@@ -68,26 +68,26 @@ FUNCTIONS = [
     "with_httpx:async_client",
 ]
 PROGRAMS = {
-    "curl-sh": Client(("sh", "curl.sh"), mode="run", share=16),
-    "urllib-once": Client(("python", "with_urllib.py"), mode="once", share=16),
-    "requests": Client(("python", "with_requests.py"), "cometapi"),
-    "httpx": Client(("python", "with_httpx.py"), "cometapi"),
-    "aiohttp": Client(("python", "with_aiohttp.py"), "cometapi"),
-    "curl": Client(("python", "with_curl.py")),
-    "fetch": Client(("node", "with_fetch.mjs")),
-    "net-http": Client(("client.go",)),
-    "openai-py": Client(("python", "with_openai.py", "openai"), "openai"),
-    "cometapi-py": Client(("python", "with_openai.py", "cometapi"), "cometapi"),
-    "openai-node": Client(("node", "with_openai.mjs", "openai"), "node", (FLAT,)),
-    "cometapi-node": Client(("node", "with_openai.mjs", "cometapi"), "node", (FLAT,)),
-    "litellm": Client(("python", "with_litellm.py"), "litellm", (MODEL,)),
+    "curl-sh": ContractClient(("sh", "curl.sh"), mode="run", share=16),
+    "urllib-once": ContractClient(("python", "with_urllib.py"), mode="once", share=16),
+    "requests": ContractClient(("python", "with_requests.py"), "cometapi"),
+    "httpx": ContractClient(("python", "with_httpx.py"), "cometapi"),
+    "aiohttp": ContractClient(("python", "with_aiohttp.py"), "cometapi"),
+    "curl": ContractClient(("python", "with_curl.py")),
+    "fetch": ContractClient(("node", "with_fetch.mjs")),
+    "net-http": ContractClient(("client.go",)),
+    "openai-py": ContractClient(("python", "with_openai.py", "openai"), "openai"),
+    "cometapi-py": ContractClient(("python", "with_openai.py", "cometapi"), "cometapi"),
+    "openai-node": ContractClient(("node", "with_openai.mjs", "openai"), "node", (FLAT,)),
+    "cometapi-node": ContractClient(("node", "with_openai.mjs", "cometapi"), "node", (FLAT,)),
+    "litellm": ContractClient(("python", "with_litellm.py"), "litellm", (MODEL,)),
 }
 AS_THEY_COME = {
-    "openai-py": Client(("python", "as_it_comes.py", "openai"), "openai"),
-    "cometapi-py": Client(("python", "as_it_comes.py", "cometapi"), "cometapi"),
-    "openai-node": Client(("node", "as_it_comes.mjs", "openai"), "node"),
-    "cometapi-node": Client(("node", "as_it_comes.mjs", "cometapi"), "node"),
-    "litellm": Client(("python", "as_it_comes_litellm.py"), "litellm", (MODEL,)),
+    "openai-py": ContractClient(("python", "as_it_comes.py", "openai"), "openai"),
+    "cometapi-py": ContractClient(("python", "as_it_comes.py", "cometapi"), "cometapi"),
+    "openai-node": ContractClient(("node", "as_it_comes.mjs", "openai"), "node"),
+    "cometapi-node": ContractClient(("node", "as_it_comes.mjs", "cometapi"), "node"),
+    "litellm": ContractClient(("python", "as_it_comes_litellm.py"), "litellm", (MODEL,)),
 }
 
 
@@ -97,7 +97,7 @@ def _nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TMPDIR", os.fspath(tmp_path))
 
 
-def command(client: Client, place: Path) -> list[str]:
+def command(client: ContractClient, place: Path) -> list[str]:
     """The command that starts a client; skips where its environment is missing."""
     home = environment(client.home) if client.home else Path()
     program, *arguments = (os.fspath(CLIENTS / "contract" / one) if "." in one else one for one in client.command)
@@ -206,7 +206,7 @@ def test_curl_sends_again_on_a_connection_that_it_has_used(tmp_path: Path) -> No
         {"operation": "create", "nth": 2, "reset": True},
     ]
     case = definitions.parse_case({"name": "redirected-and-reset", "scenario": {"faults": faults}})
-    follow = Client(("python", "with_curl.py", "follow"))
+    follow = ContractClient(("python", "with_curl.py", "follow"))
     for client, wanted in ((follow, {("no-blind-retry", "warning", case.name)}), (PROGRAMS["curl"], set())):
         with Programs(command(client, tmp_path)) as driver:
             assert found(played(driver, [case], 0, 0)) == wanted

@@ -42,7 +42,7 @@ run().catch(error => report({error: String(error)}));
 </script>"""
 
 
-class Page:
+class PageServer:
     """Serves the page and takes its report."""
 
     def __init__(self, base_url: str) -> None:
@@ -72,9 +72,9 @@ class Page:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page() -> Iterator[PageServer]:
     with mockveo.serve(speed=100, render=False) as server:
-        served = Page(server.base_url)
+        served = PageServer(server.base_url)
         thread = threading.Thread(target=served.server.serve_forever)
         thread.start()
         yield served
@@ -83,7 +83,7 @@ def page() -> Iterator[Page]:
         thread.join()
 
 
-def test_a_page_creates_polls_and_plays(page: Page, tmp_path: Path) -> None:
+def test_a_page_creates_polls_and_plays(page: PageServer, tmp_path: Path) -> None:
     browser = chromium()
     process = subprocess.Popen(
         [browser, *FLAGS, f"--user-data-dir={tmp_path}", page.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

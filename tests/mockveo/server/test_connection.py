@@ -31,7 +31,7 @@ BOUNDARY = "multipart/form-data; boundary=b"
 FIELD = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na kite\r\n'
 
 
-class Raw:
+class RawResponse:
     """An answer as it came over the socket."""
 
     def __init__(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ def connect(server: ServerThread) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=20)
 
 
-def receive(connection: socket.socket) -> Raw:
+def receive(connection: socket.socket) -> RawResponse:
     """Everything until the server closes, or the whole of an answer with Content-Length."""
     data = b""
     while True:
@@ -57,10 +57,10 @@ def receive(connection: socket.socket) -> Raw:
         data += chunk
         found = re.search(rb"content-length: (\d+)\r\n", data)
         if not chunk or (found and len(data.partition(b"\r\n\r\n")[2]) >= int(found[1])):
-            return Raw(data)
+            return RawResponse(data)
 
 
-def exchange(server: ServerThread, *data: bytes, half_close: bool = False) -> Raw:
+def exchange(server: ServerThread, *data: bytes, half_close: bool = False) -> RawResponse:
     with connect(server) as connection:
         for chunk in data:
             connection.sendall(chunk)
@@ -266,8 +266,8 @@ def test_a_client_that_wants_the_connection_closed_has_it_closed(server: ServerT
         data = b""
         while chunk := connection.recv(65536):
             data += chunk
-    assert Raw(data).status == 200
-    assert "connection: close" in Raw(data).head
+    assert RawResponse(data).status == 200
+    assert "connection: close" in RawResponse(data).head
 
 
 @pytest.mark.parametrize("size", [70_000, 5 * MIB])

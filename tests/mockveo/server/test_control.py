@@ -36,7 +36,7 @@ OPERATIONS = {
 }
 
 
-class World:
+class WorldControl:
     """The control API of a world, each answer held against its document."""
 
     def __init__(self, http: httpx.Client) -> None:
@@ -65,14 +65,14 @@ class World:
 
 
 @pytest.fixture
-def world(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[World]:
+def world(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[WorldControl]:
     name = "".join(char for char in request.node.name if char.isalnum())[:90]
     with httpx.Client(base_url=f"{server.url}/@{name}", timeout=10) as http:
         server.app.worlds.reset(name)
-        yield World(http)
+        yield WorldControl(http)
 
 
-def test_every_operation_does_what_its_document_says(world: World) -> None:
+def test_every_operation_does_what_its_document_says(world: WorldControl) -> None:
     assert world("getHealth") == {"status": "ok", "version": mockveo.__version__}
     assert world("getReady")["base_url"].endswith("/v1")
     assert {"name": "", "scenario": "normal"}.items() <= world("listWorlds")["worlds"][0].items()
@@ -102,18 +102,18 @@ def test_every_operation_does_what_its_document_says(world: World) -> None:
     assert world.seen == set(OPERATIONS) - {"followExchanges"}
 
 
-def test_a_queued_scenario_is_the_next_creates_and_then_used_up(world: World) -> None:
+def test_a_queued_scenario_is_the_next_creates_and_then_used_up(world: WorldControl) -> None:
     world("queueScenario", {"scenario": "retry-after"})
     assert [world.create("a").status_code for _ in range(4)] == [429, 429, 200, 200]
     assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "retry-after"]
 
 
-def test_what_a_create_took_from_the_queue_another_one_does_not_get(world: World) -> None:
+def test_what_a_create_took_from_the_queue_another_one_does_not_get(world: WorldControl) -> None:
     world("queueScenario", {"scenario": "retry-after"})
     assert [world.create(prompt).status_code for prompt in "abaa"] == [429, 200, 429, 200]
 
 
-def test_a_scenario_that_was_defined_can_be_chosen_by_header_and_prompt(world: World) -> None:
+def test_a_scenario_that_was_defined_can_be_chosen_by_header_and_prompt(world: WorldControl) -> None:
     world("defineScenario", {"faults": [{"operation": "create", "status": 418}]}, name="teapot")
     assert world.create("x [mockveo:teapot]").status_code == 418
     assert world.create("x", **{"X-Mockveo-Scenario": "teapot"}).status_code == 418
@@ -121,7 +121,7 @@ def test_a_scenario_that_was_defined_can_be_chosen_by_header_and_prompt(world: W
 
 
 @pytest.mark.parametrize("way", ["header", "prompt"])
-def test_a_name_that_does_not_exist_is_an_error_and_makes_no_job(world: World, way: str) -> None:
+def test_a_name_that_does_not_exist_is_an_error_and_makes_no_job(world: WorldControl, way: str) -> None:
     answer = (
         world.create("x", **{"X-Mockveo-Scenario": "fial"}) if way == "header" else world.create("x [mockveo:fial]")
     )
@@ -130,7 +130,7 @@ def test_a_name_that_does_not_exist_is_an_error_and_makes_no_job(world: World, w
     assert world("listJobs")["count"] == 0
 
 
-def test_a_job_that_is_ended_by_force_has_failed_for_its_client(world: World) -> None:
+def test_a_job_that_is_ended_by_force_has_failed_for_its_client(world: WorldControl) -> None:
     job = world.create().json()["id"]
     world("advanceClock", {"seconds": 40})
     before = world.poll(job)
@@ -142,7 +142,7 @@ def test_a_job_that_is_ended_by_force_has_failed_for_its_client(world: World) ->
     assert "job_ended" in world.http.post(f"/_mockveo/jobs/{job}/end", json={"ending": "success"}).text
 
 
-def test_a_failure_without_a_reason(world: World) -> None:
+def test_a_failure_without_a_reason(world: WorldControl) -> None:
     first, second = (world.create().json()["id"] for _ in range(2))
     world("endJob", {"ending": "failure", "error": None}, id=first)
     world("endJob", {"ending": "failure"}, id=second)
@@ -150,7 +150,7 @@ def test_a_failure_without_a_reason(world: World) -> None:
     assert world.poll(second)["error"]["code"] == "generation_failed"
 
 
-def test_jobs_and_exchanges_are_filtered_and_counted(world: World) -> None:
+def test_jobs_and_exchanges_are_filtered_and_counted(world: WorldControl) -> None:
     jobs = [world.create().json()["id"] for _ in range(3)]
     world("endJob", {"ending": "failure"}, id=jobs[0])
     world.poll(jobs[1])
@@ -169,7 +169,7 @@ def test_jobs_and_exchanges_are_filtered_and_counted(world: World) -> None:
     assert [one["faults"] for one in world("listExchanges", faulty="true")["exchanges"]] == [["error"]]
 
 
-def test_an_exchange_is_told_in_full_but_for_the_key(world: World) -> None:
+def test_an_exchange_is_told_in_full_but_for_the_key(world: WorldControl) -> None:
     image = {"input_reference": ("ä.png", b"12345", "image/png")}
     world.http.post("/v1/videos", data={"prompt": "ä kite"}, files=image, headers={**KEY, "Cookie": "c=1"})
     one = world("getExchange", number="1")
@@ -183,7 +183,7 @@ def test_an_exchange_is_told_in_full_but_for_the_key(world: World) -> None:
     assert "c=1" not in json.dumps(one)
 
 
-def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: World) -> None:
+def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: WorldControl) -> None:
     world("setScenario", {"scenario": {"faults": [{"operation": "create", "delay": 0.4}]}})
     with pytest.raises(httpx.ReadTimeout):
         world.http.post("/v1/videos", files={"prompt": (None, "p")}, headers=KEY, timeout=0.1)
@@ -201,7 +201,7 @@ def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: World) -> N
     assert world("listJobs")["count"] == 2
 
 
-def test_what_is_sent_before_a_client_leaves_is_told(world: World) -> None:
+def test_what_is_sent_before_a_client_leaves_is_told(world: WorldControl) -> None:
     world("setScenario", {"scenario": {"phases": [], "faults": [{"operation": "content", "bandwidth": 20000}]}})
     job = world.create().json()["id"]
     with world.http.stream("GET", f"/v1/videos/{job}/content", headers=KEY) as answer:
@@ -213,7 +213,7 @@ def test_what_is_sent_before_a_client_leaves_is_told(world: World) -> None:
     assert 0 < one["response"]["body_bytes"] < 100_000
 
 
-def test_a_redirect_tells_whether_the_key_came_along(world: World) -> None:
+def test_a_redirect_tells_whether_the_key_came_along(world: WorldControl) -> None:
     fault = {"operation": "models", "redirect": {"status": 307, "origin": "other"}}
     world("setScenario", {"scenario": {"faults": [fault]}})
     asked = world.http.get("/v1/models", headers=KEY)
@@ -225,7 +225,7 @@ def test_a_redirect_tells_whether_the_key_came_along(world: World) -> None:
     assert "(other origin) " in along["line"]
 
 
-def test_a_world_may_have_settings_of_its_own(world: World, server: ServerThread) -> None:
+def test_a_world_may_have_settings_of_its_own(world: WorldControl, server: ServerThread) -> None:
     ready = world(
         "resetWorld", {"profile": "gateway", "key": ["sk-1"], "clock": "poll", "scenario": {"ending": "never"}}
     )
@@ -282,7 +282,7 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake[0]}: {mistake[4]}")
 def test_a_mistake_is_explained_and_changes_nothing(
-    world: World, mistake: tuple[str, Any, dict[str, str], int, str]
+    world: WorldControl, mistake: tuple[str, Any, dict[str, str], int, str]
 ) -> None:
     operation, body, values, status, message = mistake
     before = [world(name) for name in ("getScenario", "getQueue", "getClock", "getReady")]
@@ -295,7 +295,7 @@ def test_a_mistake_is_explained_and_changes_nothing(
     assert [world(name) for name in ("getScenario", "getQueue", "getClock", "getReady")] == before
 
 
-def test_other_paths_methods_and_media_types_are_refused(world: World) -> None:
+def test_other_paths_methods_and_media_types_are_refused(world: WorldControl) -> None:
     http = world.http
     assert http.get("/_mockveo/nope").status_code == 404
     assert http.get("/_mockveo").status_code == 404
@@ -322,7 +322,9 @@ def test_other_paths_methods_and_media_types_are_refused(world: World) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_pages_of_other_sites_are_refused(world: World, method: str, headers: dict[str, str], status: int) -> None:
+def test_pages_of_other_sites_are_refused(
+    world: WorldControl, method: str, headers: dict[str, str], status: int
+) -> None:
     body = {"scenario": "fails"} if method == "PUT" else None
     answer = world.http.request(method, "/_mockveo/scenario", json=body, headers=headers)
     assert answer.status_code == status
@@ -348,7 +350,7 @@ def test_other_machines_are_refused(client: str, status: int) -> None:
     assert asyncio.run(ask()) == status
 
 
-def test_events_tell_exchanges_as_they_happen_and_a_reset(world: World) -> None:
+def test_events_tell_exchanges_as_they_happen_and_a_reset(world: WorldControl) -> None:
     with world.http.stream("GET", "/_mockveo/events") as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         lines = stream.iter_lines()
@@ -364,7 +366,7 @@ def test_events_tell_exchanges_as_they_happen_and_a_reset(world: World) -> None:
         assert told[4] == "id: 1"
 
 
-def test_events_go_on_where_a_client_has_stopped(world: World) -> None:
+def test_events_go_on_where_a_client_has_stopped(world: WorldControl) -> None:
     for prompt in "abc":
         world.create(prompt)
     for asked in ({"params": {"since": "1"}}, {"headers": {"Last-Event-ID": "1"}}):
@@ -396,7 +398,7 @@ def test_a_server_with_a_listener_stops_at_once() -> None:
     query=st.dictionaries(st.sampled_from(["limit", "since", "status", "x"]), st.text("0123x", max_size=4), max_size=2),
 )
 def test_whatever_is_sent_is_answered_in_one_of_two_shapes(
-    world: World, method: str, path: str, body: Any, query: dict[str, str]
+    world: WorldControl, method: str, path: str, body: Any, query: dict[str, str]
 ) -> None:
     assume(".." not in path.split("/"))  # which httpx resolves
     answer = world.http.request(method, f"/_mockveo/{quote(path.strip('/'))}", json=body, params=query)
@@ -405,14 +407,14 @@ def test_whatever_is_sent_is_answered_in_one_of_two_shapes(
         world.held(answer)
 
 
-def test_what_is_queued_is_for_one_create_though_a_fault_strikes_it(world: World) -> None:
+def test_what_is_queued_is_for_one_create_though_a_fault_strikes_it(world: WorldControl) -> None:
     slow = {"ending": "failure", "faults": [{"operation": "create", "delay": 0.01}]}
     world("queueScenario", {"scenario": slow})
     assert [world.create().status_code for _ in range(3)] == [200, 200, 200]
     assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "normal", "unnamed"]
 
 
-def test_clearing_the_queue_clears_what_creates_have_begun(world: World) -> None:
+def test_clearing_the_queue_clears_what_creates_have_begun(world: WorldControl) -> None:
     world("queueScenario", {"scenario": "no-credit"})
     assert world.create().status_code == 403
     world("clearQueue")
@@ -420,35 +422,37 @@ def test_clearing_the_queue_clears_what_creates_have_begun(world: World) -> None
 
 
 @pytest.mark.parametrize("tag", ["[MOCKVEO:fails]", "[ mockveo : fails ]", "[mockveo:fails] and [mockveo:fails]"])
-def test_a_tag_may_be_written_otherwise(world: World, tag: str) -> None:
+def test_a_tag_may_be_written_otherwise(world: WorldControl, tag: str) -> None:
     assert world.create(f"a {tag} b").status_code == 200
     assert world("listJobs")["jobs"][0]["scenario"] == "fails"
 
 
 @pytest.mark.parametrize("tag", ["[mockveo:fails", "[mockveo fails]", "[mockveo:fails][mockveo:nope]", "[mockveo:]"])
-def test_a_tag_that_is_none_is_never_silently_normal(world: World, tag: str) -> None:
+def test_a_tag_that_is_none_is_never_silently_normal(world: WorldControl, tag: str) -> None:
     assert world.create(f"a {tag} b").status_code == 400
     assert world("listJobs")["count"] == 0
 
 
 @pytest.mark.parametrize("text", ["mockveo:fails", "[mock] [mockveos:x]", "a [b] c"])
-def test_what_is_no_tag_is_a_prompt(world: World, text: str) -> None:
+def test_what_is_no_tag_is_a_prompt(world: WorldControl, text: str) -> None:
     assert world.create(text).status_code == 200
 
 
-def test_a_listener_that_knows_more_than_there_is_is_told_of_the_reset(world: World) -> None:
+def test_a_listener_that_knows_more_than_there_is_is_told_of_the_reset(world: WorldControl) -> None:
     world.create()
     with world.http.stream("GET", "/_mockveo/events", headers={"Last-Event-ID": "7"}) as stream:
         lines = [line for line, _ in zip(stream.iter_lines(), range(5), strict=False)]
     assert lines[2] == "event: reset"
 
 
-def test_a_head_of_the_events_ends(world: World) -> None:
+def test_a_head_of_the_events_ends(world: WorldControl) -> None:
     assert world.http.head("/_mockveo/events").status_code == 200
     assert world("getHealth")["status"] == "ok"
 
 
-def test_bodies_that_are_too_long_or_too_short_are_refused_in_the_one_shape(world: World, server: ServerThread) -> None:
+def test_bodies_that_are_too_long_or_too_short_are_refused_in_the_one_shape(
+    world: WorldControl, server: ServerThread
+) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(40):
             yield b" " * 2**14
@@ -465,7 +469,7 @@ def test_bodies_that_are_too_long_or_too_short_are_refused_in_the_one_shape(worl
     assert b"body_ended" in data
 
 
-def test_a_scenario_that_cannot_be_told_again_is_not_taken(world: World) -> None:
+def test_a_scenario_that_cannot_be_told_again_is_not_taken(world: WorldControl) -> None:
     deep: Any = 1
     for _ in range(252):
         deep = [deep]

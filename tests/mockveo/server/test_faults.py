@@ -37,7 +37,7 @@ LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 JSON = {"content-type": "application/json"}
 
 
-class Case(NamedTuple):
+class FaultCase(NamedTuple):
     """A fault of a poll and what is to be seen of it; `body` is text, JSON, or how many bytes of the own answer."""
 
     fault: dict[str, Any]
@@ -48,49 +48,51 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "status": Case({"status": 503}, status=503, body=BUSY, headers=JSON),
-    "status, undocumented": Case({"status": 418}, status=418, body=nested("I'm a Teapot (request id: ID)")),
-    "status, no error": Case({"status": 202}, status=202),
-    "nested": Case({"status": 409, "code": "no", "message": "m"}, status=409, body=nested("m", "no")),
-    "flat": Case({"status": 503, "envelope": "flat", "code": "c", "message": "m"}, status=503, body=flat("m", "c")),
-    "flat, no code": Case(
+    "status": FaultCase({"status": 503}, status=503, body=BUSY, headers=JSON),
+    "status, undocumented": FaultCase({"status": 418}, status=418, body=nested("I'm a Teapot (request id: ID)")),
+    "status, no error": FaultCase({"status": 202}, status=202),
+    "nested": FaultCase({"status": 409, "code": "no", "message": "m"}, status=409, body=nested("m", "no")),
+    "flat": FaultCase(
+        {"status": 503, "envelope": "flat", "code": "c", "message": "m"}, status=503, body=flat("m", "c")
+    ),
+    "flat, no code": FaultCase(
         {"status": 403, "envelope": "flat", "code": None, "message": ""}, status=403, body=flat("", None)
     ),
-    "error": Case({"error": "rate_limited"}, status=429, body=LIMITED, headers=JSON),
-    "error, flat": Case({"error": "task_not_exist"}, status=400, body=UNKNOWN, headers=JSON),
-    "error of another operation": Case({"error": "insufficient_quota"}, status=403, body=NO_CREDIT),
-    "error, status": Case({"error": "task_not_exist", "status": 404}, status=404, body=UNKNOWN),
-    "json": Case({"json": {"detail": ["no", 1.5, None]}}, body={"detail": ["no", 1.5, None]}, headers=JSON),
-    "json, null": Case({"json": None, "status": 500}, status=500, body=None, headers=JSON),
-    "text": Case(
+    "error": FaultCase({"error": "rate_limited"}, status=429, body=LIMITED, headers=JSON),
+    "error, flat": FaultCase({"error": "task_not_exist"}, status=400, body=UNKNOWN, headers=JSON),
+    "error of another operation": FaultCase({"error": "insufficient_quota"}, status=403, body=NO_CREDIT),
+    "error, status": FaultCase({"error": "task_not_exist", "status": 404}, status=404, body=UNKNOWN),
+    "json": FaultCase({"json": {"detail": ["no", 1.5, None]}}, body={"detail": ["no", 1.5, None]}, headers=JSON),
+    "json, null": FaultCase({"json": None, "status": 500}, status=500, body=None, headers=JSON),
+    "text": FaultCase(
         {"text": "error code: 524 é", "status": 524}, status=524, body="error code: 524 é",
         headers={"content-type": "text/plain; charset=utf-8", "content-length": "18"},
     ),
-    "html": Case({"html": True, "status": 502}, status=502, body=PAGE, headers={"content-type": "text/html"}),
-    "empty": Case({"empty": True}, body=0, headers={"content-length": "0", **JSON}),
-    "empty, status": Case({"empty": True, "status": 500}, status=500, body="", headers={"content-length": "0"}),
-    "content_type": Case({"content_type": "text/plain"}, headers={"content-type": "text/plain"}),
-    "content_type of html": Case(
+    "html": FaultCase({"html": True, "status": 502}, status=502, body=PAGE, headers={"content-type": "text/html"}),
+    "empty": FaultCase({"empty": True}, body=0, headers={"content-length": "0", **JSON}),
+    "empty, status": FaultCase({"empty": True, "status": 500}, status=500, body="", headers={"content-length": "0"}),
+    "content_type": FaultCase({"content_type": "text/plain"}, headers={"content-type": "text/plain"}),
+    "content_type of html": FaultCase(
         {"html": True, "status": 502, "content_type": "application/json"}, status=502, body=PAGE, headers=JSON
     ),
-    "headers": Case(
+    "headers": FaultCase(
         {"headers": {"X-Should-Retry": "false", "Content-Type": "a/b", "Empty": ""}},
         headers={"x-should-retry": "false", "content-type": "a/b", "empty": ""},
     ),
-    "headers, a date": Case({"headers": {"Date": LONG_AGO}}, headers={"date": LONG_AGO}),
-    "retry_after": Case({"status": 503, "retry_after": 2}, status=503, body=BUSY, headers={"retry-after": "2"}),
-    "retry_after, a fraction": Case({"retry_after": 0.5}, headers={"retry-after": "0.5"}),
-    "retry_after, a month": Case({"retry_after": 2592000}, headers={"retry-after": "2592000"}),
-    "truncate": Case({"truncate": 10}, "cut", body=10),
-    "truncate, all": Case({"truncate": 0}, "cut", body=0),
-    "truncate, nothing": Case({"truncate": 10**5}),
-    "truncate of an error": Case(
+    "headers, a date": FaultCase({"headers": {"Date": LONG_AGO}}, headers={"date": LONG_AGO}),
+    "retry_after": FaultCase({"status": 503, "retry_after": 2}, status=503, body=BUSY, headers={"retry-after": "2"}),
+    "retry_after, a fraction": FaultCase({"retry_after": 0.5}, headers={"retry-after": "0.5"}),
+    "retry_after, a month": FaultCase({"retry_after": 2592000}, headers={"retry-after": "2592000"}),
+    "truncate": FaultCase({"truncate": 10}, "cut", body=10),
+    "truncate, all": FaultCase({"truncate": 0}, "cut", body=0),
+    "truncate, nothing": FaultCase({"truncate": 10**5}),
+    "truncate of an error": FaultCase(
         {"status": 500, "text": "sorry", "truncate": 3}, "cut", 500, "sor", {"content-length": "5"}
     ),
-    "truncate, reset": Case({"truncate": 10, "reset": True}, "reset", body=10),
-    "reset": Case({"reset": True}, "reset", status=0),
-    "close": Case({"close": True}, "closed", status=0),
-    "all together": Case(
+    "truncate, reset": FaultCase({"truncate": 10, "reset": True}, "reset", body=10),
+    "reset": FaultCase({"reset": True}, "reset", status=0),
+    "close": FaultCase({"close": True}, "closed", status=0),
+    "all together": FaultCase(
         {"error": "rate_limited", "html": True, "status": 502, "retry_after": 9, "headers": {"x": "y"},
          "drip": {"bytes": 20, "every": 0.001}, "bandwidth": 10**6, "delay": 0.01, "truncate": 50},
         "cut", 502, PAGE[:50], {"retry-after": "9", "x": "y", "content-length": str(len(PAGE))},
@@ -99,7 +101,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_fault_is_what_it_claims_to_be(place: Place, see: Observe, case: Case) -> None:
+def test_a_fault_is_what_it_claims_to_be(place: Place, see: Observe, case: FaultCase) -> None:
     job = place.job()
     own = place.poll(job).content
     place.play({"operation": "retrieve", **case.fault})

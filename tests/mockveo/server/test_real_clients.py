@@ -39,7 +39,7 @@ LIFECYCLE = ["queued", "in_progress", "completed"]
 PROMPT = "@kite; ✈ é <b>=&+%41"
 
 
-class Client(NamedTuple):
+class ClientProgram(NamedTuple):
     program: str
     #: The environment it lives in; empty where it needs none.
     home: str = ""
@@ -55,15 +55,15 @@ URLENCODED = (("content-type",), (), ())
 ARRAY = ((), (), ("image-field-name", "image-field-name"))
 
 CLIENTS = {
-    "curl": Client("curl.sh"),
-    "requests": Client("use_requests.py", "cometapi", URLENCODED),
-    "httpx": Client("use_httpx.py", "cometapi", URLENCODED),
-    "aiohttp": Client("use_aiohttp.py", "cometapi", URLENCODED),
-    "urllib": Client("use_urllib.py"),
-    "cometapi-py": Client("use_cometapi.py", "cometapi", ARRAY, tells=False),
-    "openai-py": Client("use_openai.py", "openai", ARRAY, tells=False),
-    "cometapi-node": Client("use_cometapi.mjs", "node", ARRAY),
-    "fetch": Client("use_fetch.mjs"),
+    "curl": ClientProgram("curl.sh"),
+    "requests": ClientProgram("use_requests.py", "cometapi", URLENCODED),
+    "httpx": ClientProgram("use_httpx.py", "cometapi", URLENCODED),
+    "aiohttp": ClientProgram("use_aiohttp.py", "cometapi", URLENCODED),
+    "urllib": ClientProgram("use_urllib.py"),
+    "cometapi-py": ClientProgram("use_cometapi.py", "cometapi", ARRAY, tells=False),
+    "openai-py": ClientProgram("use_openai.py", "openai", ARRAY, tells=False),
+    "cometapi-node": ClientProgram("use_cometapi.mjs", "node", ARRAY),
+    "fetch": ClientProgram("use_fetch.mjs"),
 }
 
 
