@@ -1,9 +1,8 @@
-"""The body of a create -> ordered parts: multipart, urlencoded or JSON, strictly and completely.
+"""The body of a create as ordered parts: multipart, urlencoded or JSON, read strictly and completely.
 
-A `Reader` takes the body in chunks as they arrive and keeps no more of it than is asked for: of a file, its size
-and SHA-256, and its bytes only with `keep_files`. What is ambiguous or incomplete is refused with a FormError
-rather than guessed, since a mock that accepts half a form hides a client's mistake. What is merely unusual is read
-and noted on the part.
+A `Reader` takes the body in chunks as they arrive. Of a file it keeps the size and the SHA-256, and the bytes only with
+`keep_files`. An ambiguous or incomplete body is refused with a FormError, since a mock that accepts half a form hides a
+client's mistake. A merely unusual one is read, and noted on the part.
 
 Sources: RFC 7578 (multipart/form-data), RFC 2046 section 5.1 (multipart), WHATWG URL section 5 (urlencoded).
 """
@@ -11,7 +10,7 @@ Sources: RFC 7578 (multipart/form-data), RFC 2046 section 5.1 (multipart), WHATW
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -22,16 +21,16 @@ MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
-#: A header of parts that forms have no more. Source: RFC 7578 section 4.7.
+#: A deprecated header of parts. Source: RFC 7578 section 4.7.
 TRANSFER_ENCODING: Final = "Content-Transfer-Encoding"
-#: Bytes that a body of text may have. Precedent: Go's net/http reads no more than 10 MB of a urlencoded form.
-MAX_TEXT: Final = 10 * 2**20
-#: Parts a form may have. Precedent: Go's mime/multipart, which the gateway family reads forms with, allows 1000.
+#: Bytes of a body that is read in one piece. Precedent: Go's net/http reads at most 10 MB of a urlencoded form.
+MAX_TEXT_BYTES: Final = 10 * 2**20
+#: Parts of a form. Precedent: Go's mime/multipart, which the gateway family uses, allows 1000.
 MAX_PARTS: Final = 1000
 
 
 class FormError(Exception):
-    """The body cannot be read as what its Content-Type says it is. `kind` is that media type, lower case."""
+    """The body does not match its Content-Type; `kind` is that media type in lower case."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -43,43 +42,43 @@ class Part(NamedTuple):
     """One field or file, in the order of the body."""
 
     name: str
-    #: The text of a field; for JSON whatever the value is; None for a file.
+    #: The text of a field, or its JSON value; None for a file.
     value: Any
-    #: None for a field, the (perhaps empty) file name for a file.
+    #: The file name, perhaps empty; None for a field.
     filename: str | None = None
-    #: The part's own media type, lower case and without parameters, None where it has none.
+    #: The part's own media type, in lower case and without parameters; None without one.
     content_type: str | None = None
     #: Of a file: bytes, their number and their SHA-256 in hex.
     data: bytes | None = None
     size: int = 0
     sha256: str = ""
     headers: Sequence[tuple[str, str]] = ()
-    #: What is unusual about it, in a sentence each, without being wrong enough to refuse it.
+    #: What is unusual about it, though not wrong enough to refuse it.
     notes: tuple[str, ...] = ()
 
     @property
     def is_file(self) -> bool:
-        """Whether the part was sent as a file, that is with a file name."""
+        """Return whether the part was sent as a file, that is with a file name."""
         return self.filename is not None
 
 
 class Reader(Protocol):
-    """Takes a body in chunks and gives its parts."""
+    """A reader of a body in chunks."""
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes. Raises FormError as soon as something is wrong with them."""
+        """Take the next bytes; raise FormError as soon as they are wrong."""
 
     def finish(self) -> list[Part]:
-        """The parts of the whole body. Raises FormError when it is not complete."""
+        """Return the parts of the whole body; raise FormError if it is incomplete."""
 
 
 def media_type(content_type: str) -> str:
-    """The media type of a Content-Type, lower case and without parameters."""
+    """Return the media type of a Content-Type, in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def reader(content_type: str, *, keep_files: bool = False) -> Reader:
-    """The reader for a Content-Type header. Raises FormError when there is none for it."""
+    """Return the reader for a Content-Type header; raise FormError for an unsupported one."""
     kind, options = parse_options_header(content_type)
     if kind == MULTIPART:
         return MultipartReader(options.get("boundary", ""), keep_files=keep_files)
@@ -87,33 +86,34 @@ def reader(content_type: str, *, keep_files: bool = False) -> Reader:
         return TextReader(kind, _urlencoded)
     if kind == JSON or kind.endswith("+json"):
         return TextReader(kind, _json)
-    said = f"Content-Type {content_type!r} is not understood" if content_type else "there is no Content-Type"
-    raise FormError(kind, f"{said}; send the fields as {MULTIPART}")
+    reason = f"Content-Type {content_type!r} is not understood" if content_type else "there is no Content-Type"
+    raise FormError(kind, f"{reason}; send the fields as {MULTIPART}")
 
 
 class TextReader:
-    """A reader of bodies that are parsed in one piece."""
+    """A reader of bodies parsed in one piece."""
 
-    def __init__(self, kind: str, parse: Any) -> None:
+    def __init__(self, kind: str, parse: Callable[[bytes], list[Part]]) -> None:
         self._kind = kind
         self._parse = parse
         self._chunks: list[bytes] = []
         self._size = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
+        """Take the next bytes."""
         self._size += len(chunk)
-        if self._size > MAX_TEXT:
-            raise FormError(self._kind, f"the body has more than {MAX_TEXT} bytes; send large ones as {MULTIPART}")
+        if self._size > MAX_TEXT_BYTES:
+            raise FormError(
+                self._kind, f"the body has more than {MAX_TEXT_BYTES} bytes; send large ones as {MULTIPART}"
+            )
         self._chunks.append(chunk)
 
     def finish(self) -> list[Part]:
-        """The parts of the whole body."""
+        """Return the parts of the whole body."""
         try:
-            parts: list[Part] = self._parse(b"".join(self._chunks))
+            return self._parse(b"".join(self._chunks))
         except ValueError as error:
             raise FormError(self._kind, f"the body is not {self._kind}: {error}") from None
-        return parts
 
 
 def _urlencoded(body: bytes) -> list[Part]:
@@ -126,7 +126,7 @@ def _urlencoded(body: bytes) -> list[Part]:
 def _json(body: bytes) -> list[Part]:
     value = orjson.loads(body)
     try:
-        orjson.dumps([[[[[[value]]]]]])  # as whoever tells of it will have to
+        orjson.dumps([[[[[[value]]]]]])  # as deep as the value is in the control API's journal
     except TypeError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
@@ -142,7 +142,7 @@ def _json_type(value: Any) -> str:
 
 
 class MultipartReader:
-    """A reader of multipart/form-data with a push parser: flat memory whatever comes."""
+    """A reader of multipart/form-data in flat memory, with a push parser."""
 
     def __init__(self, boundary: str, *, keep_files: bool) -> None:
         if not boundary:
@@ -163,7 +163,7 @@ class MultipartReader:
             raise FormError(MULTIPART, f"the boundary {boundary!r} cannot be used: {error}") from None
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes; what follows the closing boundary is ignored (RFC 2046 section 5.1.1)."""
+        """Take the next bytes; an epilogue is ignored (RFC 2046 section 5.1.1)."""
         if not self._begun:
             chunk = self._start + chunk
             if len(chunk) < len(self._opening):
@@ -171,7 +171,7 @@ class MultipartReader:
                 return
             self._check_opening(chunk)
         if not chunk:
-            return  # to the parser an empty chunk is the end
+            return  # the parser takes an empty chunk for the end
         try:
             for event in self._parser.parse(chunk):
                 if event is None:
@@ -188,7 +188,7 @@ class MultipartReader:
             raise FormError(MULTIPART, _explain(error)) from None
 
     def finish(self) -> list[Part]:
-        """The parts of the whole form."""
+        """Return the parts of the whole form."""
         if not self._begun:
             self._check_opening(self._start)
         try:
@@ -200,7 +200,7 @@ class MultipartReader:
         return self._parts
 
     def _check_opening(self, start: bytes) -> None:
-        # A preamble is legal in mail and never sent by a form; a boundary that does not fit is what it really is.
+        # A preamble is legal in mail, but no form has one: such a body has another boundary than its header names.
         self._begun = True
         if not start.removeprefix(b"\r\n").startswith(self._opening):
             wanted = self._opening.decode("utf-8", "replace")
@@ -234,7 +234,10 @@ class MultipartReader:
 
 
 def _text(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """Text of a field. UTF-8 whatever charset its part names, as Go reads it; RFC 7578 section 5.1.2 allows others."""
+    """Return the text of a field and notes on it.
+
+    It is read as UTF-8 whatever charset its part names, as Go does; RFC 7578 section 5.1.2 allows others.
+    """
     try:
         return data.decode(), ()
     except UnicodeDecodeError:
@@ -242,7 +245,7 @@ def _text(data: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def _extended_filename(headers: Sequence[tuple[str, str]]) -> str | None:
-    # RFC 7578 section 4.2 forbids filename*, yet Go's parser - the gateway's - reads it.
+    # RFC 7578 section 4.2 forbids filename*, yet Go's parser, which the gateway uses, reads it.
     from email.message import Message
 
     message = Message()
@@ -261,13 +264,13 @@ def _explain(error: MultipartError) -> str:
 
 
 def media_type_fits(content_type: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a media type is one of the patterns of an OpenAPI encoding, e.g. `image/*`."""
+    """Return whether a media type fits the patterns of an OpenAPI encoding, e.g. `image/*`."""
     kind = content_type.partition("/")[0]
     return any(pattern in ("*/*", content_type, f"{kind}/*") for pattern in patterns)
 
 
 def as_json(text: str) -> Any:
-    """A text of a form that is to be a number or a boolean; what is neither stays text, to be found wrong."""
+    """Return the JSON value of a field that must be a number or a boolean; other text stays, for validation to refuse."""
     try:
         return orjson.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Which Host headers are served: loopback names, IP literals and names allowed by a flag.
+"""The Host headers that are served: loopback names, IP literals and names allowed by a flag.
 
-A page on the web can make a browser look up its own name as 127.0.0.1 and so talk to a local server (DNS
-rebinding); the Host header still carries the page's name, and is refused. An IP literal cannot be rebound.
+A page on the web can resolve its own name to 127.0.0.1 and so reach a local server from a browser (DNS rebinding). The
+Host header still carries the page's name, which is refused; an IP literal cannot be rebound.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-#: Origins whose pages may read answers: whatever runs on this machine.
+#: Origins whose pages may read responses: those of this machine.
 LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
 
-_REMEMBERED = 1000
-_SHORT = 100
+#: Accepted headers that are remembered, and their longest length; arbitrary, to bound the memory.
+_MAX_REMEMBERED = 1000
+_MAX_REMEMBERED_BYTES = 100
 
 
 class Hosts:
@@ -21,16 +22,16 @@ class Hosts:
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._names = {name.lower().rstrip(".") for name in allowed} | {"localhost"}
-        self._seen: set[bytes] = set()
+        self._accepted: set[bytes] = set()
 
     def serve(self, header: bytes | None) -> bool:
-        """Whether a request with this Host header is served; one without is (HTTP/1.0: no browser sends that)."""
-        if header is None or header in self._seen:
+        """Return whether a request with this Host header is served; one without is, as no browser sends it."""
+        if header is None or header in self._accepted:
             return True
         if not self._allows(header.decode("latin-1")):
             return False
-        if len(self._seen) < _REMEMBERED and len(header) < _SHORT:
-            self._seen.add(header)
+        if len(self._accepted) < _MAX_REMEMBERED and len(header) < _MAX_REMEMBERED_BYTES:
+            self._accepted.add(header)
         return True
 
     def _allows(self, header: str) -> bool:
@@ -44,7 +45,7 @@ class Hosts:
 
 
 def is_ip(name: str) -> bool:
-    """Whether a host is an IP address."""
+    """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -53,5 +54,5 @@ def is_ip(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine only."""
+    """Return whether an address to listen on can be reached only from this machine."""
     return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)

@@ -1,4 +1,4 @@
-"""HTTP answers as values: JSON, errors of ours, and bytes with ranges and validators."""
+"""HTTP responses as values: JSON, errors of our own, and bytes with ranges and validators."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import orjson
 from starlette.types import Receive
 
 JSON: Final = (b"content-type", b"application/json")
-#: Bytes of a body up to which headers with its length are shared.
-SHORT: Final = 2000
+#: Bodies below this many bytes share the header with their length; arbitrary, above the usual JSON.
+SHORT_BYTES: Final = 2000
 _LENGTHS: Final[dict[int, tuple[bytes, bytes]]] = {}
 
 
 class Response(NamedTuple):
-    """A whole HTTP answer."""
+    """A whole HTTP response."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    #: What goes on after the head for as long as the client listens, instead of the body.
+    #: The chunks of an endless response instead of a body, for as long as the client listens.
     stream: Callable[[Receive], AsyncIterator[bytes]] | None = None
 
 
-def json_answer(status: int, body: Any) -> Response:
-    """An answer of JSON, compact and in UTF-8 as the gateway's."""
+def json_response(status: int, body: Any) -> Response:
+    """Return a response of JSON, compact and in UTF-8 as the gateway writes it."""
     data = orjson.dumps(body)
     return Response(status, [JSON, _LENGTHS.get(len(data)) or content_length(len(data))], data)
 
 
 def content_length(size: int) -> tuple[bytes, bytes]:
-    """The header. Those of short bodies are kept and shared, as the journal holds on to them."""
+    """Return the Content-Length header; those of short bodies are shared, since the journal keeps them."""
     header = (b"content-length", b"%d" % size)
-    return _LENGTHS.setdefault(size, header) if size < SHORT else header
+    return _LENGTHS.setdefault(size, header) if size < SHORT_BYTES else header
 
 
 def error_of_ours(status: int, code: str, message: str) -> Response:
-    """An error that the real service does not know; its type says so."""
-    return json_answer(status, {"error": {"message": message, "type": "mockveo_error", "code": code}})
+    """Return an error that the real service does not have, as its type shows."""
+    return json_response(status, {"error": {"message": message, "type": "mockveo_error", "code": code}})
 
 
-def content_answer(data: bytes, media_type: str, headers: Mapping[bytes, bytes], method: str = "GET") -> Response:
-    """An answer with bytes: whole, one range of them, or not at all when the client has them.
+def content_response(data: bytes, media_type: str, headers: Mapping[bytes, bytes], method: str = "GET") -> Response:
+    """Return a response with bytes: all, one range, or none if the client has them.
 
     Sources: RFC 9110 sections 13.1.2 (If-None-Match), 13.1.5 (If-Range) and 14.2 (Range; more than one is ignored).
     """
@@ -53,15 +53,15 @@ def content_answer(data: bytes, media_type: str, headers: Mapping[bytes, bytes],
         return Response(304, common, b"")
     wanted = _range(headers.get(b"range", b""), len(data)) if method == "GET" else None
     if wanted is None or headers.get(b"if-range", etag) != etag:
-        return _bytes_answer(200, common, media_type, data)
+        return _bytes_response(200, common, media_type, data)
     start, end = wanted
     if start >= end:
-        return _bytes_answer(416, [*common, (b"content-range", b"bytes */%d" % len(data))], media_type, b"")
+        return _bytes_response(416, [*common, (b"content-range", b"bytes */%d" % len(data))], media_type, b"")
     part = (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, len(data)))
-    return _bytes_answer(206, [*common, part], media_type, data[start:end])
+    return _bytes_response(206, [*common, part], media_type, data[start:end])
 
 
-def _bytes_answer(status: int, headers: list[tuple[bytes, bytes]], media_type: str, body: bytes) -> Response:
+def _bytes_response(status: int, headers: list[tuple[bytes, bytes]], media_type: str, body: bytes) -> Response:
     described = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
     return Response(status, [*described, *headers], body)
 
@@ -71,7 +71,7 @@ def _tags(header: bytes) -> list[bytes]:
 
 
 def _range(header: bytes, size: int) -> tuple[int, int] | None:
-    """The bytes that a Range header asks for, from and up to; None where it is to be ignored; empty = unsatisfiable."""
+    """Return the start and end that a Range header asks for; None to ignore it; an empty range is unsatisfiable."""
     unit, _, spec = header.replace(b" ", b"").lower().partition(b"=")
     first, dash, last = spec.partition(b"-")
     if unit != b"bytes" or not dash or not all(end.isdigit() or end == b"" for end in (first, last)) or spec == b"-":
@@ -86,5 +86,5 @@ def _range(header: bytes, size: int) -> tuple[int, int] | None:
 
 
 def _number(digits: bytes) -> int:
-    # Larger than anything there is; int() refuses to read thousands of digits.
+    # Larger than any body; int() refuses to read thousands of digits.
     return int(digits) if len(digits) < 18 else 10**18

@@ -35,7 +35,7 @@ TABLE: Final = (
     Status(524, ambiguous=True, edge=True, source="documented: the proxy gave up waiting (Cloudflare: a timeout)"),
 )
 RETRYABLE: Final = frozenset(status.code for status in TABLE)
-#: After these nobody knows whether a create was applied.
+#: After these a client cannot know whether a create was applied.
 AMBIGUOUS: Final = frozenset(status.code for status in TABLE if status.ambiguous)
 #: After these a create was not applied, and may be sent again.
 REFUSED_FOR_NOW: Final = RETRYABLE - AMBIGUOUS

@@ -18,7 +18,7 @@ from mockveo._paths import built_in_scenarios
 from mockveo._version import __version__
 from mockveo.errors import MockveoError
 from mockveo.http.hosts import Hosts
-from mockveo.http.responses import Response, json_answer
+from mockveo.http.responses import Response, json_response
 from mockveo.server.context import ControlError, RequestContext
 from mockveo.server.control_requests import ROOT, ControlDocument, ControlRequest, refuse_foreign
 from mockveo.server.endpoints import Endpoint, EndpointTable, Route
@@ -76,7 +76,7 @@ class Control:
             result = await handler(call, request)
         except MockveoError as error:
             raise ControlError(400, "invalid_request", str(error)) from None
-        return result if isinstance(result, Response) else json_answer(200, result)
+        return result if isinstance(result, Response) else json_response(200, result)
 
     async def _unknown_path(self, call: RequestContext, _: ControlRequest) -> Json:
         message = f"{call.scope['path']} is unknown; wanted one of {', '.join(self._document.paths)}"

@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
-from mockveo.http.responses import Response, error_of_ours, json_answer
+from mockveo.http.responses import Response, error_of_ours, json_response
 from mockveo.server.context import ApiError, ClientGone, ControlError, FaultBeforeEffect, RequestContext
 from mockveo.server.faults import apply_faults, send_with_faults, sent_body_bytes, wait_for_faults
 from mockveo.server.recording import record_error, record_response
@@ -174,7 +174,7 @@ class Endpoint:
         operations = call.world.spec.operations.values()
         paths = ", ".join(f"{operation.method} {operation.path}" for operation in operations)
         record_error(call.exchange, "unknown_path", f"the paths are {paths}")
-        return json_answer(*_filled(call.world, call.world.spec.unknown_path, {"method": method, "path": path}))
+        return json_response(*_filled(call.world, call.world.spec.unknown_path, {"method": method, "path": path}))
 
     def _host_refused(self, call: RequestContext) -> Response:
         host = call.headers[b"host"].decode("latin-1")
@@ -233,4 +233,4 @@ def checked_answer(call: RequestContext, status: int, body: Any, *, check: bool 
         log.error("self-check: %s: %s", problem, orjson.dumps(body).decode())
         record_error(call.exchange, "self_check", call.exchange.hint)
         return error_of_ours(500, "self_check", f"The answer would break the document: {problem}")
-    return json_answer(status, body)
+    return json_response(status, body)

@@ -13,7 +13,7 @@ from mockveo.content.media import MEDIA_TYPES, Source
 from mockveo.errors import ScenarioError
 from mockveo.http import forms
 from mockveo.http.forms import FormError, Part
-from mockveo.http.responses import Response, content_answer
+from mockveo.http.responses import Response, content_response
 from mockveo.server.context import ApiError, ControlError, FaultBeforeEffect, IncompleteBody, RequestContext
 from mockveo.server.endpoints import checked_answer
 from mockveo.server.form_values import CreateRequest
@@ -86,7 +86,7 @@ class Handlers:
             raise ApiError("content_not_ready", status=shown_status(now.status, scenario))
         variant = queries.get("variant", "video")
         data = await self._clip(job, variant)
-        return content_answer(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
+        return content_response(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
 
     async def deliver_video(self, call: RequestContext) -> Response:
         """GET of a `video_url`, at the other origin. Source: assumed; stores that sign URLs answer like this."""
@@ -103,7 +103,7 @@ class Handlers:
         if world.clock.date() >= expires:
             return _xml_error(403, "AccessDenied", "Request has expired.")
         data = await self._clip(job, "video")
-        return content_answer(data, MEDIA_TYPES["video"], call.headers, call.scope["method"])
+        return content_response(data, MEDIA_TYPES["video"], call.headers, call.scope["method"])
 
     async def list_models(self, call: RequestContext) -> Response:
         """GET /v1/models and GET /api/models: the aliases, in the shape that each operation documents."""

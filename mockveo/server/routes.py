@@ -10,7 +10,7 @@ from mockveo.content.clips import Clips
 from mockveo.content.media import MEDIA_TYPES
 from mockveo.errors import SpecError
 from mockveo.http.hosts import Hosts
-from mockveo.http.responses import Response, content_answer
+from mockveo.http.responses import Response, content_response
 from mockveo.server.context import RequestContext
 from mockveo.server.endpoints import Endpoint, EndpointTable, Route
 from mockveo.server.handlers import Handlers
@@ -72,9 +72,9 @@ def _check(operation: Operation) -> None:
 
 def _document_routes(spec: Spec) -> dict[str, dict[str, Route]]:
     async def as_yaml(call: RequestContext) -> Response:
-        return content_answer(spec.text, "application/yaml", call.headers)
+        return content_response(spec.text, "application/yaml", call.headers)
 
     async def as_json(call: RequestContext) -> Response:
-        return content_answer(orjson.dumps(spec.document.tree), "application/json", call.headers)
+        return content_response(orjson.dumps(spec.document.tree), "application/json", call.headers)
 
     return {"/openapi.yaml": {"GET": Route(None, as_yaml)}, "/openapi.json": {"GET": Route(None, as_json)}}

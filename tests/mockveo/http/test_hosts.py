@@ -42,7 +42,7 @@ def test_remembered_hosts_are_bounded() -> None:
     hosts = Hosts()
     for port in range(5000):
         assert hosts.serve(f"127.0.0.1:{port}".encode())
-    assert len(hosts._seen) <= 1000
+    assert len(hosts._accepted) <= 1000
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from paths import DATA
 
 import mockveo
-from mockveo.server.handlers import content_answer
+from mockveo.server.handlers import content_response
 from mockveo.server.run import ServerThread
 from mockveo.simulator.clock import Clock
 
@@ -422,7 +422,7 @@ def test_a_range_outside(client: httpx.Client, finished: str, asked: str) -> Non
 @given(st.binary(max_size=50), st.integers(0, 60), st.one_of(st.none(), st.integers(0, 60)))
 def test_ranges_cut_as_slices_do(data: bytes, start: int, last: int | None) -> None:
     header = f"bytes={start}-{'' if last is None else last}".encode()
-    answer = content_answer(data, "x/y", {b"range": header})
+    answer = content_response(data, "x/y", {b"range": header})
     part = data[start : None if last is None else last + 1]
     if last is not None and last < start:
         assert (answer.status, answer.body) == (200, data)

@@ -29,9 +29,9 @@ def test_har_exports_every_kind_of_exchange(server: ServerThread) -> None:
                 http.get("/v1/models", follow_redirects=True)
             except httpx.ReadError:
                 assert fault == {"reset": True}
-        found = http.get("/_mockveo/journal.har").json()
-    HAR.validate(found)
-    entries = found["log"]["entries"]
+        exported = http.get("/_mockveo/journal.har").json()
+    HAR.validate(exported)
+    entries = exported["log"]["entries"]
     assert [entry["response"]["status"] for entry in entries] == [200, 400, 400, 200, 404, 0, 524, 308, 200]
     assert entries[0]["request"]["postData"]["params"] == [
         {"name": "prompt", "value": "ü"},
@@ -42,7 +42,7 @@ def test_har_exports_every_kind_of_exchange(server: ServerThread) -> None:
     assert "text" not in entries[3]["response"]["content"]
     assert entries[8]["request"]["url"].startswith(f"{server.app.origins.other}/@har/v1/models?")
     assert entries[7]["response"]["redirectURL"].startswith(f"{server.app.origins.other}/@har/v1/models?ticket=")
-    assert "sk-secret" not in json.dumps(found)
+    assert "sk-secret" not in json.dumps(exported)
 
 
 def test_har_of_no_exchanges_is_an_empty_log() -> None:

@@ -41,7 +41,7 @@ def bad_day(server: ServerThread) -> list[dict[str, Any]]:
         http.get("/v1/videos/unknown")
         with suppress(httpx.ReadError):
             http.post("/v1/videos", json={"prompt": "p"}, headers={"Idempotency-Key": "1"})
-        return [one.to_json() for one in world.journal]
+        return [record.to_json() for record in world.journal]
 
 
 WRONG = [
@@ -79,8 +79,8 @@ def test_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread, t
     elsewhere["request"]["url"] = "https://fonts.example/a.woff"
     har["log"]["entries"].append(elsewhere)
     (tmp_path / "other.har").write_text(json.dumps(har))
-    found = [rule for rule, _ in findings(read(tmp_path / "other.har"))]
-    assert {"auth-bearer", "auth-in-url", "known-operation", "content-after-completed", "no-blind-retry"} <= set(found)
+    rules = [rule for rule, _ in findings(read(tmp_path / "other.har"))]
+    assert {"auth-bearer", "auth-in-url", "known-operation", "content-after-completed", "no-blind-retry"} <= set(rules)
 
 
 @pytest.mark.parametrize(

@@ -18,33 +18,33 @@ from mockveo.traffic.redaction import fingerprint
 
 
 def exchange(method: str = "GET", path: str = "/v1/videos/x") -> ExchangeRecord:
-    one = ExchangeRecord(method, path, b"", [])
-    one.status = 200
-    return one
+    record = ExchangeRecord(method, path, b"", [])
+    record.status = 200
+    return record
 
 
 @given(st.integers(1, 20), st.lists(st.booleans(), max_size=60))
 def test_journal_keeps_the_latest_and_knows_what_is_new(limit: int, steps: list[bool]) -> None:
-    journal, added, seen = Journal(limit), [], 0
+    journal, added, last = Journal(limit), [], 0
     for look in steps:
         if look:
-            new = journal.since(seen)
-            assert new == added[seen:][-limit:]
-            seen = journal.count
+            new = journal.since(last)
+            assert new == added[last:][-limit:]
+            last = journal.count
         else:
             added.append(exchange())
             journal.add(added[-1])
         assert list(journal) == added[-limit:]
         assert len(journal) == min(len(added), limit)
-    assert [one.number for one in added] == list(range(1, len(added) + 1))
+    assert [record.number for record in added] == list(range(1, len(added) + 1))
 
 
 def test_journal_is_bounded_in_bytes() -> None:
     journal = Journal(1000)
     for _ in range(10):
-        one = exchange("POST")
-        one.kept = KEPT_BYTES // 4
-        journal.add(one)
+        record = exchange("POST")
+        record.kept = KEPT_BYTES // 4
+        journal.add(record)
     assert len(journal) == 4
 
 
@@ -57,9 +57,9 @@ def test_body_sha256_is_of_the_bytes_that_were_sent(size: int, kind: str) -> Non
         body = request.read()
         request.headers["Authorization"] = "Bearer sk"
         client.send(request)
-        (one,) = server.app.world.journal
-    assert one.body_size == len(body)
-    assert one.body_sha256 == hashlib.sha256(body).hexdigest()
+        (record,) = server.app.world.journal
+    assert record.body_size == len(body)
+    assert record.body_sha256 == hashlib.sha256(body).hexdigest()
 
 
 @pytest.mark.parametrize("render", [False, True])
@@ -71,9 +71,9 @@ def test_record_keeps_only_size_and_hash_of_a_file(*, render: bool) -> None:
             data={"prompt": "p"},
             files={"input_reference": b"x" * 10_000},
         )
-        (one,) = server.app.world.journal
-    assert [(part.data, part.size) for part in one.parts if part.is_file] == [(None, 10_000)]
-    assert 100 < one.kept < 2000
+        (record,) = server.app.world.journal
+    assert [(part.data, part.size) for part in record.parts if part.is_file] == [(None, 10_000)]
+    assert 100 < record.kept < 2000
 
 
 def test_record_counts_its_headers_as_kept() -> None:
@@ -81,21 +81,21 @@ def test_record_counts_its_headers_as_kept() -> None:
 
 
 def test_line_shows_the_exchange_and_its_deviations() -> None:
-    one = exchange("POST", "/v1/videos")
-    one.operation, one.job_id, one.state, one.progress = "createVideo", "task_1", "queued", 0
-    one.parts = [Part("input_reference", None, "a.png"), Part("input_reference", None, "b.png")]
-    one.deviations = [Deviation("content-type", "sent as application/json; the page says multipart/form-data")]
-    first, second = one.to_line().split("\n")
+    record = exchange("POST", "/v1/videos")
+    record.operation, record.job_id, record.state, record.progress = "createVideo", "task_1", "queued", 0
+    record.parts = [Part("input_reference", None, "a.png"), Part("input_reference", None, "b.png")]
+    record.deviations = [Deviation("content-type", "sent as application/json; the page says multipart/form-data")]
+    first, second = record.to_line().split("\n")
     assert first[9:] == "POST /v1/videos 200 queued 0 % task_1, 2 images"
     assert second.strip() == "! sent as application/json; the page says multipart/form-data"
 
 
 def test_line_names_the_error_or_a_client_that_left() -> None:
-    one = exchange()
-    one.status, one.error = 400, "task_not_exist"
-    assert one.to_line()[9:] == "GET /v1/videos/x 400 task_not_exist"
-    one.status, one.error = 0, ""
-    assert one.to_line()[9:] == "GET /v1/videos/x gone"
+    record = exchange()
+    record.status, record.error = 400, "task_not_exist"
+    assert record.to_line()[9:] == "GET /v1/videos/x 400 task_not_exist"
+    record.status, record.error = 0, ""
+    assert record.to_line()[9:] == "GET /v1/videos/x gone"
 
 
 def test_line_escapes_control_characters() -> None:
@@ -110,17 +110,17 @@ def test_key_is_never_shown(key: str) -> None:
         httpx.get(
             f"{server.base_url}/models?a=1&api_key={key}&token={key}&b=2", headers={"X-Api-Key": key, "Cookie": key}
         )
-        for one in server.app.world.journal:
-            shown = json.dumps([one.to_json(), one.redacted_headers, one.to_line()])
+        for record in server.app.world.journal:
+            shown = json.dumps([record.to_json(), record.redacted_headers, record.to_line()])
             assert key not in shown
-            assert fingerprint(key) in shown or one.status == 401
+            assert fingerprint(key) in shown or record.status == 401
         assert list(server.app.world.journal)[1].to_json()["request"]["query"] == "a=1&api_key=...&token=...&b=2"
 
 
 @given(st.lists(st.tuples(st.binary(), st.binary()).map(lambda pair: tuple(part.replace(b"\n", b"") for part in pair))))
 def test_headers_are_kept_as_received(headers: list[tuple[bytes, bytes]]) -> None:
-    one = ExchangeRecord("GET", "/", b"", headers)
-    assert [(name.encode("latin-1"), value.encode("latin-1")) for name, value in one.headers] == headers
+    record = ExchangeRecord("GET", "/", b"", headers)
+    assert [(name.encode("latin-1"), value.encode("latin-1")) for name, value in record.headers] == headers
 
 
 def test_hints_explain_what_the_service_does_not() -> None:
@@ -138,7 +138,7 @@ def test_hints_explain_what_the_service_does_not() -> None:
                 client.build_request("POST", f"{server.url}/videos"),
             ):
                 client.send(request)
-        hints = [one.to_line().partition("! ")[2] for one in server.app.world.journal][1:]
+        hints = [record.to_line().partition("! ")[2] for record in server.app.world.journal][1:]
     assert hints[:4] == [
         "the job exists but belongs to another key",
         UNKNOWN_JOB,
@@ -155,8 +155,8 @@ def test_credentials_of_any_name_are_hidden() -> None:
     query = "%6bey=s3cret&credentials=s3cret&password=s3cret&ticket=s3cret&access_key_id=s3cret&a=b"
     with mockveo.serve(render=False) as server:
         httpx.get(f"{server.url}/v1/models?{query}", headers=dict.fromkeys(names, "s3cret"))
-        (one,) = server.app.world.journal
-        shown = json.dumps([one.to_json(), har([one], server.url, server.url)])
+        (record,) = server.app.world.journal
+        shown = json.dumps([record.to_json(), har([record], server.url, server.url)])
     assert "s3cret" not in shown
     assert "a=b" in shown
 
