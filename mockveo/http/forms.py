@@ -270,7 +270,7 @@ def media_type_fits(content_type: str, patterns: tuple[str, ...]) -> bool:
 
 
 def as_json(text: str) -> Any:
-    """Return the JSON value of a field that must be a number or a boolean; other text stays, for validation to refuse."""
+    """Return the JSON value of a number or boolean field; validation refuses other text."""
     try:
         return orjson.loads(text)
     except ValueError:

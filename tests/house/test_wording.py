@@ -16,7 +16,9 @@ TO_DO: set[str] = {
     "README.md",
     "contracts/mockveo_contracts",
     "docs",
-    "mockveo",
+    "mockveo/server",
+    "mockveo/settings.py",
+    "mockveo/simulator",
     "openapi.yaml",
     "scenarios",
     "scripts/docs.py",
@@ -27,7 +29,6 @@ TO_DO: set[str] = {
     "tests/mockveo/cli",
     "tests/mockveo/server",
     "tests/mockveo/simulator",
-    "tests/mockveo/traffic",
     "tests/mutants",
     "tests/support",
 }
