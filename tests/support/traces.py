@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import httpx
-import pytest
 
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
@@ -215,17 +213,6 @@ def check(example: RuleExample, recorder: Recorder) -> None:
         assert SECRET not in breach.message
         assert set(breach.exchanges) <= {exchange.number for exchange in call.exchanges}
     assert bool(verdict.breaches) == bool(example.message)
-
-
-@pytest.fixture(scope="session")
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def recorder(server: ServerThread, http: httpx.Client, request: pytest.FixtureRequest) -> Recorder:
-    return Recorder(server, re.sub(r"[^A-Za-z0-9._~-]", "-", request.node.name)[-90:], http)
 
 
 def asked_to_wait(retry_after: str, date: str) -> float:

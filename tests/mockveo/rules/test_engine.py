@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import outcome_examples
 import pytest
-import test_outcome
-import test_requests
-import test_sequence
+import request_examples
+import sequence_examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import ANY_SCENARIO
@@ -28,10 +28,8 @@ from traces import (
     Recorder,
     Reference,
     Virtual,
-    http,
     image,
     outcome,
-    recorder,
     timed,
 )
 
@@ -44,8 +42,6 @@ from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import built_in, scenario
 from mockveo.traffic.exchange import Exchange, ExchangeJson
 
-__all__ = ["http", "recorder"]  # fixtures
-
 
 def fits(data: Any) -> bool:
     try:
@@ -56,7 +52,7 @@ def fits(data: Any) -> bool:
 
 
 SCENARIO = ANY_SCENARIO.filter(fits)
-EXAMPLES = [*test_requests.EXAMPLES, *test_sequence.EXAMPLES, *test_outcome.EXAMPLES]
+EXAMPLES = [*request_examples.EXAMPLES, *sequence_examples.EXAMPLES, *outcome_examples.EXAMPLES]
 BROKEN = {"must": "violation", "should": "warning", "info": "info"}
 VERDICTS = {"pass", "violation", "warning", "info", "not exercised"}
 
