@@ -10,7 +10,8 @@ import argparse
 import sys
 import time
 
-from mockveo_contracts.servers.verify import VerifyPlan, verify
+from mockveo_contracts.servers.plan import VerifyPlan
+from mockveo_contracts.servers.verify import verify
 
 import mockveo
 

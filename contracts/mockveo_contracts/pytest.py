@@ -31,7 +31,8 @@ from mockveo_contracts.reports.model import SkippedCase
 from mockveo_contracts.reports.terminal import render_findings
 
 if TYPE_CHECKING:
-    from mockveo_contracts.servers.verify import Verification, VerifyPlan
+    from mockveo_contracts.servers.plan import VerifyPlan
+    from mockveo_contracts.servers.verify import Verification
 
 _T = TypeVar("_T")
 #: The test of all generated cases.
@@ -93,7 +94,8 @@ def server_contract(url: str = "", *, fixture: str = "", plan: VerifyPlan | None
     may cost, as of `mockveo verify`. What is broken is told as by `client_contract`. Raises MockveoError.
     """
     # Here, not above: who tests a client does not wait for it.
-    from mockveo_contracts.servers.verify import VerifyPlan, names, verification
+    from mockveo_contracts.servers.plan import VerifyPlan
+    from mockveo_contracts.servers.verify import names, verification
 
     asked = plan or VerifyPlan(key=os.environ.get("COMETAPI_KEY"))
     held: dict[str, _Held[Verification]] = {}

@@ -98,7 +98,7 @@ def test_nothing_is_sent_by_a_rehearsal(server: ServerThread) -> None:
         (("https://api.example.com",), {}, "COMETAPI_KEY is missing; expected a key of https://api.example.com"),
         (("https://api.example.com",), {"COMETAPI_KEY": "sk-x"}, "creates up to 5 jobs at .*; expected --yes"),
         (("https://api.example.com", "--max-jobs", "2"), {"COMETAPI_KEY": "sk-x"}, "up to 2 jobs"),
-        (("http://127.0.0.1:9",), {}, "there is no server at http://127.0.0.1:9"),
+        (("http://127.0.0.1:9",), {}, "no server answers at http://127.0.0.1:9"),
         (("http://127.0.0.1:9", "--only", "job/txt"), {}, "no check is named 'job/txt'; did you mean 'job/text-only'?"),
         (("http://127.0.0.1:9", "--profile", "docs"), {}, "docs-2026-03"),
         (("ftp://127.0.0.1:9",), {}, "ftp"),

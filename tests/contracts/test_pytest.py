@@ -186,5 +186,5 @@ def test_a_server_that_is_not_there_fails_with_a_reason(project: pytest.Pytester
     )
     result = project.runpytest_subprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*there is no server at http://127.0.0.1:9*"])
+    result.stdout.fnmatch_lines(["*no server answers at http://127.0.0.1:9*"])
     assert "Traceback" not in result.stdout.str()

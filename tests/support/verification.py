@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from broken_servers import FAILING, OTHER, OURS, Small
-from mockveo_contracts.servers.verify import VerifyPlan
+from mockveo_contracts.servers.plan import VerifyPlan
 
 PROFILES = ("docs-2026-03", "docs-2026-10", "gateway")
 

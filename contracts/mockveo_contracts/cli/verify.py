@@ -18,8 +18,8 @@ from mockveo.errors import SettingsError
 from mockveo_contracts.cli.reporting import Reporting, is_installed, reporting_options
 from mockveo_contracts.reports.known_failures import read
 from mockveo_contracts.servers import verify as servers
+from mockveo_contracts.servers.plan import PAID_JOBS, VerifyPlan, is_near
 from mockveo_contracts.servers.server_rules import server_rules
-from mockveo_contracts.servers.verify import PAID_JOBS, VerifyPlan, is_near
 
 #: Generated requests for each operation, and generated histories, against a server on this machine. Arbitrary.
 USUAL_EXAMPLES: Final = 25

@@ -10,14 +10,14 @@ from mockveo.http.statuses import REFUSED_FOR_NOW
 
 
 class OutOfBudget(MockveoError):
-    """A request would go beyond what the run may cost."""
+    """The budget of the run does not allow another request."""
 
 
 class Budget:
-    """The budget of a run. None is no limit.
+    """The budget of a run; None is no limit.
 
-    A job counts when it was made, or may have been: a create that is refused costs nothing. Still, one that ought to
-    be refused is only sent while there is a job left to pay for, should the server accept it.
+    A job counts once it was made, or may have been made. A refused create costs nothing, but one that should be refused
+    is sent only while another job is affordable, in case the server accepts it.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Budget:
     ) -> None:
         self.jobs = jobs
         self.seconds = seconds
-        #: Jobs that were made, or may have been.
+        #: Jobs that were made, or may have been made.
         self.made = 0
         self._clock, self._sleep = clock, sleep
         self._begun = clock()
@@ -40,11 +40,11 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds that are left; infinity where there is no limit."""
+        """The remaining seconds; infinity without a limit."""
         return float("inf") if self.seconds is None else self.seconds - (self._clock() - self._begun)
 
     def take(self, *, creates: bool) -> None:
-        """Waits until a request may be sent. Raises OutOfBudget where it may not be."""
+        """Wait until the rate allows a request. Raises OutOfBudget."""
         if self.left <= 0:
             raise OutOfBudget(f"--max-seconds {self.seconds:g} are over")
         if creates and self.jobs is not None and self.made >= self.jobs:
@@ -55,5 +55,5 @@ class Budget:
         self._next = max(now, self._next) + self._pause
 
     def note(self, status: int) -> None:
-        """A create was answered with this status, 0 for no answer. After trouble nobody knows; 503 is a refusal."""
+        """Count a create with this status, 0 for no response; after trouble it may have made a job."""
         self.made += status < 300 or (status >= 500 and status not in REFUSED_FOR_NOW)

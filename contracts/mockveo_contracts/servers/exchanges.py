@@ -1,4 +1,4 @@
-"""Exchanges with a server under test, and what is known of the conversation they are part of: what the checks read.
+"""Exchanges with a server under test, and the conversation that the rules for servers read.
 
 Plain data and pure functions: nothing here sends, waits, or knows a clock.
 """
@@ -6,7 +6,7 @@ Plain data and pure functions: nothing here sends, waits, or knows a clock.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -17,15 +17,16 @@ from mockveo.rules.engine import Breach
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
+from mockveo.traffic.exchange import ExchangeJson, FieldJson, FileJson, RequestJson, ResponseJson
 from mockveo.traffic.redaction import redact_headers, redact_query
 
-#: Bytes of an answer that reports show.
-SHOWN: Final = 2000
-#: Characters of a path in a line; arbitrary.
+#: Bytes of a response, and characters of a field, that reports show. Arbitrary.
+MAX_SHOWN: Final = 2000
+#: Characters of a path in a line. Arbitrary.
 MAX_PATH: Final = 100
-#: Levels of JSON that are read.
-MOST_DEEP: Final = 64
-#: What a request is for where nothing unusual is expected of its answer.
+#: Levels of JSON that are read. Arbitrary: deeper data is no response of an API, and reports could not carry it.
+MAX_DEPTH: Final = 64
+#: The purpose of a request whose response should be ordinary.
 USUAL: Final = "usual"
 
 
@@ -39,12 +40,22 @@ class UploadFile(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Of its bytes, in hex."""
+        """The hash of its bytes, in hex."""
         return sha256(self.data).hexdigest()
+
+    def to_json(self) -> FileJson:
+        """Return it as reports write it."""
+        return {
+            "name": self.name,
+            "filename": self.filename,
+            "content_type": self.content_type,
+            "bytes": len(self.data),
+            "sha256": self.sha256,
+        }
 
 
 class Body(NamedTuple):
-    """The body of a request. `curl` are the words by which curl sends it, where curl can."""
+    """The body of a request; `curl` are the options by which curl sends it, if it can."""
 
     content_type: str | None
     data: bytes
@@ -53,12 +64,20 @@ class Body(NamedTuple):
     curl: tuple[str, ...] = ()
 
 
+class SentExchangeJson(ExchangeJson):
+    """A sent exchange in the common JSON form, with what only the sender knows."""
+
+    purpose: str
+    expected: str | None
+    trouble: str | None
+
+
 @dataclass(frozen=True)
 class SentExchange:
-    """One request and its answer; `status` is 0 where there was none, and `trouble` says why."""
+    """A request that was sent, and its response; `status` is 0 without one, and `trouble` says why."""
 
     number: int
-    #: Of the document; empty for what is none.
+    #: Of the document; empty for other requests.
     operation: str
     method: str
     #: Below the server's root, query included.
@@ -68,114 +87,129 @@ class SentExchange:
     body: Body | None = field(repr=False)
     #: USUAL, or the rule that this request is about.
     purpose: str
-    #: The error of the document that is expected, by its name; empty where success is.
+    #: The expected error of the document, by its name; empty if success is expected.
     expected: str
-    #: Whose key it carries: ours, other, or none that is good.
+    #: Whose key it carries: ours, other, or an invalid one.
     key: str
-    #: The job that is asked for.
+    #: The requested job.
     job: str
-    #: Seconds on the run's clock, and Unix seconds, when it was answered.
+    #: Seconds on the run's clock, and Unix seconds, of the response.
     at: float
     time: float
-    took: float
+    duration_s: float
     status: int
+    #: By lower-case names.
     answer_headers: Mapping[str, str] = field(repr=False)
     data: bytes = field(repr=False)
     trouble: str = ""
-    #: What is odd about the request, for people, e.g. "no key".
+    #: What is unusual about the request, for people, e.g. "no key".
     note: str = ""
 
     @cached_property
     def json(self) -> Any:
-        """The answer as JSON; None where it is none."""
+        """The response as JSON; None if it is not JSON."""
         try:
-            found = json.loads(self.data)
+            data = json.loads(self.data)
         except (ValueError, RecursionError):
             return None
-        return found if _depth_fits(found) else None
+        return data if _depth_fits(data) else None
 
     @property
     def answer(self) -> Mapping[str, Any]:
-        """The answer as an object; empty where it is none."""
+        """The response as a JSON object; empty if it is not one."""
         return self.json if isinstance(self.json, dict) else {}
 
     @property
     def media_type(self) -> str:
-        """The answer's media type, without parameters."""
+        """The media type of the response, without parameters."""
         return self.answer_headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def succeeded(self) -> bool:
-        """Whether it was answered with 2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
+    def failed(self) -> bool:
+        """Whether it met trouble that a retry may settle."""
+        return self.status in (0, *RETRYABLE) or bool(self.trouble)
+
+    @property
+    def error(self) -> ErrorBody:
+        """The error in the response, from either envelope."""
+        return ErrorBody.parse(self.answer)
+
+    @property
     def error_code(self) -> str:
-        """The code of the error in the answer, from either envelope."""
-        return ErrorBody.parse(self.answer).code
+        """The code of the error in the response."""
+        return self.error.code
 
     @property
     def made(self) -> str:
-        """The id of the job that a create made; empty where it made none, or did not say."""
-        found = self.answer.get("id") if self.operation == "createVideo" and self.succeeded else None
-        return found if isinstance(found, str) else ""
+        """The id of the job that a create made; empty if the response shows none."""
+        job = self.answer.get("id") if self.operation == "createVideo" and self.succeeded else None
+        return job if isinstance(job, str) else ""
 
     @property
-    def tells_of(self) -> str:
-        """The id of the job of ours that an answer to a create or a poll tells of."""
+    def shown_job(self) -> str:
+        """The id of our job that the response to a create or a poll shows."""
         if self.key != "ours":
             return ""
-        told = self.succeeded and self.operation == "retrieveVideo" and self.answer
-        return self.made or (self.job if told else "")
+        is_poll = self.succeeded and self.operation == "retrieveVideo" and bool(self.answer)
+        return self.made or (self.job if is_poll else "")
 
     @property
     def state(self) -> str:
-        """The status of the job in the answer; empty where it is not text."""
-        found = self.answer.get("status") if self.tells_of else None
-        return found if isinstance(found, str) else ""
+        """The status of the job in the response; empty if it is not text."""
+        state = self.answer.get("status") if self.shown_job else None
+        return state if isinstance(state, str) else ""
 
     @property
     def progress(self) -> int | None:
-        """The progress in the answer; None where it is no whole number."""
-        found = self.answer.get("progress") if self.tells_of else None
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        """The progress in the response; None if it is not an integer."""
+        progress = self.answer.get("progress") if self.shown_job else None
+        return progress if isinstance(progress, int) and not isinstance(progress, bool) else None
 
     @property
     def template(self) -> str:
-        """The path with {id} in the place of the job's."""
+        """The path with {id} instead of the job's id."""
         return self.path.replace(f"/{self.job}", "/{id}") if self.job else self.path
 
     @property
     def line_sent(self) -> str:
-        """The request in a line, without what follows from an answer."""
-        path = self.template
+        """The request in a line, without anything that depends on a response."""
         key = "" if self.key == "ours" or self.note else f" ({self.key or 'no'} key)"
-        note = f" ({self.note})" if self.note else ""
-        images = len(self.body.files) if self.body else 0
-        files = f", {images} image{'s' if images > 1 else ''}" if images else ""
-        return f"{self.method} {redact_query(path)}{files}{key}{note}"
+        return f"{self.method} {redact_query(self.template)}{self._images}{key}{self._note}"
 
     @property
     def line(self) -> str:
-        """It in a line."""
-        what = self.state if self.tells_of else self.error_code or self.media_type or "no Content-Type"
-        if self.progress is not None:
-            what += f" {self.progress} %"
-        if self.made:
-            what += f" {self.made}"
-        elif self.succeeded and not self.tells_of:
-            what += f", {len(self.data)} bytes"
+        """The exchange in a line."""
         path = truncate(redact_query(self.path), MAX_PATH)
-        note = f" ({self.note})" if self.note else ""
-        files = (
-            f", {len(self.body.files)} image{'s' * (len(self.body.files) > 1)}" if self.body and self.body.files else ""
-        )
-        answer = f"{self.status} {what}" if self.status else f"no answer: {self.trouble}"
-        return f"{self.method} {path}{files}{note} {answer}"
+        answer = f"{self.status} {self._result}" if self.status else f"no answer: {self.trouble}"
+        return f"{self.method} {path}{self._images}{self._note} {answer}"
 
-    def to_json(self) -> dict[str, Any]:
-        """It as reports write it, the key hidden."""
-        body = self.body
+    @property
+    def _images(self) -> str:
+        count = len(self.body.files) if self.body else 0
+        if not count:
+            return ""
+        return ", 1 image" if count == 1 else f", {count} images"
+
+    @property
+    def _note(self) -> str:
+        return f" ({self.note})" if self.note else ""
+
+    @property
+    def _result(self) -> str:
+        result = self.state if self.shown_job else self.error_code or self.media_type or "no Content-Type"
+        if self.progress is not None:
+            result += f" {self.progress} %"
+        if self.made:
+            return f"{result} {self.made}"
+        return f"{result}, {len(self.data)} bytes" if self.succeeded and not self.shown_job else result
+
+    def to_json(self) -> SentExchangeJson:
+        """Return it as reports write it, without the key."""
         return {
             "number": self.number,
             "line": self.line,
@@ -185,110 +219,107 @@ class SentExchange:
             "purpose": self.purpose,
             "expected": self.expected or None,
             "job": self.job or self.made or None,
-            "request": {
-                "method": self.method,
-                "path": self.path.partition("?")[0],
-                "query": redact_query(self.path.partition("?")[2]),
-                "headers": redact_headers(self.headers.items()),
-                "fields": [{"name": name, "value": value[:SHOWN]} for name, value in (body.fields if body else ())],
-                "files": [
-                    {
-                        "name": one.name,
-                        "filename": one.filename,
-                        "content_type": one.content_type,
-                        "bytes": len(one.data),
-                        "sha256": one.sha256,
-                    }
-                    for one in (body.files if body else ())
-                ],
-                "body_bytes": len(body.data) if body else 0,
-            },
-            "response": {
-                "status": self.status,
-                "headers": redact_headers(self.answer_headers.items()),
-                "body": self._shown_body(),
-                "body_bytes": len(self.data),
-                "body_sha256": sha256(self.data).hexdigest(),
-            }
-            if self.status
-            else None,
+            "request": self._request(),
+            "response": self._response() if self.status else None,
             "trouble": self.trouble or None,
-            "duration_ms": round(self.took * 1000, 3),
+            "duration_ms": round(self.duration_s * 1000, 3),
+        }
+
+    def _request(self) -> RequestJson:
+        path, _, query = self.path.partition("?")
+        body = self.body or Body(None, b"")
+        fields: list[FieldJson] = [{"name": name, "value": value[:MAX_SHOWN]} for name, value in body.fields]
+        return {
+            "method": self.method,
+            "path": path,
+            "query": redact_query(query),
+            "headers": redact_headers(self.headers.items()),
+            "fields": fields,
+            "files": [file.to_json() for file in body.files],
+            "body_bytes": len(body.data),
+        }
+
+    def _response(self) -> ResponseJson:
+        return {
+            "status": self.status,
+            "headers": redact_headers(self.answer_headers.items()),
+            "body": self._shown_body(),
+            "body_bytes": len(self.data),
+            "body_sha256": sha256(self.data).hexdigest(),
         }
 
     def _shown_body(self) -> Any:
-        if self.json is not None and len(self.data) <= SHOWN:
+        if self.json is not None and len(self.data) <= MAX_SHOWN:
             return self.json
         try:
-            return self.data[:SHOWN].decode() if self.data else None
+            return self.data[:MAX_SHOWN].decode() if self.data else None
         except ValueError:  # bytes
             return None
 
 
 def _depth_fits(data: Any) -> bool:
-    """Whether data is nested no deeper than reports can carry; what is deeper is no answer of an API."""
+    """Return whether data is nested no deeper than `MAX_DEPTH`."""
     level = [data]
-    for _ in range(MOST_DEEP):
-        level = [
-            one
-            for outer in level
-            if isinstance(outer, dict | list)
-            for one in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
     return not level
+
+
+def _children(parent: Any) -> Sequence[Any]:
+    if isinstance(parent, dict):
+        return list(parent.values())
+    return parent if isinstance(parent, list) else ()
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The exchanges of one probe, in order, and what is known beside them."""
+    """The exchanges of one check, in order, and what is known besides them."""
 
     exchanges: Sequence[SentExchange]
     spec: Spec
-    #: Ids that the server gave to other probes.
-    earlier: frozenset[str] = frozenset()
-    #: Jobs that were followed and did not end -> the seconds they were given.
+    #: Ids that the server gave to earlier checks.
+    earlier_ids: frozenset[str] = frozenset()
+    #: Jobs that were followed and did not end -> the seconds that they were given.
     unended: Mapping[str, float] = field(default_factory=dict)
-    #: Jobs -> the SHA-256 of the images that arrived with them, in order, where somebody can tell.
+    #: Jobs -> the SHA-256 of the images that arrived with them, in order, if available.
     arrived: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: Rules -> their breaches in generated requests, as the generator found them.
     generated: Mapping[str, list[Breach]] = field(default_factory=dict)
 
     @cached_property
     def settled(self) -> list[SentExchange]:
-        """The exchanges but for those that met trouble which a later try at the same did not."""
-
-        def same(one: SentExchange) -> Any:
-            return one.method, one.path, one.key, one.purpose, id(one.body)
-
-        last = {
-            same(one): one.number for one in self.exchanges if one.status not in (0, *RETRYABLE) and not one.trouble
-        }
-        troubled = (
-            one
-            for one in self.exchanges
-            if (one.status in (0, *RETRYABLE) or one.trouble) and last.get(same(one), 0) > one.number
-        )
-        passed = {one.number for one in troubled}
-        return [one for one in self.exchanges if one.number not in passed]
+        """The exchanges without the failures that a retry of the same request settled."""
+        last_success = {_request_of(exchange): exchange.number for exchange in self.exchanges if not exchange.failed}
+        return [
+            exchange
+            for exchange in self.exchanges
+            if not exchange.failed or last_success.get(_request_of(exchange), 0) <= exchange.number
+        ]
 
     def of(self, *operations: str) -> list[SentExchange]:
-        """The answered exchanges of these operations."""
-        return [one for one in self.settled if one.operation in operations and one.status]
+        """Return the answered exchanges of these operations."""
+        return [exchange for exchange in self.settled if exchange.operation in operations and exchange.status]
 
     def about(self, purpose: str) -> list[SentExchange]:
-        """The answered exchanges that are about a rule."""
-        return [one for one in self.settled if one.purpose == purpose and one.status]
+        """Return the answered exchanges about a rule."""
+        return [exchange for exchange in self.settled if exchange.purpose == purpose and exchange.status]
 
     @cached_property
-    def courses(self) -> Mapping[str, list[SentExchange]]:
-        """Jobs of ours -> the answers that tell of them, in order."""
-        found: dict[str, list[SentExchange]] = {}
-        for one in self.exchanges:
-            if one.tells_of:
-                found.setdefault(one.tells_of, []).append(one)
-        return found
+    def lifecycles(self) -> Mapping[str, list[SentExchange]]:
+        """Our jobs -> the responses that show them, in order."""
+        lifecycles: dict[str, list[SentExchange]] = {}
+        for exchange in self.exchanges:
+            if exchange.shown_job:
+                lifecycles.setdefault(exchange.shown_job, []).append(exchange)
+        return lifecycles
 
     @cached_property
     def creates(self) -> Mapping[str, SentExchange]:
-        """Jobs of ours -> the create that made them."""
-        return {one.made: one for one in reversed(self.exchanges) if one.made and one.tells_of}
+        """Our jobs -> the creates that made them."""
+        creates = (exchange for exchange in reversed(self.exchanges) if exchange.made and exchange.shown_job)
+        return {create.made: create for create in creates}
+
+
+def _request_of(exchange: SentExchange) -> Hashable:
+    """Return what two tries of the same request have in common."""
+    return exchange.method, exchange.path, exchange.key, exchange.purpose, id(exchange.body)

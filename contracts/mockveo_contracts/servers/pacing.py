@@ -1,4 +1,4 @@
-"""How a run waits: at the real pace, or by turning the clock of a mockveo."""
+"""How a run waits: in real time, or by advancing the clock of a mockveo."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from mockveo.control_client import PATIENCE_S, Remote, RemoteError
 from mockveo.http.hosts import is_loopback
 
-#: Seconds between two polls of a job: as the pages advise, on this machine, and where time is turned.
-POLITE: Final = 10.0
-NEAR: Final = 1.0
-TURNED: Final = 5.0
+#: Pause between two polls. Source: the pages advise 10 to 20 s.
+POLITE_S: Final = 10.0
+#: The same on this machine, and if time can be advanced. Arbitrary.
+NEAR_S: Final = 1.0
+CONTROLLED_S: Final = 5.0
 
 
 class Pace(Protocol):
@@ -24,36 +25,36 @@ class Pace(Protocol):
     interval: float
 
     def now(self) -> float:
-        """Seconds, of the jobs' time."""
+        """Return the seconds of the jobs' time."""
 
     def wait(self, seconds: float) -> None:
-        """Lets so many seconds pass."""
+        """Let seconds pass."""
 
 
 class RealPace:
-    """Time as it is."""
+    """Real time."""
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
 
     def now(self) -> float:
-        """Seconds."""
+        """Return the seconds of a monotonic clock."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Sleeps."""
+        """Sleep."""
         if seconds > 0:
             time.sleep(seconds)
 
 
 class ControlledPace:
-    """A world of a mockveo that a run has for itself, with its clock in its hand: a Pace, and more.
+    """An isolated world of a mockveo whose clock the run advances.
 
-    The world behaves as the one that the URL names, but for its clock and its keys. `close` leaves nothing in it.
+    It behaves like the world that the URL names, except for its clock and its keys. `close` leaves nothing in it.
     """
 
     def __init__(self, url: str, *, profile: str, seed: int, keys: Sequence[str]) -> None:
-        self.interval = TURNED
+        self.interval = CONTROLLED_S
         self.version: str = Remote(url).ask("GET", "/health")["version"]
         self.profile = profile
         self._world = f"verify-{secrets.token_hex(4)}"
@@ -65,38 +66,38 @@ class ControlledPace:
         self.url: str = self.renew()
 
     def renew(self) -> str:
-        """Makes the world as new: no jobs, the same ids again; its root."""
+        """Reset the world, so that ids repeat; return its root."""
         root = self._remote.ask("POST", "/reset", self._settings)["url"]
         self._remote.ask("PUT", "/scenario", {"scenario": self._scenario})
         return str(root)
 
     def now(self) -> float:
-        """Seconds of the world's clock, which only we turn."""
+        """Return the seconds of the world's clock, which only the run advances."""
         return self._now
 
     def wait(self, seconds: float) -> None:
-        """Turns the clock."""
+        """Advance the clock."""
         self._remote.ask("POST", "/clock/advance", {"seconds": seconds})
         self._now += seconds
 
     def next(self, scenario: str | dict[str, Any]) -> None:
-        """Gives the next create a scenario."""
+        """Queue a scenario for the next create."""
         self._remote.ask("POST", "/queue", {"scenario": scenario})
 
     def images_of(self, job: str) -> list[str]:
-        """The SHA-256 of the images that came with a job, in order."""
-        found = self._remote.ask("GET", f"/journal?job={job}&operation=create")["exchanges"]
-        return [one["sha256"] for one in found[0]["request"]["files"]] if found else []
+        """Return the SHA-256 of the images that arrived with a job, in order."""
+        creates = self._remote.ask("GET", f"/journal?job={job}&operation=create")["exchanges"]
+        return [file["sha256"] for file in creates[0]["request"]["files"]] if creates else []
 
     def close(self) -> None:
-        """Takes the jobs and the journal away."""
+        """Delete the jobs and the journal."""
         self._remote.ask("POST", "/reset", {})
 
 
 def control(
     url: str, *, profile: str | None, seed: int, keys: Sequence[str], patience: float = PATIENCE_S
 ) -> ControlledPace | None:
-    """The control over a mockveo at a URL; None where there is another server. Only this machine's is asked."""
+    """Return the control of a mockveo at a URL on this machine; None for any other server."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         return None

@@ -1,4 +1,4 @@
-"""A probe at work: what it asks a server, in the words that probes are written in."""
+"""A running probe: the requests that probes are written with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mockveo.http.statuses import REFUSED_FOR_NOW, RETRYABLE
+from mockveo.http.statuses import REFUSED_FOR_NOW
 from mockveo.rules.trace import FAILURE, SUCCESS
 from mockveo.spec.spec import Form, Spec
 from mockveo_contracts.cases.images import png
@@ -15,51 +15,55 @@ from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, Uploa
 from mockveo_contracts.servers.http_client import RecordingClient, multipart
 from mockveo_contracts.servers.pacing import ControlledPace
 
-#: Tries of an ordinary request that meets trouble of the kind the pages advise to retry.
-TRIES: Final = 5
-#: Polls that do not find a job before it is given up.
-LOST: Final = 3
+#: Tries of an ordinary request that meets trouble which the pages advise to retry. Arbitrary.
+MAX_TRIES: Final = 5
+#: Polls that may fail before a job is given up. Arbitrary.
+MAX_FAILED_POLLS: Final = 3
 PROMPTS: Final = (
     "A paper kite floats above a field.",
     "Rain falls on a tin roof at night, a cat watches from the window.",
     "A slow pan over a mountain lake at dawn, mist on the water.",
     "A hand turns the pages of an old atlas, close-up.",
 )
+#: Characters of an id that looks like the service's.
+_ID_CHARACTERS: Final = "0123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 @dataclass
 class Shared:
     """What the probes of a run have in common."""
 
-    wire: RecordingClient
+    client: RecordingClient
     seed: int
-    #: Seconds that a job gets to come to its end.
+    #: Seconds that a job gets to end in.
     job_seconds: float
     control: ControlledPace | None = None
-    #: A prompt whose job fails, where one is known.
+    #: A prompt whose job fails, if available.
     failing_prompt: str | None = None
-    #: Tells the SHA-256 of the images that arrived with a job, in order, where somebody can.
+    #: Returns the SHA-256 of the images that arrived with a job, in order, if available.
     images_of: Callable[[str], Sequence[str]] | None = None
     #: Jobs that the server made, in order.
     jobs: list[str] = field(default_factory=list)
 
 
 class ProbeRun:
-    """One probe's hands: `name` is the probe's, from which its random choices follow."""
+    """One running probe; its random choices follow from its name and the seed."""
 
     def __init__(self, shared: Shared, name: str) -> None:
         self.shared = shared
-        self.wire = shared.wire
+        self.client = shared.client
         self.control = shared.control
         self.dice = random.Random(f"{shared.seed}/{name}")
+        #: Jobs that did not end -> the seconds that they were given.
         self.unended: dict[str, float] = {}
+        #: Jobs -> the SHA-256 of the images that arrived with them.
         self.arrived: dict[str, Sequence[str]] = {}
-        self._first = len(self.wire.exchanges)
+        self._first = len(self.client.exchanges)
 
     @property
     def spec(self) -> Spec:
         """The document."""
-        return self.wire.spec
+        return self.client.spec
 
     @property
     def form(self) -> Form:
@@ -70,87 +74,84 @@ class ProbeRun:
 
     @property
     def exchanges(self) -> list[SentExchange]:
-        """Those of this probe."""
-        return self.wire.exchanges[self._first :]
+        """The exchanges of this probe."""
+        return self.client.exchanges[self._first :]
 
     def fields(self, **values: str) -> dict[str, str]:
-        """A form that says no more than it must, and these."""
-        needed = {
-            name: self.value(name) for name in self.form.fields if name in self.form.texts and self.form.requires(name)
-        }
-        return {**needed, **values}
+        """Return the required fields of a create, and these values."""
+        required = [name for name in self.form.fields if name in self.form.texts and self.form.requires(name)]
+        return {**{name: self.value(name) for name in required}, **values}
 
     def value(self, name: str) -> str:
-        """A value that the document allows for a field."""
+        """Return a value that the document allows for a field."""
         node = self.form.fields[name]
         if name == "prompt":
             return self.dice.choice(PROMPTS)
         aliases = list(self.spec.aliases or ()) if name == "model" else []
-        known = [
-            str(one) for one in (node.get("enum") or node.get("examples") or aliases or [node.get("default", "1")])
-        ]
-        return self.dice.choice(known)
+        values = node.get("enum") or node.get("examples") or aliases or [node.get("default", "1")]
+        return self.dice.choice([str(value) for value in values])
 
     def images(self, count: int) -> list[UploadFile]:
-        """So many images, each one of its own."""
+        """Return images that all differ."""
         names = ("first.png", "last.png", "third.png")
         name = next(iter(sorted(self.form.file_fields)), "input_reference")
         return [UploadFile(name, names[number], "image/png", _picture(self.dice)) for number in range(count)]
 
     def multipart(self, fields: Mapping[str, str], files: Sequence[UploadFile] = ()) -> Body:
-        """A form."""
+        """Return a form."""
         return multipart(fields, files, dice=self.dice)
 
     def create(self, body: Body, *, purpose: str = USUAL, expected: str = "", **more: Any) -> SentExchange:
-        """A create, tried again where it is refused for the moment. Whether others made a job nobody knows."""
-        for attempt in range(TRIES):
-            one = self.wire.ask("createVideo", "", body, purpose=purpose, expected=expected, **more)
-            if one.made:
-                self.shared.jobs.append(one.made)
-            if one.status not in REFUSED_FOR_NOW or one.error_code == "model_not_found":
+        """Send a create, again while it is refused for the moment; after other trouble a job may exist."""
+        for attempt in range(MAX_TRIES):
+            exchange = self.client.ask("createVideo", "", body, purpose=purpose, expected=expected, **more)
+            if exchange.made:
+                self.shared.jobs.append(exchange.made)
+            if exchange.status not in REFUSED_FOR_NOW or exchange.error_code == "model_not_found":
                 break
             self._pause(attempt)
-        return one
+        return exchange
 
     def get(self, operation: str, job: str = "", **more: Any) -> SentExchange:
-        """A request that changes nothing, tried again where it meets trouble."""
-        for attempt in range(TRIES):
-            one = self.wire.ask(operation, job, **more)
-            if one.status not in (0, *RETRYABLE) and not one.trouble:
+        """Send a request without effects, again while it meets trouble."""
+        for attempt in range(MAX_TRIES):
+            exchange = self.client.ask(operation, job, **more)
+            if not exchange.failed:
                 break
             self._pause(attempt)
-        return one
+        return exchange
 
     def poll(self, job: str) -> SentExchange:
-        """A poll."""
+        """Poll a job."""
         return self.get("retrieveVideo", job)
 
     def _pause(self, attempt: int) -> None:
-        self.wire.pace.wait(self.wire.pace.interval * 2**attempt)
+        self.client.pace.wait(self.client.pace.interval * 2**attempt)
 
     def follow(self, job: str) -> SentExchange:
-        """Polls a job to its end, or until its time is over."""
-        pace, begun, lost = self.wire.pace, self.wire.pace.now(), 0
+        """Poll a job until it ends or its time is over."""
+        pace, failed_polls = self.client.pace, 0
+        begun = pace.now()
         while True:
-            one = self.poll(job)
-            spent = pace.now() - begun
-            lost += not one.succeeded
-            if one.state in SUCCESS | FAILURE or lost > LOST:
-                return one
-            if spent >= self.shared.job_seconds:
-                self.unended[job] = spent
-                return one
+            exchange = self.poll(job)
+            spent_s = pace.now() - begun
+            failed_polls += not exchange.succeeded
+            if exchange.state in SUCCESS | FAILURE or failed_polls > MAX_FAILED_POLLS:
+                return exchange
+            if spent_s >= self.shared.job_seconds:
+                self.unended[job] = spent_s
+                return exchange
             pace.wait(pace.interval)
 
     def look_at_images(self, create: SentExchange) -> None:
-        """Notes which images arrived with a job, where somebody can tell."""
-        tell = self.shared.images_of or (self.control.images_of if self.control else None)
-        if tell is not None and create.made:
-            self.arrived[create.made] = tell(create.made)
+        """Note which images arrived with a job, if available."""
+        images_of = self.shared.images_of or (self.control.images_of if self.control else None)
+        if images_of is not None and create.made:
+            self.arrived[create.made] = images_of(create.made)
 
     def unknown_id(self) -> str:
-        """An id that looks like one, of no job."""
-        return "task_" + "".join(self.dice.choices("0123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ", k=32))
+        """Return a well-formed id of no job."""
+        return "task_" + "".join(self.dice.choices(_ID_CHARACTERS, k=32))
 
 
 def _picture(dice: random.Random) -> bytes:

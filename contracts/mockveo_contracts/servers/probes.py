@@ -1,6 +1,6 @@
-"""The probes: what a server is asked, in sequences that are the same for the same seed.
+"""The probes: sequences of requests to a server, repeatable by their seed.
 
-A probe only asks; what the answers are worth, the checks say. One job serves many of them, as a job may cost money.
+A probe only sends requests; the rules judge the responses. Probes share jobs, as a job may cost money.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from mockveo_contracts.servers.probe_run import ProbeRun
 
 #: Text in many scripts: CJK, a combining mark, right to left, beyond the basic plane, a joined emoji.
 UNICODE: Final = "紙の凧が野原の上に浮かぶ。Ça va, ñandú e\u0301 — مرحبا 𝄞 🪁👩\u200d🚀"
-#: Seconds after which a job that has ended is looked at again, where time can be turned.
-LATER: Final = 3600.0
-#: Tries for the content of a job that has just completed.
-CONTENT_TRIES: Final = 3
+#: Pause before an ended job is polled again, if time can be advanced. Arbitrary, well beyond any job.
+LATER_S: Final = 3600.0
+#: Tries for the content of a job that has just completed. Arbitrary.
+MAX_CONTENT_TRIES: Final = 3
 
 
 class Probe(NamedTuple):
@@ -33,26 +33,26 @@ PROBES: Final[dict[str, Probe]] = {}
 
 
 def probe(name: str, says: str) -> Callable[[Callable[[ProbeRun], None]], Callable[[ProbeRun], None]]:
-    """Names a probe."""
+    """Register the decorated function as a probe."""
 
-    def put(ask: Callable[[ProbeRun], None]) -> Callable[[ProbeRun], None]:
+    def register(ask: Callable[[ProbeRun], None]) -> Callable[[ProbeRun], None]:
         PROBES[name] = Probe(name, says, ask)
         return ask
 
-    return put
+    return register
 
 
-@probe("models/lists", "The models of a key, and the public ones.")
+@probe("models/lists", "The models of a key, and the public models.")
 def models(run: ProbeRun) -> None:
-    """Two lists."""
+    """Request both lists."""
     for operation, key in (("listModels", "ours"), ("listPublicModels", "")):
         if operation in run.spec.operations:
             run.get(operation, purpose="models-listed", key=key)
 
 
-@probe("job/text-only", "A job from a prompt alone, followed to its end, with its content, and after it.")
+@probe("job/text-only", "A job from a prompt alone, followed to its end and beyond, with its content.")
 def text_only(run: ProbeRun) -> None:
-    """One job, as much of it as can be seen."""
+    """Create one job and request all that belongs to it."""
     create = run.create(run.multipart(run.fields()), purpose="create-accepted")
     if not create.made:
         return
@@ -64,8 +64,8 @@ def text_only(run: ProbeRun) -> None:
 
 
 def _hidden(run: ProbeRun, job: str) -> None:
-    """Another key asks for a job."""
-    key = "other" if run.wire.keys.other else "bad"
+    """Request a job with another key."""
+    key = "other" if run.client.keys.other else "bad"
     run.get("retrieveVideo", job, purpose="auth-other-key", expected="task_not_exist", key=key, note="another key")
     _content(run, job, "auth-other-key", "task_not_found", key=key, note="another key")
 
@@ -77,29 +77,29 @@ def _content(run: ProbeRun, job: str, purpose: str, expected: str = "", **more: 
 
 
 def _after(run: ProbeRun, job: str, end: SentExchange) -> None:
-    """What there is of a job that has ended."""
+    """Request what an ended job has, then poll it again."""
     if end.state in FAILURE:
         _content(run, job, "content-failed", note="of a failed job")
     if end.state in SUCCESS:
         _video(run, job, end)
     if end.state in SUCCESS | FAILURE:
         run.poll(job)
-        run.wire.pace.wait(LATER if run.control else 0.0)
+        run.client.pace.wait(LATER_S if run.control else 0.0)
         run.poll(job)
 
 
 def _video(run: ProbeRun, job: str, end: SentExchange) -> None:
     url = end.answer.get("video_url")
     if isinstance(url, str):
-        run.wire.fetch(url, purpose="video-url")
-    # A store may lag behind, with a refusal that says so.
-    for attempt in range(CONTENT_TRIES):
-        one = _content(run, job, "content-available")
-        if one is None:
+        run.client.fetch(url, purpose="video-url")
+    # The content may lag behind the status.
+    for attempt in range(MAX_CONTENT_TRIES):
+        exchange = _content(run, job, "content-available")
+        if exchange is None:
             return
-        if one.succeeded:
+        if exchange.succeeded:
             break
-        run.wire.pace.wait(run.wire.pace.interval * 2**attempt)
+        run.client.pace.wait(run.client.pace.interval * 2**attempt)
     content = "retrieveVideoContent"
     run.get(content, job, purpose="content-range", headers={"Range": "bytes=4-99"}, note="bytes 4 to 99")
     run.get(content, job, purpose="head", method="HEAD")
@@ -109,7 +109,7 @@ def _video(run: ProbeRun, job: str, end: SentExchange) -> None:
 
 @probe("job/images", "A job with images, with a prompt in many scripts, with model and size, followed to its end.")
 def images(run: ProbeRun) -> None:
-    """One job, or two where the first is refused for its prompt."""
+    """Create one job, or two if the first is refused for its prompt."""
     names = [name for name in ("model", "size", "seconds") if name in run.form.fields]
     fields = run.fields(**{name: run.value(name) for name in names})
     most = _most_images(run)
@@ -130,9 +130,9 @@ def _most_images(run: ProbeRun) -> int:
     return min(int(node.get("maxItems", 2)), 2) if "items" in node else 1
 
 
-@probe("job/fails", "A job that fails: why, and that it has no content.")
+@probe("job/fails", "A job that fails: its reason, and that it has no content.")
 def fails(run: ProbeRun) -> None:
-    """Only where a job can be made to fail."""
+    """Create a job that fails, if the server has a way to trigger that."""
     prompt = run.shared.failing_prompt
     if run.control is not None and prompt is None:
         run.control.next("fails")
@@ -145,46 +145,46 @@ def fails(run: ProbeRun) -> None:
 
 @probe("auth/no-key", "Every operation that needs a key, without one.")
 def no_key(run: ProbeRun) -> None:
-    """Four requests, of which none may succeed."""
+    """Send four requests without a key."""
     job = run.shared.jobs[-1] if run.shared.jobs else run.unknown_id()
     for operation in ("retrieveVideo", "retrieveVideoContent", "listModels"):
         if operation in run.spec.operations and run.spec.operations[operation].authorised:
-            told = job if operation != "listModels" else ""
-            run.get(operation, told, purpose="auth-required", expected="invalid_token", key="", note="no key")
+            path_id = "" if operation == "listModels" else job
+            run.get(operation, path_id, purpose="auth-required", expected="invalid_token", key="", note="no key")
     body = run.multipart(run.fields())
     run.create(body, purpose="auth-required", expected="invalid_token", key="", note="no key")
 
 
-@probe("auth/other-scheme", "A good key by another scheme than Bearer.")
+@probe("auth/other-scheme", "A valid key with another scheme than Bearer.")
 def other_scheme(run: ProbeRun) -> None:
-    """Basic, and no scheme at all."""
+    """Send the key as Basic, and without a scheme."""
     job = run.shared.jobs[-1] if run.shared.jobs else run.unknown_id()
     for key, note in (("basic", "scheme Basic"), ("raw", "the key without a scheme")):
         run.get("retrieveVideo", job, purpose="auth-scheme", expected="invalid_token", key=key, note=note)
 
 
-@probe("auth/bad-key", "A key that nobody has.")
+@probe("auth/bad-key", "An invalid key.")
 def bad_key(run: ProbeRun) -> None:
-    """Two requests that cost nothing."""
-    more = {"purpose": "auth-bad-key", "expected": "invalid_token", "key": "bad", "note": "a key that nobody has"}
+    """Send two requests that cost nothing."""
+    more = {"purpose": "auth-bad-key", "expected": "invalid_token", "key": "bad", "note": "an invalid key"}
     run.get("retrieveVideo", run.unknown_id(), **more)
     if "listModels" in run.spec.operations:
         run.get("listModels", **more)
 
 
-@probe("errors/unknown-id", "Jobs that do not exist, and ids that can be none.")
+@probe("errors/unknown-id", "Unknown jobs, and malformed ids.")
 def unknown_id(run: ProbeRun) -> None:
-    """None is found, and none is too odd."""
+    """Request unknown and malformed ids."""
     for job in (run.unknown_id(), run.unknown_id().lower(), "1"):
         run.get("retrieveVideo", job, purpose="unknown-id", expected="task_not_exist")
     _content(run, run.unknown_id(), "content-unknown-id", "task_not_found")
     for job in ("%00", "%F0%9F%AA%81", "..%2F..%2Fetc%2Fpasswd", "%22%27%3B--", "x" * 2000):
-        run.get("retrieveVideo", job, purpose="no-server-error", note="an odd id")
+        run.get("retrieveVideo", job, purpose="no-server-error", note="a malformed id")
 
 
 @probe("errors/prompt", "Creates without a prompt, or with a blank one.")
 def no_prompt(run: ProbeRun) -> None:
-    """Three forms, and one that is odd besides."""
+    """Send three forms, and one with unusual fields."""
     fields = run.fields()
     del fields["prompt"]
     more = {"purpose": "prompt-required", "expected": "prompt_required"}
@@ -195,13 +195,13 @@ def no_prompt(run: ProbeRun) -> None:
     )
     run.create(run.multipart({**fields, "prompt": ""}), **more, note="an empty prompt")
     run.create(run.multipart({**fields, "prompt": " \t "}), **more, note="a blank prompt")
-    odd = {**fields, "input_reference": "no file", "\u00fcnknown": UNICODE}
-    run.create(run.multipart(odd), **more, note="no prompt, and odd fields")
+    unusual = {**fields, "input_reference": "no file", "\u00fcnknown": UNICODE}
+    run.create(run.multipart(unusual), **more, note="no prompt, and unusual fields")
 
 
-@probe("errors/model", "Creates with a model that does not exist, and without one where it is required.")
+@probe("errors/model", "Creates with an unknown model, and without a required one.")
 def no_model(run: ProbeRun) -> None:
-    """One or two forms."""
+    """Send one or two forms."""
     if "model" not in run.form.fields:
         return
     if run.spec.aliases is not None:
@@ -218,12 +218,12 @@ def no_model(run: ProbeRun) -> None:
         run.create(run.multipart(fields), purpose="model-required", expected="model_required", note="no model")
 
 
-@probe("errors/choices", "Values that are not among those that the page lists.")
+@probe("errors/choices", "Values that the page does not list.")
 def choices(run: ProbeRun) -> None:
-    """One form for each field that has a list."""
+    """Send one form for each field with listed values."""
     for name, node in run.form.fields.items():
         if "enum" in node and name in run.form.texts:
-            wrong = next(str(one) for one in ("5", "none-of-these") if str(one) not in map(str, node["enum"]))
+            wrong = next(value for value in ("5", "none-of-these") if value not in map(str, node["enum"]))
             expected = f"invalid_{name}"
             run.create(
                 run.multipart(run.fields(**{name: wrong})), purpose="choices", expected=expected, note=f"{name} {wrong}"
@@ -232,7 +232,7 @@ def choices(run: ProbeRun) -> None:
 
 @probe("errors/too-many-images", "One image more than the page allows.")
 def too_many_images(run: ProbeRun) -> None:
-    """One form."""
+    """Send one form."""
     most = _most_images(run)
     if most:
         expected = "invalid_input_reference"
@@ -240,9 +240,9 @@ def too_many_images(run: ProbeRun) -> None:
         run.create(body, purpose="too-many-images", expected=expected, note=f"{most + 1} images")
 
 
-@probe("errors/media-type", "Bodies that are no forms.")
+@probe("errors/media-type", "Bodies that are not forms.")
 def media_type(run: ProbeRun) -> None:
-    """Text, XML and bytes."""
+    """Send text, XML and bytes."""
     prompt = run.value("prompt")
     for kind, data in (
         ("text/plain", prompt.encode()),
@@ -252,22 +252,22 @@ def media_type(run: ProbeRun) -> None:
         run.create(Body(kind, data), purpose="form-media-type", expected="invalid_request", note=kind)
 
 
-@probe("errors/malformed", "Forms that cannot be read.")
+@probe("errors/malformed", "Incomplete and malformed forms.")
 def malformed(run: ProbeRun) -> None:
-    """Without a boundary, with another, and cut off."""
+    """Send forms without a boundary, with another one, and truncated."""
     good = run.multipart(run.fields(), run.images(min(_most_images(run), 1)))
     more = {"purpose": "form-malformed", "expected": "invalid_multipart_form"}
     run.create(Body("multipart/form-data", good.data), **more, note="no boundary")
     run.create(Body("multipart/form-data; boundary=another", good.data), **more, note="another boundary")
-    run.create(Body(good.content_type, good.data[: len(good.data) // 2]), **more, note="cut off")
+    run.create(Body(good.content_type, good.data[: len(good.data) // 2]), **more, note="truncated")
 
 
-@probe("errors/paths", "Paths and methods that do not exist.")
+@probe("errors/paths", "Unknown paths and methods.")
 def paths(run: ProbeRun) -> None:
-    """None of them does anything to a job."""
+    """Send requests to unknown paths and with unknown methods."""
     job = run.unknown_id()
-    run.wire.send("GET", f"/v1/no-such-path-{run.dice.randrange(1000)}", purpose="unknown-path")
-    run.wire.send("POST", "/v1/no-such-path", urlencoded({"prompt": run.value("prompt")}), purpose="unknown-path")
+    run.client.send("GET", f"/v1/no-such-path-{run.dice.randrange(1000)}", purpose="unknown-path")
+    run.client.send("POST", "/v1/no-such-path", urlencoded({"prompt": run.value("prompt")}), purpose="unknown-path")
     path = run.spec.operations["retrieveVideo"].path.replace("{video_id}", job)
     for method in ("PUT", "PATCH"):
-        run.wire.send(method, path, urlencoded({"status": "completed"}), purpose="unknown-method")
+        run.client.send(method, path, urlencoded({"status": "completed"}), purpose="unknown-method")

@@ -10,8 +10,8 @@ from mockveo.traffic.redaction import Redactor
 from mockveo_contracts.reports.case_result import CaseResult, LogLine
 from mockveo_contracts.reports.finding import FINDINGS, Finding
 from mockveo_contracts.reports.model import MAX_MESSAGES, Report, exercised
+from mockveo_contracts.servers.curl import curl_lines
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
-from mockveo_contracts.servers.http_client import curl_lines
 from mockveo_contracts.servers.server_rules import server_rules
 
 
@@ -69,8 +69,9 @@ class ServerRecorder:
 
 
 def _shortest(conversation: Conversation, numbers: set[int]) -> list[SentExchange]:
-    """The exchanges that show a breach, and the creates of the jobs they are about."""
-    cited = [one for one in conversation.exchanges if one.number in numbers]
-    jobs = {one.job for one in cited if one.job}
+    """Return the exchanges that show a breach, and the creates of their jobs."""
+    cited = {exchange.number: exchange for exchange in conversation.exchanges if exchange.number in numbers}
+    jobs = {exchange.job for exchange in cited.values() if exchange.job}
     creates = [conversation.creates[job] for job in jobs if job in conversation.creates]
-    return sorted({one.number: one for one in (*creates, *cited)}.values(), key=lambda one: one.number)
+    shortest = cited | {create.number: create for create in creates}
+    return [shortest[number] for number in sorted(shortest)]

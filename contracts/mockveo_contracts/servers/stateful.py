@@ -1,13 +1,13 @@
-"""Generated histories: jobs are made, polled, fetched and spied on in any order, and time passes when we say so.
+"""Generated histories: jobs are created, polled, fetched and spied on in any order, while time advances.
 
-Only a mockveo lets its clock be turned, so only there. Each history is judged by the rules; of one that breaks any the
-smallest that still does is told.
+This needs control of the clock, so it works for a mockveo only. The rules judge each history, and the smallest history
+that breaks one is reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
@@ -19,34 +19,33 @@ from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation
 from mockveo_contracts.servers.probe_run import ProbeRun
+from mockveo_contracts.servers.run import VerifyRun
 from mockveo_contracts.servers.server_rules import server_rules
 
-if TYPE_CHECKING:
-    from mockveo_contracts.servers.verify import Verification
-
 NAME: Final = "generated/histories"
-SAYS: Final = "Generated histories of several jobs, with time as one of the moves."
-#: Moves of a history, and seconds that one of them lets pass: from nothing to more than a job takes.
-MOVES: Final = 25
-PASSING: Final = (0.5, 5.0, 20.0, 61.0, 240.0)
+SAYS: Final = "Generated histories of several jobs, with time as one of the steps."
+#: Steps of a history. Arbitrary: enough for a few jobs.
+MAX_STEPS: Final = 25
+#: Seconds that a step lets pass, from almost none to more than a job takes.
+PAUSES_S: Final = (0.5, 5.0, 20.0, 61.0, 240.0)
 PROMPTS: Final = ("A paper kite.", "紙の凧 🪁", "x" * 3000, 'a "quoted"; name=thing\r\n--line', "a" * 70 + "\u2028é")
 
 
-class _Broken(AssertionError):
+class _BrokenHistory(AssertionError):
     """A history breaks a rule."""
 
 
-def histories(found: Verification) -> list[Finding]:
-    """Plays histories; the findings."""
-    if found.control is None:
-        found.recorder.skip(NAME, SAYS, "the clock of this server cannot be turned; that of a mockveo can")
+def check_histories(verify_run: VerifyRun) -> list[Finding]:
+    """Generate histories and judge them; return the findings."""
+    if verify_run.control is None:
+        verify_run.recorder.skip(NAME, SAYS, "the clock of this server cannot be advanced; that of a mockveo can")
         return []
-    before = len(found.wire.exchanges)
-    last: list[_Played] = []
-    machine = type("History", (_History,), {"found": found, "last": last})
+    before = len(verify_run.client.exchanges)
+    latest: list[_JudgedHistory] = []
+    machine = type("History", (_History,), {"verify_run": verify_run, "latest": latest})
     chosen = settings(
-        max_examples=found.plan.histories,
-        stateful_step_count=MOVES,
+        max_examples=verify_run.plan.histories,
+        stateful_step_count=MAX_STEPS,
         deadline=None,
         database=None,
         derandomize=False,
@@ -56,37 +55,39 @@ def histories(found: Verification) -> list[Finding]:
         suppress_health_check=list(HealthCheck),
     )
     try:
-        run_state_machine_as_test(seed(found.plan.seed)(machine), settings=chosen)
-    except _Broken:
-        pass  # The last one that was played is the smallest.
+        run_state_machine_as_test(seed(verify_run.plan.seed)(machine), settings=chosen)
+    except _BrokenHistory:
+        pass  # the latest history is the smallest
     except OutOfBudget as over:
-        found.recorder.skip(NAME, SAYS, f"the rest of it: {over}")
-    found.recorder.report.generated += len(found.wire.exchanges) - before
-    played = last[-1]
-    return found.recorder.record(NAME, SAYS, played.conversation, found.again(NAME), verdicts=played.verdicts)
+        verify_run.recorder.skip(NAME, SAYS, f"the rest of it: {over}")
+    verify_run.recorder.report.generated += len(verify_run.client.exchanges) - before
+    history = latest[-1]
+    return verify_run.recorder.record(
+        NAME, SAYS, history.conversation, verify_run.command(NAME), verdicts=history.verdicts
+    )
 
 
-class _Played:
-    """A history, judged."""
+class _JudgedHistory:
+    """A history with the verdicts on it."""
 
     def __init__(self, run: ProbeRun) -> None:
         self.conversation = Conversation(run.exchanges, run.spec, frozenset(), {}, run.arrived)
         self.verdicts: Sequence[Verdict] = server_rules().judge(self.conversation)
-        self.broken = [one for one in self.verdicts if one.verdict == "violation"]
+        self.broken = [verdict for verdict in self.verdicts if verdict.verdict == "violation"]
 
 
 class _History(RuleBasedStateMachine):
-    """What may happen to the jobs of two keys. `last` gets what was played."""
+    """The steps of a history with the jobs of two keys; `latest` receives the judged history."""
 
-    found: ClassVar[Verification]
-    last: ClassVar[list[_Played]]
+    verify_run: ClassVar[VerifyRun]
+    latest: ClassVar[list[_JudgedHistory]]
 
     def __init__(self) -> None:
         super().__init__()
-        assert self.found.control is not None
-        self.control = self.found.control
+        assert self.verify_run.control is not None
+        self.control = self.verify_run.control
         self.control.renew()
-        self.run = ProbeRun(self.found.shared, NAME)
+        self.run = ProbeRun(self.verify_run.shared, NAME)
         self.jobs: list[str] = []
         self.others: list[str] = []
 
@@ -96,17 +97,17 @@ class _History(RuleBasedStateMachine):
 
     @rule(prompt=st.sampled_from(PROMPTS), images=st.integers(0, 2), ours=st.booleans())
     def create(self, prompt: str, images: int, *, ours: bool) -> None:
-        run, most = self.run, _most(self.run)
-        body = run.multipart(run.fields(prompt=prompt), run.images(min(images, most)))
+        run = self.run
+        body = run.multipart(run.fields(prompt=prompt), run.images(min(images, _max_images(run))))
         if ours:
-            one = run.create(body, purpose="create-accepted")
-            self.jobs += [one.made] if one.made else []
-            run.look_at_images(one)
+            create = run.create(body, purpose="create-accepted")
+            self.jobs += [create.made] if create.made else []
+            run.look_at_images(create)
         else:
-            made = run.create(body, purpose="of another key", key="other", note="another key")
-            self.others += [made.made] if made.made else []
+            create = run.create(body, purpose="of another key", key="other", note="another key")
+            self.others += [create.made] if create.made else []
 
-    @rule(seconds=st.sampled_from(PASSING))
+    @rule(seconds=st.sampled_from(PAUSES_S))
     def time_passes(self, seconds: float) -> None:
         self.control.wait(seconds)
 
@@ -115,7 +116,7 @@ class _History(RuleBasedStateMachine):
         if self.jobs:
             self.run.poll(self.jobs[which % len(self.jobs)])
 
-    @rule(which=st.integers(0, 9), pauses=st.lists(st.sampled_from(PASSING), min_size=1, max_size=8))
+    @rule(which=st.integers(0, 9), pauses=st.lists(st.sampled_from(PAUSES_S), min_size=1, max_size=8))
     def follow(self, which: int, pauses: list[float]) -> None:
         for seconds in pauses if self.jobs else ():
             self.control.wait(seconds)
@@ -126,25 +127,28 @@ class _History(RuleBasedStateMachine):
         if self.jobs and "retrieveVideoContent" in self.run.spec.operations:
             job = self.jobs[which % len(self.jobs)]
             state = self.run.poll(job).state
-            told = {"purpose": "content-early", "expected": "content_not_ready"}
-            if state in SUCCESS | FAILURE:
-                told = {"purpose": "content-available" if state in SUCCESS else "content-failed"}
-            self.run.get("retrieveVideoContent", job, **told)
+            if state in SUCCESS:
+                self.run.get("retrieveVideoContent", job, purpose="content-available")
+            elif state in FAILURE:
+                self.run.get("retrieveVideoContent", job, purpose="content-failed")
+            else:
+                early = {"purpose": "content-early", "expected": "content_not_ready"}
+                self.run.get("retrieveVideoContent", job, **early)
 
     @rule(which=st.integers(0, 9), theirs=st.booleans())
     def spy(self, which: int, *, theirs: bool) -> None:
         jobs, key = (self.others, "ours") if theirs else (self.jobs, "other")
         if jobs:
-            told = {"purpose": "auth-other-key", "expected": "task_not_exist", "note": "another key's job"}
-            self.run.get("retrieveVideo", jobs[which % len(jobs)], key=key, **told)
+            about = {"purpose": "auth-other-key", "expected": "task_not_exist", "note": "another key's job"}
+            self.run.get("retrieveVideo", jobs[which % len(jobs)], key=key, **about)
 
     def teardown(self) -> None:
-        played = _Played(self.run)
-        self.last[:] = [played]
-        if played.broken:
-            raise _Broken(", ".join(one.rule.id for one in played.broken))
+        history = _JudgedHistory(self.run)
+        self.latest[:] = [history]
+        if history.broken:
+            raise _BrokenHistory(", ".join(verdict.rule.id for verdict in history.broken))
 
 
-def _most(run: ProbeRun) -> int:
+def _max_images(run: ProbeRun) -> int:
     field = next(iter(sorted(run.form.file_fields)), None)
     return int(run.form.fields[field].get("maxItems", 1)) if field else 0

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from broken_servers import OURS
 from mockveo_contracts.servers.fuzzing import RULES
+from mockveo_contracts.servers.plan import VerifyPlan
 from mockveo_contracts.servers.server_rules import server_rules
-from mockveo_contracts.servers.verify import VerifyPlan, verify
+from mockveo_contracts.servers.verify import verify
 from verification import PROFILES, broken_rules, plan
 
 from mockveo.control_client import Remote
@@ -80,7 +81,7 @@ def test_histories_need_a_clock_to_turn(servers: Any) -> None:
         f"{root}/correct",
         VerifyPlan(**{**vars(plan(memory["correct"])), "histories": 2, "probes": ("generated/histories",)}),
     )
-    assert "cannot be turned" in data["skipped"][0]["reason"]
+    assert "cannot be advanced" in data["skipped"][0]["reason"]
 
 
 def test_rules_of_schemathesis_are_ours() -> None:

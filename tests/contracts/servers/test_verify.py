@@ -13,8 +13,9 @@ import pytest
 from broken_servers import MUTANTS, OTHER, OURS
 from mockveo_contracts.reports import json_report
 from mockveo_contracts.reports.known_failures import KnownFailure
+from mockveo_contracts.servers.plan import VerifyPlan
 from mockveo_contracts.servers.server_rules import server_rules
-from mockveo_contracts.servers.verify import VerifyPlan, names, verification, verify
+from mockveo_contracts.servers.verify import names, verification, verify
 from seeds import seeds
 from verification import PROFILES, broken_rules, plan
 
@@ -226,12 +227,12 @@ def test_a_warning_fails_a_strict_run(servers: Any, strict: bool, status: int) -
 def test_there_is_no_server() -> None:
     data = verify(NOWHERE, VerifyPlan())
     assert (data["exit_status"], data["findings"]) == (2, [])
-    assert "there is no server at http://127.0.0.1:9" in data["aborted"]
+    assert "no server answers at http://127.0.0.1:9" in data["aborted"]
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x/", "http://", "http://x:99999", "http://user@x/v1", "http://x/v1?a=b"])
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="wanted the root or base URL"):
+    with pytest.raises(SettingsError, match="expected the root or base URL"):
         verify(url, VerifyPlan())
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
-from mockveo_contracts.servers.verify import Verification, VerifyPlan, rehearse, verify
+from mockveo_contracts.servers.plan import VerifyPlan
+from mockveo_contracts.servers.verify import Verification, rehearse, verify
 from verification import broken_rules, plan
 
 from mockveo.errors import SettingsError
@@ -24,7 +25,7 @@ def test_no_more_jobs_are_made_than_the_budget_has(servers: Any) -> None:
 
 def test_a_server_elsewhere_gets_five_jobs() -> None:
     elsewhere = Verification("https://video.example/v1", VerifyPlan(key="sk-x"))
-    assert (elsewhere.budget.jobs, elsewhere.wire.pace.interval, elsewhere.control) == (5, 10.0, None)
+    assert (elsewhere.budget.jobs, elsewhere.client.pace.interval, elsewhere.control) == (5, 10.0, None)
     assert Verification("https://video.example/v1", VerifyPlan(key="sk-x", max_jobs=9)).budget.jobs == 9
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from mockveo_contracts.reports import terminal
 from mockveo_contracts.reports.formats import FORMATS, parse, write
-from mockveo_contracts.servers.verify import VerifyPlan, rehearse, verification, verified, verify
+from mockveo_contracts.servers.plan import VerifyPlan
+from mockveo_contracts.servers.verify import rehearse, verification, verified, verify
 
 from mockveo.errors import SettingsError
 from mockveo.traffic.redaction import HIDDEN
@@ -128,13 +129,13 @@ def test_a_key_that_no_header_carries_is_refused(name: str, key: str) -> None:
 
 
 def test_the_same_key_twice_is_refused() -> None:
-    with pytest.raises(SettingsError, match="wanted the key of another customer, or none: unset it"):
+    with pytest.raises(SettingsError, match="expected the key of another customer, or unset it"):
         verify("http://127.0.0.1:9", VerifyPlan(key="sk-x", other_key="sk-x"))
 
 
 def test_an_empty_key_is_none() -> None:
     with verification("http://127.0.0.1:9", VerifyPlan(key="sk-x", other_key="")) as run:
-        assert run.wire.keys.other is None
+        assert run.client.keys.other is None
 
 
 # What is generated, where no answer comes.
@@ -169,7 +170,7 @@ def test_a_generated_request_without_an_answer_is_a_finding(half: bool, jobs: in
     finding = next(
         one for one in data["findings"] if (one["rule"], one["case"]) == ("answered", "generated/createVideo")
     )
-    assert "POST /v1/videos: the connection broke off; wanted an answer" in finding["message"]
+    assert "POST /v1/videos: the connection broke off; expected an answer" in finding["message"]
     command = finding["reproduce"][0]
     assert command.startswith("curl -sS -X POST" if "-X POST" in command else "curl -sS")
     assert [one["name"] for one in data["cases"]] == list(probes)
@@ -291,7 +292,7 @@ def test_an_answer_that_no_reader_takes_is_a_finding(body: bytes, rule: str, tmp
     "url", ["http://me:pass-word@x/v1", "me:pass-word@x", "http://pass-word@x:99999", "http://me:pass-word/1@x"]
 )
 def test_a_password_in_a_url_is_not_repeated(url: str) -> None:
-    with pytest.raises(SettingsError, match="before an @; wanted the root or base URL") as told:
+    with pytest.raises(SettingsError, match="before an @; expected the root or base URL") as told:
         verify(url, VerifyPlan())
     assert "pass-word" not in str(told.value)
 

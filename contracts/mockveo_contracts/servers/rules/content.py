@@ -1,4 +1,4 @@
-"""Checks of what goes in and comes out as bytes: images and videos."""
+"""Rules about files: the images that go in and the videos that come out."""
 
 from __future__ import annotations
 
@@ -10,89 +10,105 @@ from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 
 checks: Final = Checks[Conversation]()
 
-#: Boxes that a video cannot do without.
-NEEDED: Final = ("ftyp", "moov", "mdat")
+#: Boxes that every video needs. Source: ISO/IEC 14496-12.
+REQUIRED_BOXES: Final = ("ftyp", "moov", "mdat")
+#: Bytes of a file that a message shows. Arbitrary.
+MAX_SHOWN_BYTES: Final = 40
+
+
+def _sent_and_arrived(conversation: Conversation) -> list[tuple[SentExchange, list[str], list[str]]]:
+    """Return the creates with images, with the hashes of the sent and of the arrived ones."""
+    images = []
+    for job, arrived in conversation.arrived.items():
+        create = conversation.creates[job]
+        sent = [file.sha256 for file in create.body.files] if create.body else []
+        images.append((create, sent, list(arrived)))
+    return images
 
 
 @checks.check("images-all")
 def images_all(conversation: Conversation) -> list[Breach] | None:
-    """Images that did not arrive."""
-    found, seen = [], False
-    for job, arrived in conversation.arrived.items():
-        create = conversation.creates[job]
-        sent = [one.sha256 for one in create.body.files] if create.body else []
-        seen = seen or bool(sent)
+    breaches, exercised = [], False
+    for create, sent, arrived in _sent_and_arrived(conversation):
+        exercised = exercised or bool(sent)
         if sorted(sent) != sorted(arrived):
-            lost = [str(number) for number, one in enumerate(sent, 1) if one not in arrived]
-            told = f"image {' and '.join(lost)} did not arrive" if lost else "other images arrived too"
-            found.append(breach(f"{len(sent)} images were sent, {len(arrived)} arrived: {told}", create))
-    return found if seen else None
+            lost = [str(number) for number, sha256 in enumerate(sent, 1) if sha256 not in arrived]
+            problem = f"image {' and '.join(lost)} did not arrive" if lost else "other images arrived too"
+            message = f"{len(sent)} images were sent, {len(arrived)} arrived: {problem}"
+            breaches.append(breach(message, create))
+    return breaches if exercised else None
 
 
 @checks.check("images-order")
 def images_order(conversation: Conversation) -> list[Breach] | None:
-    """Images that arrived in another order."""
-    found, seen = [], False
-    for job, arrived in conversation.arrived.items():
-        create = conversation.creates[job]
-        sent = [one.sha256 for one in create.body.files] if create.body else []
-        if len(sent) > 1 and sorted(sent) == sorted(arrived):
-            seen = True
-            if sent != list(arrived):
-                found.append(breach("the images arrived in another order than they were sent in", create))
-    return found if seen else None
+    complete = [
+        (create, sent == arrived)
+        for create, sent, arrived in _sent_and_arrived(conversation)
+        if len(sent) > 1 and sorted(sent) == sorted(arrived)
+    ]
+    message = "the images arrived in another order than they were sent in"
+    breaches = [breach(message, create) for create, in_order in complete if not in_order]
+    return breaches if complete else None
 
 
-def _fetched(conversation: Conversation) -> list[tuple[SentExchange, str]]:
-    """The requests for the content of a job with our key, each with the status that the job had been told to have."""
-    found = []
-    for one in conversation.about("content-available"):
-        states = [told.state for told in conversation.courses.get(one.job, []) if told.number < one.number]
-        found.append((one, states[-1] if states else ""))
-    return found
+def _fetches(conversation: Conversation) -> list[tuple[SentExchange, str]]:
+    """Return the requests for content with our key, each with the latest status of its job before it."""
+    fetches = []
+    for exchange in conversation.about("content-available"):
+        lifecycle = conversation.lifecycles.get(exchange.job, [])
+        states = [shown.state for shown in lifecycle if shown.number < exchange.number]
+        fetches.append((exchange, states[-1] if states else ""))
+    return fetches
+
+
+def _whole_content(conversation: Conversation) -> SentExchange | None:
+    return next((exchange for exchange, _ in _fetches(conversation) if exchange.status == 200), None)
 
 
 @checks.check("content-available")
 def content_available(conversation: Conversation) -> list[Breach] | None:
-    """Completed jobs without content. There may have been several tries; the last one counts."""
-    seen = [one for one, state in _fetched(conversation) if state in SUCCESS][-1:]
-    return [
-        breach(f"the job has completed, and its content is answered with {one.status}", one)
-        for one in seen
-        if not one.succeeded
-    ] or ([] if seen else None)
+    # Of several tries, the last one counts.
+    fetches = [exchange for exchange, state in _fetches(conversation) if state in SUCCESS]
+    if not fetches:
+        return None
+    last = fetches[-1]
+    message = f"the job has completed, but its content is answered with {last.status}"
+    return [] if last.succeeded else [breach(message, last)]
 
 
 @checks.check("content-failed")
 def content_failed(conversation: Conversation) -> list[Breach] | None:
-    """Failed jobs with content."""
-    seen = [one for one in conversation.about("content-failed") if one.method == "GET"]
-    return [
-        breach(f"the job has failed, and its content is answered with {one.status}", one)
-        for one in seen
-        if one.succeeded
-    ] or ([] if seen else None)
+    fetches = [exchange for exchange in conversation.about("content-failed") if exchange.method == "GET"]
+    breaches = [
+        breach(f"the job has failed, but its content is answered with {exchange.status}", exchange)
+        for exchange in fetches
+        if exchange.succeeded
+    ]
+    return breaches if fetches else None
 
 
 @checks.check("content-video")
 def content_video(conversation: Conversation) -> list[Breach] | None:
-    """Content that is no video, or says that it is none."""
-    seen = [one for one, state in _fetched(conversation) if one.status == 200 and state not in FAILURE]
-    found = []
-    for one in seen:
-        problem = mp4_problem(one.data)
+    fetches = [
+        exchange for exchange, state in _fetches(conversation) if exchange.status == 200 and state not in FAILURE
+    ]
+    breaches = []
+    for exchange in fetches:
+        problem = mp4_problem(exchange.data)
         if problem:
-            found.append(breach(f"the content is no MP4: {problem}", one))
-        if one.media_type != "video/mp4":
-            found.append(breach(f"the Content-Type is {one.media_type or 'missing'}; wanted video/mp4", one))
-        promised = one.answer_headers.get("content-length")
-        if promised is not None and promised != str(len(one.data)):
-            found.append(breach(f"Content-Length is {promised}, {len(one.data)} bytes came", one))
-    return found if seen else None
+            breaches.append(breach(f"the content is not an MP4 file: {problem}", exchange))
+        if exchange.media_type != "video/mp4":
+            actual = exchange.media_type or "missing"
+            breaches.append(breach(f"the Content-Type is {actual}; expected video/mp4", exchange))
+        promised = exchange.answer_headers.get("content-length")
+        if promised is not None and promised != str(len(exchange.data)):
+            message = f"the Content-Length is {promised}, but {len(exchange.data)} bytes arrived"
+            breaches.append(breach(message, exchange))
+    return breaches if fetches else None
 
 
 def mp4_problem(data: bytes) -> str:
-    """What is wrong with an MP4 file, by its boxes; empty where nothing is. Source: ISO/IEC 14496-12 section 4.2."""
+    """Return what is wrong with the boxes of an MP4 file, or an empty text. Source: ISO/IEC 14496-12 section 4.2."""
     if not data:
         return "it is empty"
     kinds: list[str] = []
@@ -101,64 +117,71 @@ def mp4_problem(data: bytes) -> str:
         size = int.from_bytes(data[at : at + 4])
         kind = data[at + 4 : at + 8].decode("latin-1")
         if not kinds and kind != "ftyp":
-            return f"it begins with {data[:40]!r}; wanted a box ftyp"
+            return f"it begins with {data[:MAX_SHOWN_BYTES]!r}; expected a box ftyp"
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16])
         elif size == 0:
             size = len(data) - at
         if size < 8 or at + size > len(data):
-            return f"the box {kind!r} at {at} has {size} bytes, of which {len(data) - at} are there"
+            return f"the box {kind!r} at {at} has {size} bytes, but only {len(data) - at} are left"
         kinds.append(kind)
         at += size
-    lacks = [kind for kind in NEEDED if kind not in kinds]
-    return f"it has no box {' and no box '.join(lacks)}" if lacks else ""
+    missing = [kind for kind in REQUIRED_BOXES if kind not in kinds]
+    return f"it has no box {' and no box '.join(missing)}" if missing else ""
 
 
 @checks.check("content-range")
 def content_range(conversation: Conversation) -> list[Breach] | None:
-    """Ranges that are others than were asked for."""
-    seen = [one for one in conversation.about("content-range") if one.succeeded]
-    whole = next((one for one, _ in _fetched(conversation) if one.status == 200), None)
-    if not seen or whole is None:
+    exchanges = [exchange for exchange in conversation.about("content-range") if exchange.succeeded]
+    whole = _whole_content(conversation)
+    if not exchanges or whole is None:
         return None
-    found = []
-    for one in seen:
-        first, _, last = one.headers["Range"].removeprefix("bytes=").partition("-")
-        wanted = whole.data[int(first) : int(last) + 1] if one.status == 206 else whole.data
-        told = one.answer_headers.get("content-range", "")
-        if one.data != wanted:
-            found.append(breach(f"bytes {first} to {last} were asked for, {len(one.data)} others came", whole, one))
-        elif one.status == 206 and told != f"bytes {first}-{int(first) + len(wanted) - 1}/{len(whole.data)}":
-            found.append(breach(f"Content-Range is {told!r} for bytes {first} to {last} of {len(whole.data)}", one))
-    return found
+    breaches = [_range_problem(exchange, whole) for exchange in exchanges]
+    return [breach for breach in breaches if breach]
+
+
+def _range_problem(exchange: SentExchange, whole: SentExchange) -> Breach | None:
+    first, _, last = exchange.headers["Range"].removeprefix("bytes=").partition("-")
+    is_partial = exchange.status == 206
+    expected = whole.data[int(first) : int(last) + 1] if is_partial else whole.data
+    if exchange.data != expected:
+        message = f"bytes {first} to {last} were requested, but {len(exchange.data)} other bytes arrived"
+        return breach(message, whole, exchange)
+    actual = exchange.answer_headers.get("content-range", "")
+    if is_partial and actual != f"bytes {first}-{int(first) + len(expected) - 1}/{len(whole.data)}":
+        message = f"Content-Range is {actual!r} for bytes {first} to {last} of {len(whole.data)}"
+        return breach(message, exchange)
+    return None
 
 
 @checks.check("head")
 def head(conversation: Conversation) -> list[Breach] | None:
-    """HEAD that is answered with success, and otherwise than GET."""
-    seen = conversation.about("head")
-    whole = next((one for one, _ in _fetched(conversation) if one.status == 200), None)
-    found = []
-    for one in seen:
-        promised = one.answer_headers.get("content-length")
-        if one.succeeded and whole and promised is not None and promised != str(len(whole.data)):
-            found.append(breach(f"HEAD has Content-Length {promised}, GET {len(whole.data)} bytes", whole, one))
-        elif not one.succeeded and not 400 <= one.status < 500:
-            found.append(breach(f"HEAD is answered with {one.status}; wanted the status of GET, or 405", one))
-    return found if seen else None
+    exchanges = conversation.about("head")
+    whole = _whole_content(conversation)
+    breaches = []
+    for exchange in exchanges:
+        promised = exchange.answer_headers.get("content-length")
+        if exchange.succeeded and whole and promised is not None and promised != str(len(whole.data)):
+            message = f"HEAD has the Content-Length {promised}, but GET returns {len(whole.data)} bytes"
+            breaches.append(breach(message, whole, exchange))
+        elif not exchange.succeeded and not 400 <= exchange.status < 500:
+            message = f"HEAD is answered with {exchange.status}; expected the status of GET, or 405"
+            breaches.append(breach(message, exchange))
+    return breaches if exchanges else None
 
 
 @checks.check("video-url")
 def video_url(conversation: Conversation) -> list[Breach] | None:
-    """URLs of videos that lead to none."""
-    found, seen = [], conversation.about("video-url")
-    for one in seen:
-        problem = f"it is answered with {one.status}" if one.status != 200 else mp4_problem(one.data)
+    exchanges = conversation.about("video-url")
+    breaches = []
+    for exchange in exchanges:
+        problem = f"it is answered with {exchange.status}" if exchange.status != 200 else mp4_problem(exchange.data)
         if problem:
-            found.append(breach(f"video_url does not lead to the video: {problem}", one))
-    for course in conversation.courses.values():
-        for one in course:
-            url = one.answer.get("video_url")
-            if isinstance(url, str) and one.state in SUCCESS and not url.startswith(("http://", "https://")):
-                return [*found, breach(f"video_url is {url!r}; wanted a URL", one)]
-    return found if seen else None
+            breaches.append(breach(f"video_url does not lead to the video: {problem}", exchange))
+    for lifecycle in conversation.lifecycles.values():
+        for exchange in lifecycle:
+            url = exchange.answer.get("video_url")
+            is_url = isinstance(url, str) and url.startswith(("http://", "https://"))
+            if isinstance(url, str) and exchange.state in SUCCESS and not is_url:
+                return [*breaches, breach(f"video_url is {url!r}; expected a URL", exchange)]
+    return breaches if exchanges else None

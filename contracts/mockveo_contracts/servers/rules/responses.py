@@ -1,4 +1,4 @@
-"""Checks of single answers: are they what the document says, and is refused what has to be?"""
+"""Rules about single responses: whether they match the document, and whether invalid requests are refused."""
 
 from __future__ import annotations
 
@@ -19,104 +19,107 @@ from mockveo_contracts.servers.exchanges import USUAL, Conversation, SentExchang
 
 checks: Final = Checks[Conversation]()
 
-
-#: Characters of a body in a message; arbitrary.
+#: Characters of a body in a message. Arbitrary.
 MAX_TEXT: Final = 120
+#: Characters of a problem by a schema in a message. Arbitrary.
+MAX_PROBLEM: Final = 200
 
 
 @checks.check("answered")
 def answered(conversation: Conversation) -> list[Breach] | None:
-    """A lost answer, or half of one."""
     return [
-        breach(f"{one.method} {one.path}: {one.trouble}; wanted an answer", one)
-        for one in conversation.settled
-        if one.trouble
+        breach(f"{exchange.method} {exchange.path}: {exchange.trouble}; expected an answer", exchange)
+        for exchange in conversation.settled
+        if exchange.trouble
     ]
 
 
 @checks.check("no-server-error")
 def no_server_error(conversation: Conversation) -> list[Breach] | None:
-    """5xx, but where the document has it for the request."""
-    seen = [one for one in conversation.settled if one.status]
-    return [
-        breach(f"{_what(one)} is answered with {one.status}{_told(one)}; wanted {_wanted(one, conversation.spec)}", one)
-        for one in seen
-        if one.status >= 500 and one.status != _expected_status(one, conversation.spec)
-        if one.error_code != "model_not_found"
-    ] or (None if not seen else [])
+    spec = conversation.spec
+    exchanges = [exchange for exchange in conversation.settled if exchange.status]
+    errors = [
+        exchange
+        for exchange in exchanges
+        if exchange.status >= 500 and exchange.error_code != "model_not_found" and not _is_expected(exchange, spec)
+    ]
+    breaches = [breach(f"{_answered(exchange)}; expected {_expected(exchange, spec)}", exchange) for exchange in errors]
+    return breaches if exchanges else None
 
 
 @checks.check("answer-json")
 def answer_json(conversation: Conversation) -> list[Breach] | None:
-    """What is no object of JSON, or does not say so."""
-    seen = [one for one in conversation.of(*JSON_OPERATIONS, "retrieveVideoContent") if _is_json(one)]
-    found = []
-    for one in seen:
-        if not isinstance(one.json, dict):
-            found.append(breach(f"{_what(one)}: the body of {one.status} is {_short(one.data)}; wanted an object", one))
-        elif one.media_type != "application/json":
-            told = one.media_type or "none"
-            found.append(breach(f"{_what(one)}: the Content-Type is {told}; wanted application/json", one))
-    return found if seen else None
+    exchanges = conversation.of(*JSON_OPERATIONS, "retrieveVideoContent")
+    should_be_json = [exchange for exchange in exchanges if _should_be_json(exchange)]
+    breaches = []
+    for exchange in should_be_json:
+        if not isinstance(exchange.json, dict):
+            body = f"the body of {exchange.status} is {_shown(exchange.data)}"
+            breaches.append(breach(f"{_request(exchange)}: {body}; expected a JSON object", exchange))
+        elif exchange.media_type != "application/json":
+            actual = exchange.media_type or "missing"
+            message = f"{_request(exchange)}: the Content-Type is {actual}; expected application/json"
+            breaches.append(breach(message, exchange))
+    return breaches if should_be_json else None
 
 
-def _is_json(one: SentExchange) -> bool:
-    if one.method == "HEAD" or one.status in FROM_EDGE or 300 <= one.status < 400 or one.trouble:
+def _should_be_json(exchange: SentExchange) -> bool:
+    is_redirect = 300 <= exchange.status < 400
+    if exchange.method == "HEAD" or exchange.status in FROM_EDGE or is_redirect or exchange.trouble:
         return False
-    return one.status >= 400 or one.operation in JSON_OPERATIONS
+    return exchange.status >= 400 or exchange.operation in JSON_OPERATIONS
 
 
 @checks.check("answer-schema")
 def answer_schema(conversation: Conversation) -> list[Breach] | None:
-    """Fields and types that the pages have otherwise."""
     return _schema_breaches(conversation, assumed=False)
 
 
 @checks.check("answer-schema-assumed")
 def answer_schema_assumed(conversation: Conversation) -> list[Breach] | None:
-    """The same of what is assumed."""
     return _schema_breaches(conversation, assumed=True)
 
 
 def _schema_breaches(conversation: Conversation, *, assumed: bool) -> list[Breach] | None:
-    seen = [one for one in conversation.of(*JSON_OPERATIONS) if one.status == 200 and one.answer]
-    found: dict[str, Breach] = {}
-    for one in seen:
-        for message, is_assumed in schema_problems(conversation.spec, one):
+    answers = [exchange for exchange in conversation.of(*JSON_OPERATIONS) if exchange.status == 200 and exchange.answer]
+    breaches: dict[str, Breach] = {}
+    for exchange in answers:
+        for message, is_assumed in schema_problems(conversation.spec, exchange):
             if is_assumed is assumed:
-                found.setdefault(message, breach(f"{one.method} {one.template}: {message}", one))
-    return list(found.values()) if seen else None
+                breaches.setdefault(message, breach(f"{exchange.method} {exchange.template}: {message}", exchange))
+    return list(breaches.values()) if answers else None
 
 
-def schema_problems(spec: Spec, one: SentExchange) -> Iterator[tuple[str, bool]]:
-    """What is wrong with a JSON answer by its schema, and whether that is only assumed."""
-    pointer = _schema(spec.operations[one.operation], one.status)
+def schema_problems(spec: Spec, exchange: SentExchange) -> Iterator[tuple[str, bool]]:
+    """Yield what is wrong with a JSON response by its schema, and whether that is only assumed."""
+    pointer = _schema(spec.operations[exchange.operation], exchange.status)
     if spec.document.find(pointer) is None:
         return
     try:
-        errors = list(spec.document.validator(pointer).iter_errors(one.json))
+        errors = list(spec.document.validator(pointer).iter_errors(exchange.json))
     except UnicodeEncodeError:
-        yield "a text has half a surrogate pair, which is in no UTF-8", False
+        yield "a text has half a surrogate pair, which UTF-8 cannot encode", False
         return
     for error in errors:
         path = [*error.instance_path]
         if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
             path.append(error.kind.property)
         place = ".".join(map(str, path))
-        yield f"{place}: {_said(error)}" if place else _said(error), _assumed(spec, pointer, path)
+        problem = _problem(error)
+        yield f"{place}: {problem}" if place else problem, _is_assumed(spec, pointer, path)
 
 
-def _said(error: jsonschema_rs.ValidationError) -> str:
-    """What a validator says, short."""
+def _problem(error: jsonschema_rs.ValidationError) -> str:
+    """Return what a validator reports, short."""
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return "missing"
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
-        return f"{error.instance!r} is no {' or '.join(kind.types)}"[:200]
-    return error.message[:200]
+        return truncate(f"{error.instance!r} is not of the type {' or '.join(kind.types)}", MAX_PROBLEM)
+    return truncate(error.message, MAX_PROBLEM)
 
 
-def _assumed(spec: Spec, pointer: str, path: Sequence[str | int]) -> bool:
+def _is_assumed(spec: Spec, pointer: str, path: Sequence[str | int]) -> bool:
     for part in path:
         pointer += "/items" if isinstance(part, int) else f"/properties/{escape(part)}"
         node = spec.document.find(pointer)
@@ -125,66 +128,80 @@ def _assumed(spec: Spec, pointer: str, path: Sequence[str | int]) -> bool:
     return False
 
 
+def _responses(operation: Operation) -> str:
+    return f"/paths/{escape(operation.path)}/{operation.method.lower()}/responses"
+
+
 def _schema(operation: Operation, status: int) -> str:
-    path = f"/paths/{escape(operation.path)}/{operation.method.lower()}"
-    return f"{path}/responses/{status}/content/application~1json/schema"
+    return f"{_responses(operation)}/{status}/content/application~1json/schema"
 
 
 @checks.check("status-documented")
 def status_documented(conversation: Conversation) -> list[Breach] | None:
-    """Statuses that the document does not know; of what is expected to be refused the rules of that say more."""
-    found, seen = [], False
-    for one in conversation.of(*conversation.spec.operations):
-        operation = conversation.spec.operations[one.operation]
-        if one.expected or one.method != operation.method or one.purpose != USUAL:
-            continue
-        seen = True
-        known = conversation.spec.document.at(f"/paths/{escape(operation.path)}/{operation.method.lower()}/responses")
-        if str(one.status) not in known and one.status < 500:
-            found.append(
-                breach(f"{_what(one)} is answered with {one.status}; the document has {', '.join(known)}", one)
-            )
-    return found if seen else None
+    # More specific rules judge the requests that should be refused.
+    operations = conversation.spec.operations
+    ordinary = [
+        exchange
+        for exchange in conversation.of(*operations)
+        if not exchange.expected
+        and exchange.method == operations[exchange.operation].method
+        and exchange.purpose == USUAL
+    ]
+    breaches = []
+    for exchange in ordinary:
+        documented = conversation.spec.document.at(_responses(operations[exchange.operation]))
+        if str(exchange.status) not in documented and exchange.status < 500:
+            answer = f"{_request(exchange)} is answered with {exchange.status}"
+            breaches.append(breach(f"{answer}; the document has {', '.join(documented)}", exchange))
+    return breaches if ordinary else None
 
 
 @checks.check("envelope")
 def envelope(conversation: Conversation) -> list[Breach] | None:
-    """Errors in another envelope than the document's."""
-    found, seen = [], False
-    for one in conversation.of(*conversation.spec.operations):
-        if one.status < 400 or one.method == "HEAD" or not one.answer:
-            continue
-        example = _example(one, conversation.spec)
-        exact = example is not None and example.status == one.status
-        pointer = _schema(conversation.spec.operations[one.operation], one.status)
-        if not exact and (one.expected or conversation.spec.document.find(pointer) is None):
-            continue
-        seen = True
-        nested, wanted = ErrorBody.parse(one.answer).envelope == "nested", bool(example and "error" in example.body)
-        if exact and nested is not wanted:
-            told = "nested, {error: {...}}" if wanted else "flat, {code, message}"
-            found.append(breach(f"{_what(one)}: the error is {_short(one.data)}; wanted it {told}", one))
-        else:
-            problems = [message for message, _ in schema_problems(conversation.spec, one)]
-            if problems:
-                found.append(breach(f"{_what(one)}: the error is {_short(one.data)}; {problems[0]}", one))
-    return found if seen else None
+    errors = [
+        exchange for exchange in conversation.of(*conversation.spec.operations) if _has_envelope(conversation, exchange)
+    ]
+    problems = [(exchange, _envelope_problem(conversation.spec, exchange)) for exchange in errors]
+    breaches = [
+        breach(f"{_request(exchange)}: the error is {_shown(exchange.data)}; {problem}", exchange)
+        for exchange, problem in problems
+        if problem
+    ]
+    return breaches if errors else None
+
+
+def _has_envelope(conversation: Conversation, exchange: SentExchange) -> bool:
+    """Return whether the document says which envelope an error has."""
+    if exchange.status < 400 or exchange.method == "HEAD" or not exchange.answer:
+        return False
+    pointer = _schema(conversation.spec.operations[exchange.operation], exchange.status)
+    has_schema = conversation.spec.document.find(pointer) is not None
+    return _is_expected(exchange, conversation.spec) or (not exchange.expected and has_schema)
+
+
+def _envelope_problem(spec: Spec, exchange: SentExchange) -> str:
+    example = _example(exchange, spec)
+    if example is not None and example.status == exchange.status:
+        should_be_nested = ErrorBody.parse(example.body).envelope == "nested"
+        if (exchange.error.envelope == "nested") is not should_be_nested:
+            return f"expected {'nested, {error: {...}}' if should_be_nested else 'flat, {code, message}'}"
+    return next((message for message, _ in schema_problems(spec, exchange)), "")
 
 
 @checks.check("error-code")
 def error_code(conversation: Conversation) -> list[Breach] | None:
-    """Errors with another code."""
-    found, seen = [], False
-    for one in conversation.of(*conversation.spec.operations):
-        example = _example(one, conversation.spec)
-        if example is None or example.status != one.status or evidence(conversation.spec, one) == "assumed":
+    breaches, exercised = [], False
+    for exchange in conversation.of(*conversation.spec.operations):
+        example = _example(exchange, conversation.spec)
+        if example is None or example.status != exchange.status or not exchange.answer:
             continue
-        wanted, told = ErrorBody.parse(example.body).code, one.error_code
-        if wanted and one.answer:
-            seen = True
-            if told != wanted:
-                found.append(breach(f"{_what(one)}: the code is {told!r}; wanted {wanted!r}", one))
-    return found if seen else None
+        expected, actual = ErrorBody.parse(example.body).code, exchange.error_code
+        if not expected or evidence(conversation.spec, exchange) == "assumed":
+            continue
+        exercised = True
+        if actual != expected:
+            breaches.append(breach(f"{_request(exchange)}: the code is {actual!r}; expected {expected!r}", exchange))
+    return breaches if exercised else None
 
 
 #: Rules by which a request must be refused, with the error that the request names as expected.
@@ -212,142 +229,148 @@ def schema_negative(conversation: Conversation) -> list[Breach] | None:
     return conversation.generated.get("schema-negative")
 
 
-def refusal(spec: Spec, one: SentExchange) -> Breach | None:
-    """The breach where a request is not refused as expected. Another status 4xx is less, but where pages name one."""
-    example = _example(one, spec)
-    if one.status == example.status if example else 400 <= one.status < 500:
+def refusal(spec: Spec, exchange: SentExchange) -> Breach | None:
+    """Return the breach of a request that is not refused as expected; lenient for another 4xx, unless documented."""
+    refused = 400 <= exchange.status < 500
+    example = _example(exchange, spec)
+    as_expected = exchange.status == example.status if example else refused
+    if as_expected:
         return None
-    message = f"{_what(one)} is answered with {one.status}{_told(one)}; wanted {_wanted(one, spec)}"
-    if one.succeeded and one.made:
-        message = f"{_what(one)} makes a job; wanted {_wanted(one, spec)}"
-    refused = 400 <= one.status < 500
-    return breach(message, one, lenient=refused and evidence(spec, one) != "documented")
+    actual = f"{_request(exchange)} makes a job" if exchange.succeeded and exchange.made else _answered(exchange)
+    lenient = refused and evidence(spec, exchange) != "documented"
+    return breach(f"{actual}; expected {_expected(exchange, spec)}", exchange, lenient=lenient)
 
 
 @checks.check("form-media-type")
 def form_media_type(conversation: Conversation) -> list[Breach] | None:
-    """What is no form, and not refused by any status 4xx."""
-    seen = conversation.about("form-media-type")
-    found = [refusal(conversation.spec, one) for one in seen if not 400 <= one.status < 500]
-    return [one for one in found if one] if seen else None
+    exchanges = conversation.about("form-media-type")
+    accepted = [exchange for exchange in exchanges if not 400 <= exchange.status < 500]
+    breaches = (refusal(conversation.spec, exchange) for exchange in accepted)
+    return [breach for breach in breaches if breach] if exchanges else None
 
 
 @checks.check("auth-other-key")
 def auth_other_key(conversation: Conversation) -> list[Breach] | None:
-    """A job that another key sees. How that is refused depends on whether the key is anybody's."""
-    seen = conversation.about("auth-other-key")
-    found = []
-    for one in seen:
-        if one.succeeded:
-            found.append(breach(f"{_what(one)} is answered with {one.status}; the job is another key's", one))
-        elif one.key == "other" and one.status != 401 and (problem := refusal(conversation.spec, one)):
-            found.append(problem)
-    return found if seen else None
+    # The right refusal depends on whether the other key is a valid one.
+    exchanges = conversation.about("auth-other-key")
+    breaches = []
+    for exchange in exchanges:
+        if exchange.succeeded:
+            message = f"{_request(exchange)} is answered with {exchange.status}, but the job belongs to another key"
+            breaches.append(breach(message, exchange))
+        elif exchange.key == "other" and exchange.status != 401:
+            problem = refusal(conversation.spec, exchange)
+            breaches += [problem] if problem else []
+    return breaches if exchanges else None
 
 
 @checks.check("create-accepted")
 def create_accepted(conversation: Conversation) -> list[Breach] | None:
-    """A create as the page says that is refused, or accepted with another status."""
     return _accepted(conversation, "create-accepted")
 
 
 @checks.check("unicode")
 def unicode(conversation: Conversation) -> list[Breach] | None:
-    """The same of one in many scripts; where a plain one is refused too, that is not why."""
-    plain = [one for one in conversation.exchanges if one.purpose in ("images-accepted", "create-accepted")]
-    if any(not one.succeeded for one in plain[-1:]):
+    # If an ordinary create is refused too, the prompt is not the reason.
+    plain = [
+        exchange for exchange in conversation.exchanges if exchange.purpose in ("images-accepted", "create-accepted")
+    ]
+    if plain and not plain[-1].succeeded:
         return None
     return _accepted(conversation, "unicode")
 
 
 @checks.check("images-accepted")
 def images_accepted(conversation: Conversation) -> list[Breach] | None:
-    """The same of one with images; that with an unusual prompt says nothing where it is refused."""
-    made = [one for one in conversation.about("unicode") if one.made and one.body and one.body.files]
+    # A create with images and an unusual prompt may be refused for its prompt, so only its success counts.
+    made = [create for create in conversation.about("unicode") if create.made and create.body and create.body.files]
     return [] if made else _accepted(conversation, "images-accepted")
 
 
 def _accepted(conversation: Conversation, purpose: str) -> list[Breach] | None:
-    seen = conversation.about(purpose)
-    return [
-        breach(f"{_what(one)} is answered with {one.status}{_told(one)}; wanted 200", one)
-        for one in seen[-1:]
-        if not one.succeeded or (one.status != 200 and purpose == "create-accepted")
-    ] or (None if not seen else [])
+    exchanges = conversation.about(purpose)
+    if not exchanges:
+        return None
+    last = exchanges[-1]
+    if last.succeeded and (last.status == 200 or purpose != "create-accepted"):
+        return []
+    return [breach(f"{_answered(last)}; expected 200", last)]
 
 
 @checks.check("models-listed")
 def models_listed(conversation: Conversation) -> list[Breach] | None:
-    """Lists that are none."""
-    seen = conversation.about("models-listed")
-    found = []
-    for one in seen:
-        if one.status != 200:
-            found.append(breach(f"{_what(one)} is answered with {one.status}{_told(one)}; wanted 200", one))
-        elif not one.answer.get("data"):
-            found.append(breach(f"{_what(one)} lists no model", one))
-    return found if seen else None
+    exchanges = conversation.about("models-listed")
+    breaches = []
+    for exchange in exchanges:
+        if exchange.status != 200:
+            breaches.append(breach(f"{_answered(exchange)}; expected 200", exchange))
+        elif not exchange.answer.get("data"):
+            breaches.append(breach(f"{_request(exchange)} lists no model", exchange))
+    return breaches if exchanges else None
 
 
 @checks.check("unknown-path")
 def unknown_path(conversation: Conversation) -> list[Breach] | None:
-    """Paths that are none, answered with success."""
-    seen = conversation.about("unknown-path")
-    return [
-        breach(f"{_what(one)} is answered with {one.status}; wanted 404", one) for one in seen if one.succeeded
-    ] or ([] if seen else None)
+    exchanges = conversation.about("unknown-path")
+    breaches = [
+        breach(f"{_request(exchange)} is answered with {exchange.status}; expected 404", exchange)
+        for exchange in exchanges
+        if exchange.succeeded
+    ]
+    return breaches if exchanges else None
 
 
 @checks.check("unknown-method")
 def unknown_method(conversation: Conversation) -> list[Breach] | None:
-    """Methods that are none, answered with anything but a refusal."""
-    seen = conversation.about("unknown-method")
-    return [
-        breach(f"{_what(one)} is answered with {one.status}; wanted 405 or 404", one)
-        for one in seen
-        if not 400 <= one.status < 500
-    ] or ([] if seen else None)
+    exchanges = conversation.about("unknown-method")
+    breaches = [
+        breach(f"{_request(exchange)} is answered with {exchange.status}; expected 405 or 404", exchange)
+        for exchange in exchanges
+        if not 400 <= exchange.status < 500
+    ]
+    return breaches if exchanges else None
 
 
-def evidence(spec: Spec, one: SentExchange) -> str:
-    """Where the document has the expected error from: documented, observed, gateway or assumed."""
-    operation = spec.operations.get(one.operation)
-    example = _example(one, spec)
+def evidence(spec: Spec, exchange: SentExchange) -> str:
+    """Return the evidence for the expected error: documented, observed, gateway or assumed."""
+    operation = spec.operations.get(exchange.operation)
+    example = _example(exchange, spec)
     if operation is None or example is None:
         return "assumed"
-    pointer = f"/paths/{escape(operation.path)}/{operation.method.lower()}/responses/{example.status}"
+    pointer = f"{_responses(operation)}/{example.status}"
     response = spec.document.find(pointer) or {}
-    shown = spec.document.find(f"{pointer}/content/application~1json/examples/{escape(one.expected)}") or {}
-    return str(shown.get("x-source") or response.get("x-source") or "gateway")
+    example_node = spec.document.find(f"{pointer}/content/application~1json/examples/{escape(exchange.expected)}") or {}
+    return str(example_node.get("x-source") or response.get("x-source") or "gateway")
 
 
-def _example(one: SentExchange, spec: Spec) -> ErrorExample | None:
-    operation = spec.operations.get(one.operation)
-    return operation.errors.get(one.expected) if operation and one.expected else None
+def _example(exchange: SentExchange, spec: Spec) -> ErrorExample | None:
+    operation = spec.operations.get(exchange.operation)
+    return operation.errors.get(exchange.expected) if operation and exchange.expected else None
 
 
-def _expected_status(one: SentExchange, spec: Spec) -> int:
-    example = _example(one, spec)
-    return example.status if example else 0
+def _is_expected(exchange: SentExchange, spec: Spec) -> bool:
+    example = _example(exchange, spec)
+    return example is not None and example.status == exchange.status
 
 
-def _wanted(one: SentExchange, spec: Spec) -> str:
-    example = _example(one, spec)
-    if example is None:
-        return "a status 4xx" if one.expected or one.purpose != USUAL else "an answer"
-    code = ErrorBody.parse(example.body).code
-    return f"{example.status}{f' {code}' if code else ''}"
+def _expected(exchange: SentExchange, spec: Spec) -> str:
+    example = _example(exchange, spec)
+    if example is not None:
+        return f"{example.status} {ErrorBody.parse(example.body).code}".rstrip()
+    return "a 4xx status" if exchange.expected or exchange.purpose != USUAL else "an answer"
 
 
-def _what(one: SentExchange) -> str:
-    return f"{one.method} {one.template}{f' ({one.note})' if one.note else ''}"
+def _request(exchange: SentExchange) -> str:
+    note = f" ({exchange.note})" if exchange.note else ""
+    return f"{exchange.method} {exchange.template}{note}"
 
 
-def _told(one: SentExchange) -> str:
-    """The error that an answer tells of, in brackets."""
-    message = ErrorBody.parse(one.answer).message
-    return f" ({truncate(message, MAX_TEXT)})" if message else ""
+def _answered(exchange: SentExchange) -> str:
+    """Return the request and its status, with the message of the error."""
+    message = truncate(exchange.error.message, MAX_TEXT)
+    error = f" ({message})" if message else ""
+    return f"{_request(exchange)} is answered with {exchange.status}{error}"
 
 
-def _short(data: bytes) -> str:
+def _shown(data: bytes) -> str:
     return repr(truncate(data[: 4 * MAX_TEXT].decode("utf-8", "replace"), MAX_TEXT))
