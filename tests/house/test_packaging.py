@@ -42,7 +42,10 @@ MODULES = {
         "__init__ check client_report driver functions interruption messages pending processes programs search "
         "sessions testbed virtual_time wire_log"
     ),
-    "mockveo_contracts/reports": "__init__ formats html junit known_failures model sarif terminal wording",
+    "mockveo_contracts/reports": (
+        "__init__ case_result finding formats github har html json_report junit known_failures model progress sarif "
+        "terminal"
+    ),
     "mockveo_contracts/servers": (
         "__init__ budget exchanges fuzzing http_client pacing probe_run probes server_report server_rules stateful "
         "verify"
@@ -98,7 +101,7 @@ def test_wheel_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> No
         "assert len(list(built_in())) > 20\n"
         "from mockveo_contracts.cases.definitions import catalogue\n"
         "from mockveo_contracts.servers.server_rules import server_rules\n"
-        "from mockveo_contracts.reports.html import page\n"
+        "from mockveo_contracts.reports.html import html\n"
         "assert len(catalogue()) > 60 and len(server_rules().rules) > 40\n"
         "from mockveo.content.clips import Clips\n"
         "from mockveo.content.media import Source\n"
