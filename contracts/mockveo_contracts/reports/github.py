@@ -43,7 +43,7 @@ def _annotation(broken: BrokenRule) -> Iterator[str]:
     if finding.rule:
         yield f"Source: {finding.source}"
     if finding.page:
-        yield f"More: {finding.page}, mockveo explain {finding.rule}"
+        yield f"More: mockveo explain {finding.rule}, or {finding.page}"
     if broken.other_cases:
         yield f"Also in: {few(broken.other_cases)}"
     yield from finding.reproduce[:1]

@@ -87,7 +87,7 @@
     const about = h("dl", {}, h("dt", {}, "rule"), h("dd", {}, rule.description));
     if (rule.advice) about.append(h("dt", {}, "fix"), h("dd", {}, rule.advice));
     about.append(h("dt", {}, "source"), h("dd", { class: "soft" }, rule.source));
-    if (rule.page) about.append(h("dt", {}, "more"), h("dd", { class: "soft" }, `${rule.page}, mockveo explain ${rule.id}`));
+    if (rule.page) about.append(h("dt", {}, "more"), h("dd", { class: "soft" }, `mockveo explain ${rule.id}, or ${rule.page}`));
     box.append(about);
     if (cell.findings.length) {
       const met = cell.findings.length + cell.passes.length;

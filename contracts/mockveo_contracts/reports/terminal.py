@@ -100,7 +100,7 @@ class _Renderer:
             yield from self._wrapped("  fix       ", finding.advice)
         yield from self._wrapped("  source    ", finding.source, style="dim")
         if finding.page:
-            yield from self._wrapped("  more      ", f"{finding.page}, mockveo explain {finding.rule}", style="dim")
+            yield from self._wrapped("  more      ", f"mockveo explain {finding.rule}, or {finding.page}", style="dim")
         yield from self._case(finding)
         if broken.other_cases:
             yield from self._wrapped("  also in   ", few(broken.other_cases))

@@ -24,7 +24,7 @@ VIOLATION  refs-order (MUST)
   problem   the images arrived in the order 2, 1; expected 1, 2
   fix       Keep the images in a list and add the parts in its order.
   source    The API's create page; RFC 7578 section 5.2 (the order of parts is kept).
-  more      docs/rules/refs-order.md, mockveo explain refs-order
+  more      mockveo explain refs-order, or docs/rules/refs-order.md
   case      image/two · Two images.
   call      images: [a.png, b.png]
   exchanges ▶   1    0.000 s  POST /v1/videos with 2 files → 200 queued 0 % task_ID…ID
@@ -64,7 +64,7 @@ def test_advice_and_page_are_shown(swapped: Report) -> None:
     (finding,) = swapped.findings
     text = render(with_findings(swapped, replace(finding, advice="Keep the order.", page="docs/rules/x.md")))
     assert "\n  fix       Keep the order.\n" in text
-    assert "\n  more      docs/rules/x.md, mockveo explain refs-order\n" in text
+    assert "\n  more      mockveo explain refs-order, or docs/rules/x.md\n" in text
 
 
 def test_worst_finding_comes_first_and_the_headline_last(bad: Report) -> None:
