@@ -33,13 +33,13 @@ def main() -> int:
     zoo = import_module("zoo_client")
 
     def correct(case: Case) -> Outcome:
-        outcome: Outcome = zoo.Client(case)()
+        outcome: Outcome = zoo.CorrectClient(case)()
         return outcome
 
     program = [sys.executable, str(PROGRAM), "session"]
     runs: dict[str, Callable[[], tuple[float, float, Report]]] = {
-        "catalogue, function": lambda: timed(correct, CheckPlan(generated=0), zoo.Client.features),
-        "200 generated, function": lambda: timed(correct, CheckPlan(generated=200), zoo.Client.features, ()),
+        "catalogue, function": lambda: timed(correct, CheckPlan(generated=0), zoo.CorrectClient.features),
+        "200 generated, function": lambda: timed(correct, CheckPlan(generated=200), zoo.CorrectClient.features, ()),
         "catalogue, program": lambda: timed(program, CheckPlan(generated=0)),
         "catalogue, program, 4 in flight": lambda: timed([*program, "4"], CheckPlan(generated=0)),
     }

@@ -26,22 +26,22 @@ import os
 import sys
 import threading
 
-from zoo_client import Client
+from zoo_client import CorrectClient
 
-class Reversing(Client):
+class Reversing(CorrectClient):
     def images(self):
         return self.given.images[::-1]
 
-class Cutting(Client):
+class Cutting(CorrectClient):
     def prompt(self):
         return self.given.prompt.partition("\\n")[0]
 
-class Hurried(Client):
+class Hurried(CorrectClient):
     def interval(self):
         return 0.01
 
 def correct(case):
-    return Client(case)()
+    return CorrectClient(case)()
 
 def cutting(case):
     return Cutting(case)()
@@ -52,7 +52,7 @@ def hurried(case):
 def wandering(case):
     os.makedirs("elsewhere", exist_ok=True)
     os.chdir("elsewhere")
-    return Client(case)()
+    return CorrectClient(case)()
 
 def reversing(case):
     os.chdir("/")
@@ -63,7 +63,7 @@ def waiting(case):
     threading.Event().wait()
 
 for one in (correct, cutting, hurried, wandering, reversing, waiting):
-    one.features = Client.features
+    one.features = CorrectClient.features
 """
 
 
@@ -439,7 +439,7 @@ def test_a_signal_that_is_ignored_stays_so(place: Path) -> None:
     (place / "tmp").mkdir()
     command = shlex.join([sys.executable, "-m", "mockveo", "check", "--python", "clients:sleepy", "--case", "text/at"])
     (place / "clients.py").write_text(
-        f"{CLIENTS}\ndef sleepy(case):\n    os.kill(os.getpid(), 1)\n    return Client(case)()\n"
+        f"{CLIENTS}\ndef sleepy(case):\n    os.kill(os.getpid(), 1)\n    return CorrectClient(case)()\n"
     )
     done = subprocess.run(
         ["sh", "-c", f"trap '' HUP; exec {command}"],

@@ -10,21 +10,21 @@ from paths import CLIENTS, MUTANTS
 pytest_plugins = ["pytester"]
 
 CLIENT = """
-from zoo_client import Client
+from zoo_client import CorrectClient
 from mockveo_contracts.pytest import client_contract
 
-class Cutting(Client):
+class Cutting(CorrectClient):
     def prompt(self):
         return self.given.prompt.partition("\\n")[0]
 
-class Hurried(Client):
+class Hurried(CorrectClient):
     def interval(self):
         return 0.01
 
 def client(kind, **features):
     def call(case):
         return kind(case)()
-    call.features = {**Client.features, **features}
+    call.features = {**CorrectClient.features, **features}
     return call
 """
 
@@ -37,7 +37,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_each_case_is_a_test(project: pytest.Pytester) -> None:
-    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Client), cases=['image/*', 'text/at'])")
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(CorrectClient), cases=['image/*', 'text/at'])")
     result = project.runpytest_subprocess("-v")
     result.stdout.fnmatch_lines(
         [
@@ -69,7 +69,7 @@ def test_a_failure_says_it_all(project: pytest.Pytester) -> None:
 def test_generated_cases_are_one_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         f"{CLIENT}\ntest_client = client_contract(client(Cutting), generated=120, corpus='corpus')\n"
-        "test_other = client_contract(client(Client), generated=3)"
+        "test_other = client_contract(client(CorrectClient), generated=3)"
     )
     result = project.runpytest_subprocess("-k", "generated", "-v")
     result.stdout.fnmatch_lines(["*::test_client?generated? FAILED*", "*::test_other?generated? PASSED*"])
@@ -91,7 +91,7 @@ def test_a_warning_is_one_and_fails_when_strict(project: pytest.Pytester) -> Non
 
 def test_what_a_client_cannot_is_skipped_with_its_reason(project: pytest.Pytester) -> None:
     project.makepyfile(
-        f"{CLIENT}\ntest_client = client_contract(client(Client, images=1), cases=['image/two-ordered'])"
+        f"{CLIENT}\ntest_client = client_contract(client(CorrectClient, images=1), cases=['image/two-ordered'])"
     )
     result = project.runpytest_subprocess("-rs")
     result.assert_outcomes(skipped=1)
@@ -129,7 +129,7 @@ def test_a_program_that_is_not_there_fails_with_a_reason(project: pytest.Pyteste
 
 
 def test_a_mistake_is_told_when_it_is_collected(project: pytest.Pytester) -> None:
-    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Client), cases=['image/on'])")
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(CorrectClient), cases=['image/on'])")
     result = project.runpytest_subprocess()
     result.stdout.fnmatch_lines(["*no case is named 'image/on'; did you mean 'image/one'*"])
 

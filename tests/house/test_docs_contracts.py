@@ -21,7 +21,7 @@ from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.reports.formats import FORMATS
 from mockveo_contracts.reports.terminal import render_findings
 from paths import MUTANTS, ROOT
-from zoo_client import Client
+from zoo_client import CorrectClient
 
 from mockveo.cli.main import COMMANDS, main
 
@@ -33,11 +33,11 @@ README = (ROOT / "README.md").read_text()
 MY_CLIENT = """
 from mockveo_contracts import Case, Input, Image
 from pathlib import Path
-from zoo_client import Client
+from zoo_client import CorrectClient
 
 def make_video(base_url, key, prompt, images, pause):
     given = tuple(Image(path, Path(path).name, "image/jpeg" if path.endswith("g") and "png" not in path else "image/png") for path in images)
-    outcome = Client(Case("1", base_url, key, Input(prompt, None, None, given), pause, 6.0))()
+    outcome = CorrectClient(Case("1", base_url, key, Input(prompt, None, None, given), pause, 6.0))()
     if outcome.outcome not in ("completed", "failed"):
         raise OSError(outcome.error["message"])
     return {**outcome.video, "status": outcome.outcome, "error": outcome.error}
@@ -118,7 +118,7 @@ def test_the_case_of_the_guide_is_one() -> None:
 
 
 def test_the_finding_of_the_readme_is_what_comes() -> None:
-    class Trusting(Client):
+    class Trusting(CorrectClient):
         """Takes a create that was answered for a video that is there."""
 
         def follow(self, job: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The zoo: a correct client, and mutants of it that have one defect each. They show what the client contracts find.
+"""The zoo: a correct client, and mutants of it with one defect each. They show what the client contracts find.
 
-`python tests/zoo.py` prints a table: each mutant, the rule that it breaks, and which cases show it.
+`python tests/mutants/zoo.py` prints a table: each mutant, the rule that it breaks, and which cases show it.
 """
 
 from __future__ import annotations
@@ -24,114 +24,121 @@ from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.clients.search import search
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.finding import FINDINGS
-from zoo_client import EQUIVALENT, ZOO, Client, Mutant
+from zoo_client import EQUIVALENT, ZOO, ClientMutant, CorrectClient
 
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
 
-__all__ = ["EQUIVALENT", "ZOO", "Mutant", "MutantDriver", "broken", "catalogue", "first_to_break", "generated"]
+__all__ = ["EQUIVALENT", "ZOO", "ClientMutant", "MutantDriver", "broken", "catalogue", "first_to_break", "generated"]
 
-#: They put their mutants into the zoo as they are imported.
-ROOMS = (zoo_requests, zoo_fields, zoo_images, zoo_course, zoo_polling, zoo_outcome, zoo_equivalent)
-#: Generated cases that are played, and what they are drawn with.
+#: Modules that register their mutants when they are imported.
+MODULES = (zoo_requests, zoo_fields, zoo_images, zoo_course, zoo_polling, zoo_outcome, zoo_equivalent)
+#: Generated cases that are played, and the seed that they are drawn with.
 EXAMPLES, SEED = 200, 0
 
 
 class Correct:
     """The correct client."""
 
-    features = Client.features
+    features = CorrectClient.features
 
     def __call__(self, case: Case) -> Outcome:
-        return Client(case)()
+        return CorrectClient(case)()
 
 
-def broken(play: CaseRun) -> dict[str, Verdict]:
-    """The rules that a play breaks."""
-    assert not play.adapter_error, (play.test_case.name, play.adapter_error)
-    return {one.rule.id: one for one in play.verdicts() if one.verdict in FINDINGS}
+def broken(run: CaseRun) -> dict[str, Verdict]:
+    """Return the rules that a run breaks, with their verdicts."""
+    assert not run.adapter_error, (run.test_case.name, run.adapter_error)
+    return {verdict.rule.id: verdict for verdict in run.verdicts() if verdict.verdict in FINDINGS}
 
 
 def catalogue(seed: int | None = None) -> list[TestCase]:
-    """The cases that are always played; with another seed than their own, if that is wanted."""
+    """Return the cases of the catalogue, optionally with another seed than their own."""
     cases = definitions.catalogue().values()
-    return list(cases) if seed is None else [definitions.parse_case({**one.data, "seed": seed}) for one in cases]
+    if seed is None:
+        return list(cases)
+    return [definitions.parse_case({**case.data, "seed": seed}) for case in cases]
 
 
 class MutantDriver(Functions):
-    """A driver that any client of the zoo can be let into, one after the other: a server costs more than a case."""
+    """A driver of one client of the zoo after another: a server costs more than a case."""
 
     def __init__(self) -> None:
-        super().__init__(self._played_by)
-        self.client = replace(self.client, features=features(Client.features))
-        self.inside: Mutant | Correct = Correct()
-        #: What was played.
+        super().__init__(self._call)
+        self.client = replace(self.client, features=features(CorrectClient.features))
+        #: The client that plays.
+        self.inside: ClientMutant | Correct = Correct()
+        #: The cases that were played.
         self.played: list[TestCase] = []
 
-    def _played_by(self, case: Case) -> Outcome:
+    def _call(self, case: Case) -> Outcome:
         return self.inside(case)
 
-    def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Plays scripts."""
-        for one in scripts:
-            self.played.append(one)
-            yield from super().play([one])
+    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
+        """Play cases."""
+        for test_case in test_cases:
+            self.played.append(test_case)
+            yield from super().play([test_case])
 
 
 @cache
-def generated(cage: MutantDriver) -> tuple[TestCase, ...]:
-    """The cases that a search plays. They are the same for all clients that have the same features."""
-    before, cage.inside = len(cage.played), Correct()
-    search(cage, cage.spec, EXAMPLES, SEED)
-    return tuple(cage.played[before:])
+def generated(driver: MutantDriver) -> tuple[TestCase, ...]:
+    """Return the cases that a search plays, which are the same for all clients with the same features."""
+    before, driver.inside = len(driver.played), Correct()
+    search(driver, driver.spec, EXAMPLES, SEED)
+    return tuple(driver.played[before:])
 
 
-def first_to_break(cage: MutantDriver, mutant: Mutant, cases: Iterable[TestCase]) -> CaseRun | None:
-    """The first play of a mutant that breaks its rule as badly as it should."""
+def first_to_break(driver: MutantDriver, mutant: ClientMutant, cases: Iterable[TestCase]) -> CaseRun | None:
+    """Return the first run of a mutant that breaks its rule with the expected verdict."""
     rule = mutant.rules[0]
-    promising = by_promise(cage, rule, tuple(cases))
-    cage.inside = mutant
-    for play in cage.play(promising):
-        found = broken(play).get(rule)
-        if found is not None and found.verdict == mutant.verdict:
-            return play
+    promising = by_promise(driver, rule, tuple(cases))
+    driver.inside = mutant
+    for run in driver.play(promising):
+        verdict = broken(run).get(rule)
+        if verdict is not None and verdict.verdict == mutant.verdict:
+            return run
     return None
 
 
-def by_promise(cage: MutantDriver, rule: str, cases: tuple[TestCase, ...]) -> list[TestCase]:
-    """Cases, those in which the rule has something to say of the correct client first.
+def by_promise(driver: MutantDriver, rule: str, cases: tuple[TestCase, ...]) -> list[TestCase]:
+    """Return the cases, those first in which the correct client exercises the rule.
 
-    Where only some do, a mutant that breaks the rule breaks it there, most likely; so little else has to be played.
+    A mutant that breaks the rule most likely breaks it in one of these, so that few others have to be played.
     """
-    says = exercised(cage, cases)
-    return sorted(cases, key=lambda one: rule not in says[one.name])
+    rules = exercised(driver, cases)
+    return sorted(cases, key=lambda case: rule not in rules[case.name])
 
 
 @cache
-def exercised(cage: MutantDriver, cases: tuple[TestCase, ...]) -> Mapping[str, frozenset[str]]:
-    """Case -> the rules that have something to say of the correct client there."""
-    cage.inside = Correct()
-    told = ((one.test_case.name, one.verdicts()) for one in cage.play(cases))
-    return {name: frozenset(one.rule.id for one in said if one.verdict != "not exercised") for name, said in told}
+def exercised(driver: MutantDriver, cases: tuple[TestCase, ...]) -> Mapping[str, frozenset[str]]:
+    """Return the rules that the correct client exercises, by case."""
+    driver.inside = Correct()
+    return {
+        run.test_case.name: frozenset(
+            verdict.rule.id for verdict in run.verdicts() if verdict.verdict != "not exercised"
+        )
+        for run in driver.play(cases)
+    }
 
 
 def table() -> Iterator[str]:
-    """The zoo in Markdown."""
+    """Yield the lines of the zoo as a table in Markdown."""
     yield "| mutant | what it does | rule | severity | caught by the catalogue in | caught by generated cases in |"
     yield "|---|---|---|---|---|---|"
-    with MutantDriver() as cage:
-        yield from (_row(cage, mutant) for mutant in ZOO.values())
+    with MutantDriver() as driver:
+        yield from (_row(driver, mutant) for mutant in ZOO.values())
 
 
-def _row(cage: MutantDriver, mutant: Mutant) -> str:
+def _row(driver: MutantDriver, mutant: ClientMutant) -> str:
     severity = client_rules().find(mutant.rules[0]).severity
-    shown = [_showing(cage, mutant, cases) for cases in (catalogue(), generated(cage))]
-    return f"| {mutant} | {mutant.why} | {mutant.rules[0]} | {severity} | {' | '.join(shown)} |"
+    names = [_first_name(driver, mutant, cases) for cases in (catalogue(), generated(driver))]
+    return f"| {mutant} | {mutant.why} | {mutant.rules[0]} | {severity} | {' | '.join(names)} |"
 
 
-def _showing(cage: MutantDriver, mutant: Mutant, cases: Iterable[TestCase]) -> str:
-    play = first_to_break(cage, mutant, cases)
-    return play.test_case.name if play is not None else "none"
+def _first_name(driver: MutantDriver, mutant: ClientMutant, cases: Iterable[TestCase]) -> str:
+    run = first_to_break(driver, mutant, cases)
+    return run.test_case.name if run is not None else "none"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The zoo's correct client: what it does must break no rule, and each mutant of the zoo is this with one defect.
+"""The correct client of the zoo, which breaks no rule; each mutant is this client with one defect.
 
-Nothing but the standard library, so that a request costs a millisecond; and a method for each decision, so that a
-mutant has one to do otherwise.
+It uses only the standard library, so that a request costs a millisecond, and has a method for each decision, so that a
+mutant overrides one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import VERDICTS
 
 Job: TypeAlias = Mapping[str, Any]
-#: Statuses of trouble that may pass, and of redirects.
+#: Statuses of failures that may pass, and of redirects.
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524})
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-#: Statuses of a create that was certainly not applied, and may be the next time.
+#: Statuses of a create that was certainly not applied, and may succeed next time.
 NOT_APPLIED: Final = frozenset({408, 425, 429, 503})
-#: Words for an end, in the dialects that were seen.
+#: Words for an end, in the dialects of real services.
 SUCCESS: Final = frozenset({"completed", "success", "succeeded"})
 FAILURE: Final = frozenset({"failed", "error", "failure", "expired", "cancelled", "canceled"})
 #: Tries of a create and of a download; polls are bounded by the deadline.
@@ -39,11 +39,11 @@ TRIES: Final = 6
 
 
 class Trouble(Exception):
-    """Whatever the caller is to be told."""
+    """An error that the caller learns of."""
 
 
 class Answer(NamedTuple):
-    """An answer: status 0 where no whole one came, with what there is of its body."""
+    """An answer; its status is 0 if it did not arrive whole."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,28 +51,28 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The object of JSON in it; empty where there is none."""
+        """The JSON object in the body; empty without one."""
         try:
-            found = json.loads(self.body)
+            body = json.loads(self.body)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return body if isinstance(body, dict) else {}
 
     @property
     def error(self) -> Mapping[str, Any]:
-        """What tells of an error, in either envelope."""
+        """The error in the body, in either envelope."""
         nested = self.json.get("error")
         return nested if isinstance(nested, dict) else self.json
 
 
-class Client:
-    """One call: from a case to what came of it."""
+class CorrectClient:
+    """One call: from a case to its outcome."""
 
     features: ClassVar[Mapping[str, Any]] = {"images": 2, "content": True, "deadline": True, "poll_interval": True}
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.given = case.input
+        self.input = case.input
         self.begun = time.monotonic()
         self.connections: dict[str, HTTPConnection] = {}
 
@@ -90,7 +90,7 @@ class Client:
     # The form
 
     def form(self) -> tuple[str, bytes]:
-        """The Content-Type and the body of a create."""
+        """Return the Content-Type and the body of a create."""
         boundary = uuid4().hex
         parts = [self.text(name, value) for name, value in self.fields().items()]
         parts += [self.part(self.file_headers(image), self.data(image)) for image in self.images()]
@@ -103,18 +103,18 @@ class Client:
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n" + data
 
     def fields(self) -> dict[str, Any]:
-        """The fields of text, without what the caller left out."""
-        given = {"prompt": self.prompt(), "model": self.model(), "size": self.size()}
-        return {name: value for name, value in given.items() if value is not None}
+        """Return the text fields that the caller set."""
+        values = {"prompt": self.prompt(), "model": self.model(), "size": self.size()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def prompt(self) -> str:
-        return self.given.prompt
+        return self.input.prompt
 
     def model(self) -> str | None:
-        return self.given.model
+        return self.input.model
 
     def size(self) -> str | None:
-        return self.given.size
+        return self.input.size
 
     def text(self, name: str, value: Any) -> bytes:
         return self.part({"Content-Disposition": f'form-data; name="{name}"'}, self.encoded(value))
@@ -123,7 +123,7 @@ class Client:
         return str(value).encode()
 
     def images(self) -> Sequence[Image]:
-        return self.given.images
+        return self.input.images
 
     def file_headers(self, image: Image) -> dict[str, str]:
         name = image.filename.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
@@ -136,7 +136,7 @@ class Client:
     def data(self, image: Image) -> bytes:
         return Path(image.path).read_bytes()
 
-    # The course
+    # The order of requests
 
     def create(self) -> Job:
         content_type, body = self.form()
@@ -180,9 +180,9 @@ class Client:
         return str(job.get("status")).lower()
 
     def may_poll_again(self, answer: Answer, troubles: int) -> bool:
-        # A job that was just made may not be seen yet.
-        unseen = answer.error.get("code") == "task_not_exist" and troubles < TRIES
-        return answer.status in (0, 200) or answer.status in PASSING or unseen
+        # A new job may not be visible yet.
+        invisible = answer.error.get("code") == "task_not_exist" and troubles < TRIES
+        return answer.status in (0, 200) or answer.status in PASSING or invisible
 
     def download(self, job: Job) -> str:
         for attempt in count():
@@ -214,12 +214,12 @@ class Client:
         return self.case.poll_interval_s * 2.0 ** min(attempt, 6)
 
     def retry_after(self, answer: Answer) -> float:
-        """Seconds that an answer asks to wait; 0 where it asks for nothing."""
-        told = answer.headers.get("retry-after", "")
+        """Return the seconds that an answer asks to wait; 0 if it does not."""
+        value = answer.headers.get("retry-after", "")
         try:
-            return float(told)
+            return float(value)
         except ValueError:
-            return self.seconds_until(told, answer)
+            return self.seconds_until(value, answer)
 
     def seconds_until(self, date: str, answer: Answer) -> float:
         try:
@@ -238,27 +238,27 @@ class Client:
     def deadline(self) -> float:
         return self.case.deadline_s
 
-    # What came of it
+    # The outcome
 
     def job(self, answer: Answer) -> Job:
-        """The job in an answer, out of its outer envelope; empty where there is none."""
+        """Return the job in an answer, out of its outer envelope; empty without one."""
         body = answer.json if answer.status == 200 else {}
         inner = body.get("data")
         return inner if isinstance(inner, dict) else body
 
     def outcome(self, job: Job) -> Outcome:
         if self.failed(job):
-            return Outcome("failed", self.video(job), error=told("failed", self.reason(job)))
+            return Outcome("failed", self.video(job), error=error_of("failed", self.reason(job)))
         try:
             return Outcome("completed", self.video(job), self.download(job))
         except (Trouble, DeadlinePassed) as error:
-            return Outcome("completed", self.video(job), error=told("download", str(error)))
+            return Outcome("completed", self.video(job), error=error_of("download", str(error)))
 
     def timed_out(self, message: str) -> Outcome:
-        return Outcome("timeout", error=told("deadline", message))
+        return Outcome("timeout", error=error_of("deadline", message))
 
     def went_wrong(self, message: str) -> Outcome:
-        return Outcome("error", error=told("error", message))
+        return Outcome("error", error=error_of("error", message))
 
     def video(self, job: Job) -> dict[str, Any]:
         return {name: job.get(name) for name in ("id", "status", "model")}
@@ -286,7 +286,7 @@ class Client:
         return f"{self.case.base_url}/videos/{job['id']}/content"
 
     def ask(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-        """Sends a request, and follows redirects."""
+        """Send a request, and follow redirects."""
         answer = self.send(method, url, body, headers or {})
         for _ in range(5):
             if answer.status not in REDIRECTS or "location" not in answer.headers:
@@ -306,11 +306,11 @@ class Client:
         try:
             connection.request(method, target, body or None, {**headers, **self.own_headers(method, url)})
             response = connection.getresponse()
-            known = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, known, response.read())
+            answer_headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, answer_headers, response.read())
         except IncompleteRead as error:
             connection.close()
-            return Answer(0, known, error.partial)
+            return Answer(0, answer_headers, error.partial)
         except (OSError, HTTPException):
             connection.close()
             return Answer(0, {}, b"")
@@ -325,23 +325,23 @@ class Client:
         return urlsplit(url).netloc == urlsplit(self.case.base_url).netloc
 
 
-def told(kind: str, message: str) -> dict[str, str]:
+def error_of(kind: str, message: str) -> dict[str, str]:
     return {"type": kind, "message": message}
 
 
 @dataclass(frozen=True)
-class Mutant:
+class ClientMutant:
     """A client with one defect."""
 
     name: str
-    client: type[Client]
-    #: The rules that it breaks, that which the defect is about first.
+    client: type[CorrectClient]
+    #: The rules that it breaks, the one that the defect is about first.
     rules: tuple[str, ...]
-    #: Whether it breaks that one alone, whatever it meets.
+    #: Whether it breaks only that one, in every case.
     only: bool
-    #: What the judge is to say of it.
+    #: The verdict that is expected.
     verdict: str
-    #: Why no generated case is expected to show it; empty where one is.
+    #: Why no generated case is expected to show it; empty if one is.
     unlikely: str
 
     @property
@@ -359,19 +359,19 @@ class Mutant:
         return self.name
 
 
-ZOO: Final[dict[str, Mutant]] = {}
-#: Departures that are no defects, by name, and why no rule may tell them from the correct client.
-EQUIVALENT: Final[dict[str, Mutant]] = {}
-_Kind = TypeVar("_Kind", bound=type[Client])
+ZOO: Final[dict[str, ClientMutant]] = {}
+#: Variants that are right too, by name; no rule may report them.
+EQUIVALENT: Final[dict[str, ClientMutant]] = {}
+_Kind = TypeVar("_Kind", bound=type[CorrectClient])
 
 
 def mutant(*rules: str, only: bool = False, verdict: str = "", unlikely: str = "") -> Callable[[_Kind], _Kind]:
-    """Keeps a class as a mutant that breaks these rules; its docstring says what the defect is."""
+    """Register a class as a mutant that breaks these rules; its docstring describes the defect."""
 
     def keep(client: _Kind) -> _Kind:
         name = _name(client)
         assert name not in ZOO, name
-        ZOO[name] = Mutant(
+        ZOO[name] = ClientMutant(
             name, client, rules, only, verdict or VERDICTS[client_rules().find(rules[0]).severity], unlikely
         )
         return client
@@ -380,10 +380,10 @@ def mutant(*rules: str, only: bool = False, verdict: str = "", unlikely: str = "
 
 
 def equivalent(client: _Kind) -> _Kind:
-    """Keeps a class as one that breaks nothing; its docstring says why."""
-    EQUIVALENT[_name(client)] = Mutant(_name(client), client, (), False, "", "")
+    """Register a class as one that breaks nothing; its docstring says why."""
+    EQUIVALENT[_name(client)] = ClientMutant(_name(client), client, (), False, "", "")
     return client
 
 
-def _name(client: type[Client]) -> str:
+def _name(client: type[CorrectClient]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])", "-", client.__name__).lower()

@@ -1,4 +1,4 @@
-"""Mutants of the zoo that go wrong between requests: what follows what, and after how long."""
+"""Mutants that send the right requests in a wrong order or at a wrong pace."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping
 
 from mockveo_contracts import Outcome
-from zoo_client import Answer, Client, Job, Trouble, mutant
+from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
 
 # Creates
 
 
 @mutant("create-once", only=True)
-class CreatesTwice(Client):
-    """The create is sent twice, and the second job followed."""
+class CreatesTwice(CorrectClient):
+    """The create is sent twice, and the second job is polled."""
 
     def create(self) -> Job:
         super().create()
@@ -21,16 +21,16 @@ class CreatesTwice(Client):
 
 
 @mutant("create-once")
-class TriesFailedAgain(Client):
-    """A job that failed is made again."""
+class TriesFailedAgain(CorrectClient):
+    """A failed job is created again."""
 
     def outcome(self, job: Job) -> Outcome:
         return super().outcome(self.follow(self.create()) if self.failed(job) else job)
 
 
 @mutant("create-once")
-class MakesAnother(Client):
-    """A job whose poll is in trouble is made again."""
+class MakesAnother(CorrectClient):
+    """A job is created again when a poll fails."""
 
     def follow(self, created: Job) -> Job:
         try:
@@ -40,8 +40,8 @@ class MakesAnother(Client):
 
 
 @mutant("create-once")
-class WarmsUp(Client):
-    """For each image there is a create."""
+class WarmsUp(CorrectClient):
+    """A create is sent for each image."""
 
     def create(self) -> Job:
         for _ in self.images()[1:]:
@@ -50,7 +50,7 @@ class WarmsUp(Client):
 
 
 @mutant("no-blind-retry", only=True)
-class RetriesLost(Client):
+class RetriesLost(CorrectClient):
     """A create whose answer was lost is sent again, as SDKs do."""
 
     def may_create_again(self, answer: Answer) -> bool:
@@ -58,23 +58,23 @@ class RetriesLost(Client):
 
 
 @mutant("no-blind-retry")
-class RetriesServerErrors(Client):
-    """A create that met 5xx is sent again."""
+class RetriesServerErrors(CorrectClient):
+    """A create that was answered with 5xx is sent again."""
 
     def may_create_again(self, answer: Answer) -> bool:
         return answer.status in (500, 502, 504, 524) or super().may_create_again(answer)
 
 
 @mutant("no-blind-retry")
-class RetriesOdd(Client):
-    """A create that was answered 200 without a job is sent again."""
+class RetriesOdd(CorrectClient):
+    """A create that was answered with 200 but no job is sent again."""
 
     def may_create_again(self, answer: Answer) -> bool:
         return answer.status == 200 or super().may_create_again(answer)
 
 
 @mutant("no-retry-4xx", only=True)
-class RetriesRefused(Client):
+class RetriesRefused(CorrectClient):
     """A create that was refused as invalid is sent again."""
 
     def may_create_again(self, answer: Answer) -> bool:
@@ -82,15 +82,15 @@ class RetriesRefused(Client):
 
 
 @mutant("no-retry-4xx")
-class RetriesForbidden(Client):
-    """A create that is not allowed is sent again."""
+class RetriesForbidden(CorrectClient):
+    """A create that was forbidden is sent again."""
 
     def may_create_again(self, answer: Answer) -> bool:
         return answer.status in (401, 403) or super().may_create_again(answer)
 
 
 @mutant("no-retry-4xx")
-class RetriesModel(Client):
+class RetriesModel(CorrectClient):
     """A create for a model that no channel serves is sent again, since its status is 503."""
 
     def may_create_again(self, answer: Answer) -> bool:
@@ -98,7 +98,7 @@ class RetriesModel(Client):
 
 
 @mutant("redirect-method", only=True)
-class GetAfter307(Client):
+class GetAfter307(CorrectClient):
     """A create that is redirected becomes a GET, whatever the status."""
 
     def method_after(self, _status: int, _method: str) -> str:
@@ -106,7 +106,7 @@ class GetAfter307(Client):
 
 
 @mutant("redirect-method")
-class LosesImagesAfter307(Client):
+class LosesImagesAfter307(CorrectClient):
     """A create that is redirected loses its images."""
 
     def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -117,7 +117,7 @@ class LosesImagesAfter307(Client):
 
 
 @mutant("redirect-302-get", only=True)
-class PostsAfter303(Client):
+class PostsAfter303(CorrectClient):
     """A create that is redirected is sent again, whatever the status."""
 
     def method_after(self, _status: int, method: str) -> str:
@@ -128,47 +128,47 @@ class PostsAfter303(Client):
 
 
 @mutant("poll-own-id", only=True)
-class UpperCaseId(Client):
-    """The id is asked for in capitals."""
+class UpperCaseId(CorrectClient):
+    """The id is polled in upper case."""
 
     def job_id(self, job: Job) -> str:
         return super().job_id(job).upper()
 
 
 @mutant("poll-own-id")
-class LowerCaseId(Client):
-    """The id is asked for in small letters."""
+class LowerCaseId(CorrectClient):
+    """The id is polled in lower case."""
 
     def job_id(self, job: Job) -> str:
         return super().job_id(job).lower()
 
 
 @mutant("poll-own-id")
-class WithoutPrefix(Client):
-    """The id is asked for without what is in front of it."""
+class WithoutPrefix(CorrectClient):
+    """The id is polled without its prefix."""
 
     def job_id(self, job: Job) -> str:
         return super().job_id(job).removeprefix("task_")
 
 
 @mutant("poll-own-id")
-class ShortId(Client):
-    """The id is kept in a column of 32 characters."""
+class ShortId(CorrectClient):
+    """The id is cut to 32 characters, as in a narrow database column."""
 
     def job_id(self, job: Job) -> str:
         return super().job_id(job)[:32]
 
 
 @mutant("poll-interval", only=True)
-class HalfInterval(Client):
-    """Polls are twice as close as was asked for."""
+class HalfInterval(CorrectClient):
+    """The interval between polls is half the requested one."""
 
     def interval(self) -> float:
         return super().interval() / 2
 
 
 @mutant("poll-interval")
-class NoPause(Client):
+class NoPause(CorrectClient):
     """Polls come without a pause."""
 
     def interval(self) -> float:
@@ -176,16 +176,16 @@ class NoPause(Client):
 
 
 @mutant("poll-interval")
-class Milliseconds(Client):
-    """Seconds are taken for hundredths."""
+class IntervalInCentiseconds(CorrectClient):
+    """The interval is read in hundredths of a second."""
 
     def interval(self) -> float:
         return super().interval() / 100
 
 
 @mutant("stop-at-terminal", only=True)
-class PollsOn(Client):
-    """The job is polled twice more when it has ended."""
+class PollsOn(CorrectClient):
+    """The job is polled twice more after its end."""
 
     def outcome(self, job: Job) -> Outcome:
         for _ in range(2):
@@ -195,23 +195,23 @@ class PollsOn(Client):
 
 
 @mutant("poll-4xx-stop", only=True)
-class PollsWhenForbidden(Client):
-    """A poll that is refused for good is tried again."""
+class PollsWhenForbidden(CorrectClient):
+    """A poll that was permanently refused is tried again."""
 
     def may_poll_again(self, answer: Answer, troubles: int) -> bool:
         return (answer.status in (401, 403, 404) and troubles < 3) or super().may_poll_again(answer, troubles)
 
 
 @mutant("poll-4xx-stop")
-class PollsForGone(Client):
-    """A job that is gone is polled until the deadline."""
+class PollsForGone(CorrectClient):
+    """A job that does not exist any more is polled until the deadline."""
 
     def may_poll_again(self, answer: Answer, troubles: int) -> bool:
         return answer.status == 404 or super().may_poll_again(answer, troubles)
 
 
 @mutant("content-after-completed")
-class FetchesAtOnce(Client):
+class FetchesAtOnce(CorrectClient):
     """The video is fetched instead of the status."""
 
     def follow(self, created: Job) -> Job:
@@ -220,8 +220,8 @@ class FetchesAtOnce(Client):
 
 
 @mutant("content-after-completed", only=True)
-class FetchesInProgress(Client):
-    """The video is fetched when the job has begun, in case it is there."""
+class FetchesInProgress(CorrectClient):
+    """The video is fetched when the job has begun, in case it is ready."""
 
     def ended(self, job: Job) -> bool:
         if self.status(job) == "in_progress":
@@ -230,8 +230,8 @@ class FetchesInProgress(Client):
 
 
 @mutant("content-after-completed")
-class FetchesAt100(Client):
-    """The video is fetched when the progress is 100, completed or not."""
+class FetchesAt100(CorrectClient):
+    """The video is fetched at a progress of 100, before the job has completed."""
 
     def ended(self, job: Job) -> bool:
         if job.get("progress") == 100 and not super().ended(job):
@@ -243,32 +243,32 @@ class FetchesAt100(Client):
 
 
 @mutant("retry-after", only=True)
-class IgnoresRetryAfter(Client):
-    """Retry-After is not looked at."""
+class IgnoresRetryAfter(CorrectClient):
+    """Retry-After is ignored."""
 
     def retry_after(self, _answer: Answer) -> float:
         return 0.0
 
 
 @mutant("retry-after")
-class IgnoresDates(Client):
-    """Of Retry-After only seconds are understood."""
+class IgnoresDates(CorrectClient):
+    """Retry-After is understood in seconds only, not as a date."""
 
     def seconds_until(self, _date: str, _answer: Answer) -> float:
         return 0.0
 
 
 @mutant("retry-after")
-class RetryAfterInMilliseconds(Client):
-    """Seconds of Retry-After are taken for milliseconds."""
+class RetryAfterInMilliseconds(CorrectClient):
+    """Retry-After is read in milliseconds."""
 
     def retry_after(self, answer: Answer) -> float:
         return super().retry_after(answer) / 1000
 
 
 @mutant("retry-after")
-class RetryAfterOfCreates(Client):
-    """Retry-After is heeded at the create alone."""
+class RetryAfterOfCreates(CorrectClient):
+    """Retry-After is heeded for creates only."""
 
     def follow(self, created: Job) -> Job:
         self.retry_after = lambda _: 0.0  # type: ignore[assignment, method-assign]
@@ -276,16 +276,16 @@ class RetryAfterOfCreates(Client):
 
 
 @mutant("backoff", only=True)
-class ConstantPauses(Client):
-    """Trouble is met with pauses that do not grow."""
+class ConstantPauses(CorrectClient):
+    """The pauses between retries do not grow."""
 
     def pause(self, _attempt: int) -> float:
         return super().pause(1)
 
 
 @mutant("backoff")
-class HastyDownloads(Client):
-    """Downloads are tried again at once."""
+class HastyDownloads(CorrectClient):
+    """Downloads are retried without a pause."""
 
     def download(self, job: Job) -> str:
         self.pause = lambda _: 0.0  # type: ignore[assignment, method-assign]
@@ -293,8 +293,8 @@ class HastyDownloads(Client):
 
 
 @mutant("retry-bounded", only=True)
-class Hammers(Client):
-    """Pauses grow, but anew from every fourth on, so that a hundred of them are no time."""
+class Hammers(CorrectClient):
+    """Pauses grow, but start again at every fourth, so that a hundred of them take no time."""
 
     def pause(self, attempt: int) -> float:
         return 0.0025 * 2.0 ** (attempt % 4)
@@ -304,16 +304,16 @@ class Hammers(Client):
 
 
 @mutant("deadline", only=True)
-class NoDeadline(Client):
-    """It waits for ever."""
+class NoDeadline(CorrectClient):
+    """It waits forever."""
 
     def deadline(self) -> float:
         return float("inf")
 
 
 @mutant("deadline")
-class DeadlineOfTroubles(Client):
-    """The deadline is looked at in trouble only."""
+class DeadlineOfTroubles(CorrectClient):
+    """The deadline is checked after failures only."""
 
     def interval(self) -> float:
         time.sleep(super().interval())
@@ -325,8 +325,8 @@ class DeadlineOfTroubles(Client):
 
 
 @mutant("deadline")
-class DeadlineOfStatus(Client):
-    """The deadline begins anew with each answer."""
+class DeadlineOfStatus(CorrectClient):
+    """The deadline starts again with each answer."""
 
     def job(self, answer: Answer) -> Job:
         if answer.status == 200:
@@ -335,7 +335,7 @@ class DeadlineOfStatus(Client):
 
 
 @mutant("deadline")
-class LateDeadline(Client):
+class LateDeadline(CorrectClient):
     """It gives up long after its deadline."""
 
     def deadline(self) -> float:

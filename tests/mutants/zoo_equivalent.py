@@ -1,4 +1,4 @@
-"""Departures from the zoo's correct client that are no defects: no rule may mind them."""
+"""Variants of the correct client that are right too: no rule may report them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockveo_contracts import Image, Outcome
-from zoo_client import Answer, Client, Job, equivalent
+from zoo_client import Answer, CorrectClient, Job, equivalent
 
 
 @equivalent
-class UnixLines(Client):
-    """Forms normalise line breaks, so nobody can ask for one kind of them."""
+class UnixLines(CorrectClient):
+    """Forms normalise line breaks, so either kind is right."""
 
     def prompt(self) -> str:
         return super().prompt().replace("\r\n", "\n")
 
 
 @equivalent
-class OtherOrder(Client):
+class OtherOrder(CorrectClient):
     """The order of fields of different names means nothing (RFC 7578 section 5.2)."""
 
     def fields(self) -> dict[str, Any]:
@@ -28,8 +28,8 @@ class OtherOrder(Client):
 
 
 @equivalent
-class OtherNames(Client):
-    """What a file is called is the client's business."""
+class OtherNames(CorrectClient):
+    """The client chooses the names of files."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
         suffix = image.filename.rpartition(".")[2]
@@ -38,7 +38,7 @@ class OtherNames(Client):
 
 
 @equivalent
-class LowerCaseScheme(Client):
+class LowerCaseScheme(CorrectClient):
     """Schemes are case-insensitive (RFC 9110 section 11.1)."""
 
     def authorization(self) -> str:
@@ -46,7 +46,7 @@ class LowerCaseScheme(Client):
 
 
 @equivalent
-class Chunked(Client):
+class Chunked(CorrectClient):
     """A body may be sent in chunks."""
 
     def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -54,8 +54,8 @@ class Chunked(Client):
 
 
 @equivalent
-class NewConnections(Client):
-    """A connection for each request is slow, and right."""
+class NewConnections(CorrectClient):
+    """A connection for each request is slow, but right."""
 
     def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         connection: HTTPConnection | None = self.connections.pop(urlsplit(url).netloc, None)
@@ -65,32 +65,32 @@ class NewConnections(Client):
 
 
 @equivalent
-class CreatesOnce(Client):
-    """Nobody has to send a create again."""
+class CreatesOnce(CorrectClient):
+    """A client need not retry a create."""
 
     def may_create_again(self, _answer: Answer) -> bool:
         return False
 
 
 @equivalent
-class RefusesRedirects(Client):
-    """Nobody has to follow a redirect; of a poll or a download it is an error like any."""
+class RefusesRedirects(CorrectClient):
+    """A client need not follow redirects; for a poll or a download, one is an ordinary error."""
 
     def ask(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         return self.send(method, url, body, headers or {})
 
 
 @equivalent
-class FailedIsError(Client):
-    """A job that failed may be told as an error, since the caller learns of it."""
+class FailedIsError(CorrectClient):
+    """A failed job may be reported as an error, since the caller learns of it."""
 
     def outcome(self, job: Job) -> Outcome:
         return self.went_wrong(self.reason(job)) if self.failed(job) else super().outcome(job)
 
 
 @equivalent
-class PatientDownloads(Client):
-    """Who cannot fetch the video may say that the call went wrong."""
+class PatientDownloads(CorrectClient):
+    """A client that cannot fetch the video may report an error."""
 
     def outcome(self, job: Job) -> Outcome:
         done = super().outcome(job)
@@ -98,24 +98,24 @@ class PatientDownloads(Client):
 
 
 @equivalent
-class SlowPolls(Client):
-    """Slower polls than were asked for are fine."""
+class SlowPolls(CorrectClient):
+    """Polls may be slower than requested."""
 
     def interval(self) -> float:
         return 2 * super().interval()
 
 
 @equivalent
-class NoDialects(Client):
-    """The words of other dialects are not documented, so nobody has to know them."""
+class NoDialects(CorrectClient):
+    """The words of other dialects are not documented, so a client need not know them."""
 
     def status(self, job: Job) -> str:
         return str(job.get("status"))
 
 
 @equivalent
-class NoVideo(Client):
-    """A result without a video says less, and nothing wrong."""
+class NoVideo(CorrectClient):
+    """A result without a video says less, but nothing wrong."""
 
     def outcome(self, job: Job) -> Outcome:
         done = super().outcome(job)
@@ -123,16 +123,16 @@ class NoVideo(Client):
 
 
 @equivalent
-class OctetStream(Client):
-    """Images may be sent as any bytes, by the document."""
+class OctetStream(CorrectClient):
+    """Images may be sent with any media type, by the API description."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
         return {**super().file_headers(image), "Content-Type": "application/octet-stream"}
 
 
 @equivalent
-class ShrinkingPauses(Client):
-    """Pauses that shrink are a defect, but a few of them look like jitter, and jitter is right."""
+class ShrinkingPauses(CorrectClient):
+    """Pauses that shrink are a defect, but a few of them look like jitter, which is right."""
 
     def pause(self, attempt: int) -> float:
         return super().pause(4) / (attempt + 1)

@@ -1,4 +1,4 @@
-"""Mutants of the zoo that spoil what the caller gave as text: the prompt, the model and the size."""
+"""Mutants that change the text of a call: the prompt, the model and the size."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import unicodedata
 from typing import Any
 from urllib.parse import quote
 
-from zoo_client import Client, mutant
+from zoo_client import CorrectClient, mutant
 
 # The prompt
 
 
 @mutant("prompt-exact", only=True)
-class Strips(Client):
-    """The prompt loses blanks in front and behind."""
+class Strips(CorrectClient):
+    """The prompt loses leading and trailing blanks."""
 
     def prompt(self) -> str:
         return super().prompt().strip()
 
 
 @mutant("prompt-exact")
-class Collapses(Client):
-    """Blanks within the prompt become one."""
+class Collapses(CorrectClient):
+    """Consecutive blanks in the prompt become one."""
 
     def prompt(self) -> str:
         return " ".join(super().prompt().split())
 
 
 @mutant("prompt-exact")
-class Shortens(Client):
+class Shortens(CorrectClient):
     """The prompt ends after 4096 characters."""
 
     def prompt(self) -> str:
@@ -37,7 +37,7 @@ class Shortens(Client):
 
 
 @mutant("prompt-exact")
-class FirstLine(Client):
+class FirstLine(CorrectClient):
     """The prompt ends at its first line break."""
 
     def prompt(self) -> str:
@@ -45,15 +45,15 @@ class FirstLine(Client):
 
 
 @mutant("prompt-exact")
-class AsciiOnly(Client):
-    """Characters that are not ASCII are left out."""
+class AsciiOnly(CorrectClient):
+    """Characters outside ASCII are dropped."""
 
     def encoded(self, value: Any) -> bytes:
         return str(value).encode("ascii", "ignore")
 
 
 @mutant("prompt-exact")
-class Latin(Client):
+class Latin(CorrectClient):
     """Text is sent as Latin-1."""
 
     def encoded(self, value: Any) -> bytes:
@@ -61,39 +61,39 @@ class Latin(Client):
 
 
 @mutant("prompt-exact")
-class EncodesTwice(Client):
-    """UTF-8 is taken for Latin-1, and encoded again."""
+class EncodesTwice(CorrectClient):
+    """UTF-8 is read as Latin-1, and encoded again."""
 
     def encoded(self, value: Any) -> bytes:
         return super().encoded(value).decode("latin-1").encode()
 
 
 @mutant("prompt-exact")
-class BasicPlane(Client):
+class BasicPlane(CorrectClient):
     """Characters beyond the basic plane become question marks, as in some databases."""
 
     def prompt(self) -> str:
-        return "".join(one if ord(one) < 0x10000 else "?" for one in super().prompt())
+        return "".join(char if ord(char) < 0x10000 else "?" for char in super().prompt())
 
 
 @mutant("prompt-exact")
-class Normalises(Client):
-    """Letters and their accents are put together."""
+class Normalises(CorrectClient):
+    """Letters and their accents are composed."""
 
     def prompt(self) -> str:
         return unicodedata.normalize("NFC", super().prompt())
 
 
 @mutant("prompt-exact")
-class EscapesHtml(Client):
-    """The prompt is escaped for a page of HTML."""
+class EscapesHtml(CorrectClient):
+    """The prompt is escaped for HTML."""
 
     def prompt(self) -> str:
         return html.escape(super().prompt(), quote=False)
 
 
 @mutant("prompt-exact")
-class EscapesQuotes(Client):
+class EscapesQuotes(CorrectClient):
     """Quotes get a backslash."""
 
     def prompt(self) -> str:
@@ -101,31 +101,31 @@ class EscapesQuotes(Client):
 
 
 @mutant("prompt-exact")
-class Percent(Client):
-    """The prompt is encoded as for a URL."""
+class Percent(CorrectClient):
+    """The prompt is URL-encoded."""
 
     def prompt(self) -> str:
         return quote(super().prompt(), safe=" .,'\n")
 
 
 @mutant("prompt-exact")
-class ExpandsAt(Client):
-    """A prompt with @ in front is the name of a file, as curl's -F has it."""
+class ExpandsAt(CorrectClient):
+    """A prompt that begins with @ is read as a file name, as by curl's -F."""
 
     def prompt(self) -> str:
         return super().prompt().removeprefix("@")
 
 
 @mutant("prompt-exact")
-class CutsAtSemicolon(Client):
-    """The prompt ends at a semicolon, as curl's -F has it."""
+class CutsAtSemicolon(CorrectClient):
+    """The prompt ends at a semicolon, as with curl's -F."""
 
     def prompt(self) -> str:
         return super().prompt().partition(";")[0]
 
 
 @mutant("prompt-exact")
-class Unescapes(Client):
+class Unescapes(CorrectClient):
     r"""A backslash and n become a line break."""
 
     def prompt(self) -> str:
@@ -133,8 +133,8 @@ class Unescapes(Client):
 
 
 @mutant("prompt-exact")
-class Fills(Client):
-    """Braces of the prompt are filled as a template's."""
+class Fills(CorrectClient):
+    """Braces in the prompt are filled as in a template."""
 
     def prompt(self) -> str:
         return super().prompt().replace("{0}", "").replace("${x}", "")
@@ -144,7 +144,7 @@ class Fills(Client):
 
 
 @mutant("param-exact")
-class ResolvesModel(Client):
+class ResolvesModel(CorrectClient):
     """The alias is replaced by the provider's id."""
 
     def model(self) -> str | None:
@@ -153,15 +153,15 @@ class ResolvesModel(Client):
 
 
 @mutant("param-exact")
-class OneModel(Client):
-    """Whatever model is asked for, one is sent."""
+class OneModel(CorrectClient):
+    """The same model is sent whatever the caller sets."""
 
     def model(self) -> str | None:
         return "veo3.1-fast" if super().model() is not None else None
 
 
 @mutant("param-exact", only=True)
-class Pixels(Client):
+class Pixels(CorrectClient):
     """The size is sent in pixels."""
 
     def size(self) -> str | None:
@@ -169,7 +169,7 @@ class Pixels(Client):
 
 
 @mutant("param-exact")
-class DropsSize(Client):
+class DropsSize(CorrectClient):
     """The size is not sent."""
 
     def size(self) -> str | None:
@@ -177,40 +177,40 @@ class DropsSize(Client):
 
 
 @mutant("param-exact")
-class AlwaysLandscape(Client):
-    """Whatever size is asked for, the landscape is sent."""
+class AlwaysLandscape(CorrectClient):
+    """The landscape size is sent whatever the caller sets."""
 
     def size(self) -> str | None:
         return "16x9" if super().size() is not None else None
 
 
 @mutant("omit-unset", only=True)
-class NoneAsText(Client):
-    """What is left out is sent as None."""
+class NoneAsText(CorrectClient):
+    """A value that the caller leaves out is sent as None."""
 
     def fields(self) -> dict[str, Any]:
         return {"model": str(self.model()), "size": str(self.size()), "prompt": self.prompt()}
 
 
 @mutant("omit-unset")
-class EmptySize(Client):
-    """A size that is left out is sent as an empty text."""
+class EmptySize(CorrectClient):
+    """A size that the caller leaves out is sent as an empty string."""
 
     def size(self) -> str | None:
         return super().size() or ""
 
 
 @mutant("omit-unset")
-class SizeOfItsOwn(Client):
-    """A size that is left out is one of the client's own."""
+class SizeOfItsOwn(CorrectClient):
+    """A size that the caller leaves out gets the client's own default."""
 
     def size(self) -> str | None:
         return super().size() or "1280x720"
 
 
 @mutant("omit-unset", verdict="warning")
-class SendsDefault(Client):
-    """A model that is left out is sent as the documented default."""
+class SendsDefault(CorrectClient):
+    """A model that the caller leaves out is sent as the documented default."""
 
     def model(self) -> str | None:
         return super().model() or "veo3-fast"

@@ -1,4 +1,4 @@
-"""Mutants of the zoo that spoil the images, and the parts of the form that they are."""
+"""Mutants that change the images, or the parts of the form that hold them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from mockveo_contracts import Image
-from zoo_client import Client, mutant
+from zoo_client import CorrectClient, mutant
 
 
 @mutant("refs-exact")
-class Brackets(Client):
+class Brackets(CorrectClient):
     """Images are sent as `input_reference[]`."""
 
     def image_name(self, image: Image) -> str:
@@ -20,16 +20,16 @@ class Brackets(Client):
 
 
 @mutant("refs-exact", "unknown-parts")
-class FramesByName(Client):
+class FramesByName(CorrectClient):
     """Images are sent as `first_frame` and `last_frame`."""
 
     def image_name(self, image: Image) -> str:
-        return "first_frame" if image is self.given.images[0] else "last_frame"
+        return "first_frame" if image is self.input.images[0] else "last_frame"
 
 
 @mutant("refs-exact")
-class ImagesAsText(Client):
-    """Images are sent as text of base64."""
+class ImagesAsText(CorrectClient):
+    """Images are sent as base64 text."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
         return {"Content-Disposition": f'form-data; name="{self.image_name(image)}"'}
@@ -39,7 +39,7 @@ class ImagesAsText(Client):
 
 
 @mutant("refs-exact", only=True)
-class Recompresses(Client):
+class Recompresses(CorrectClient):
     """Images arrive as other bytes."""
 
     def data(self, image: Image) -> bytes:
@@ -47,71 +47,71 @@ class Recompresses(Client):
 
 
 @mutant("refs-exact")
-class FirstMegabyte(Client):
-    """Of an image no more than a megabyte is sent."""
+class FirstMegabyte(CorrectClient):
+    """An image is cut after a megabyte."""
 
     def data(self, image: Image) -> bytes:
         return super().data(image)[: 2**20]
 
 
 @mutant("refs-exact")
-class TextMode(Client):
-    """Images are read as text, which drops what is not."""
+class TextMode(CorrectClient):
+    """Images are read as text, which drops invalid bytes."""
 
     def data(self, image: Image) -> bytes:
         return super().data(image).decode("utf-8", "ignore").encode()
 
 
 @mutant("refs-exact")
-class LineBreaks(Client):
-    """Line breaks within images are turned into those of forms."""
+class LineBreaks(CorrectClient):
+    """Line breaks within images are normalised as in text."""
 
     def data(self, image: Image) -> bytes:
         return super().data(image).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 @mutant("refs-exact")
-class FirstImage(Client):
-    """Of two images the first is sent."""
+class FirstImage(CorrectClient):
+    """Only the first of two images is sent."""
 
     def images(self) -> Sequence[Image]:
         return super().images()[:1]
 
 
 @mutant("refs-exact")
-class FirstTwice(Client):
-    """Of two images the first is sent twice."""
+class FirstTwice(CorrectClient):
+    """The first of two images is sent twice."""
 
     def images(self) -> Sequence[Image]:
-        return [super(FirstTwice, self).images()[0] for _ in self.given.images]
+        return [super(FirstTwice, self).images()[0] for _ in self.input.images]
 
 
 @mutant("refs-exact")
-class OneOfAName(Client):
-    """Images are kept by their names, so one of two of a name is lost."""
+class OneOfAName(CorrectClient):
+    """Images are keyed by name, so one of two with the same name is lost."""
 
     def images(self) -> Sequence[Image]:
         return list({image.filename: image for image in super().images()}.values())
 
 
 @mutant("refs-exact")
-class SkipsJpeg(Client):
-    """Images are looked for as *.png."""
+class SkipsJpeg(CorrectClient):
+    """Only images named *.png are sent."""
 
     def images(self) -> Sequence[Image]:
         return [image for image in super().images() if image.filename.endswith(".png")]
 
 
 @mutant("refs-exact")
-class SkipsTiny(Client):
-    """An image too small to be one is left out."""
+class SkipsTiny(CorrectClient):
+    """An image that is too small to be valid is left out."""
 
     def images(self) -> Sequence[Image]:
         return [image for image in super().images() if len(self.data(image)) > 100]
 
 
 @mutant("refs-order", only=True)
-class Swapped(Client):
+class Swapped(CorrectClient):
     """The last frame is sent first."""
 
     def images(self) -> Sequence[Image]:
@@ -119,7 +119,7 @@ class Swapped(Client):
 
 
 @mutant("refs-order")
-class ByName(Client):
+class ByName(CorrectClient):
     """Images are sent in the order of their names."""
 
     def images(self) -> Sequence[Image]:
@@ -127,7 +127,7 @@ class ByName(Client):
 
 
 @mutant("refs-order")
-class BySize(Client):
+class BySize(CorrectClient):
     """Images are sent in the order of their sizes."""
 
     def images(self) -> Sequence[Image]:
@@ -135,8 +135,8 @@ class BySize(Client):
 
 
 @mutant("filename-star", only=True)
-class FilenameStar(Client):
-    """Names of files come as filename*."""
+class FilenameStar(CorrectClient):
+    """File names are sent as filename*."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
         disposition = f"form-data; name=\"input_reference\"; filename*=UTF-8''{quote(image.filename)}"
@@ -144,8 +144,8 @@ class FilenameStar(Client):
 
 
 @mutant("file-filename", only=True)
-class EmptyFilename(Client):
-    """Names of files are empty."""
+class EmptyFilename(CorrectClient):
+    """File names are empty."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
         disposition = f'form-data; name="{self.image_name(image)}"; filename=""'
@@ -153,8 +153,8 @@ class EmptyFilename(Client):
 
 
 @mutant("file-filename", "refs-exact")
-class NoFilename(Client):
-    """Files have no name, so that they count as text."""
+class NoFilename(CorrectClient):
+    """Files have no name, so they count as text."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
         disposition = f'form-data; name="{self.image_name(image)}"'
@@ -162,7 +162,7 @@ class NoFilename(Client):
 
 
 @mutant("file-media-type", only=True)
-class NoMediaType(Client):
+class NoMediaType(CorrectClient):
     """Files have no Content-Type, as requests sends them."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
@@ -170,7 +170,7 @@ class NoMediaType(Client):
 
 
 @mutant("file-media-type")
-class PlainText(Client):
+class PlainText(CorrectClient):
     """Files are sent as text."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
@@ -178,7 +178,7 @@ class PlainText(Client):
 
 
 @mutant("no-transfer-encoding-header", only=True)
-class TransferEncoding(Client):
+class TransferEncoding(CorrectClient):
     """Files have a Content-Transfer-Encoding."""
 
     def file_headers(self, image: Image) -> dict[str, str]:
@@ -186,7 +186,7 @@ class TransferEncoding(Client):
 
 
 @mutant("no-transfer-encoding-header")
-class TransferEncodingOfText(Client):
+class TransferEncodingOfText(CorrectClient):
     """Fields have a Content-Transfer-Encoding."""
 
     def text(self, name: str, value: Any) -> bytes:
@@ -195,7 +195,7 @@ class TransferEncodingOfText(Client):
 
 
 @mutant("unknown-parts", only=True)
-class SendsSeconds(Client):
+class SendsSeconds(CorrectClient):
     """A field of another API is sent."""
 
     def fields(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class SendsSeconds(Client):
 
 
 @mutant("unknown-parts")
-class PromptTwice(Client):
+class PromptTwice(CorrectClient):
     """The prompt is sent twice."""
 
     def joined(self, boundary: bytes, parts: Sequence[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Mutants of the zoo that make something wrong of what they are told."""
+"""Mutants that report a wrong outcome, or store a wrong video."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mockveo_contracts import Outcome
-from zoo_client import Answer, Client, Job, Trouble, mutant
+from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
 
-# What came of the job
+# The end of a job
 
 
 @mutant("no-false-success", only=True)
-class ErrorsAreSuccess(Client):
+class ErrorsAreSuccess(CorrectClient):
     """A create that was refused is reported as completed."""
 
     made = False
@@ -26,16 +26,16 @@ class ErrorsAreSuccess(Client):
 
 
 @mutant("no-false-success", "report-failed")
-class FailedIsSuccess(Client):
-    """Whatever has ended has completed."""
+class FailedIsSuccess(CorrectClient):
+    """Any end counts as completed."""
 
     def outcome(self, job: Job) -> Outcome:
         return Outcome("completed", self.video(job)) if self.failed(job) else super().outcome(job)
 
 
 @mutant("no-false-success", "poll-until-terminal")
-class AcceptedIsSuccess(Client):
-    """A create that was answered 200 has completed."""
+class AcceptedIsSuccess(CorrectClient):
+    """A create that was answered with 200 counts as completed."""
 
     def follow(self, created: Job) -> Job:
         return created
@@ -45,55 +45,55 @@ class AcceptedIsSuccess(Client):
 
 
 @mutant("no-false-success", "unknown-status")
-class UnknownIsSuccess(Client):
-    """A status that is neither queued nor in progress nor failed is a success, as SDKs have it."""
+class UnknownIsSuccess(CorrectClient):
+    """A status other than queued, in progress or failed counts as success, as in SDKs."""
 
     def succeeded(self, job: Job) -> bool:
         return self.status(job) not in ("queued", "in_progress") and not self.failed(job)
 
 
 @mutant("unknown-status", only=True)
-class UnknownIsFailure(Client):
-    """A status that is not known is a failure."""
+class UnknownIsFailure(CorrectClient):
+    """An unknown status counts as failure."""
 
     def failed(self, job: Job) -> bool:
         return self.status(job) not in ("queued", "in_progress") and not self.succeeded(job)
 
 
 @mutant("report-failed", only=True)
-class FailedIsTimeout(Client):
-    """A job that failed is reported as one that took too long."""
+class FailedIsTimeout(CorrectClient):
+    """A failed job is reported as a timeout."""
 
     def outcome(self, job: Job) -> Outcome:
         return self.timed_out(self.reason(job)) if self.failed(job) else super().outcome(job)
 
 
 @mutant("report-failed")
-class WaitsForSuccess(Client):
-    """A job that failed is polled for ever."""
+class WaitsForSuccess(CorrectClient):
+    """A failed job is polled until the deadline."""
 
     def failed(self, _job: Job) -> bool:
         return False
 
 
 @mutant("report-failed")
-class ErrorIsNoEnd(Client):
-    """The status `error` is not known for an end."""
+class ErrorIsNoEnd(CorrectClient):
+    """The status `error` does not count as an end."""
 
     def failed(self, job: Job) -> bool:
         return self.status(job) == "failed"
 
 
 @mutant("report-completed")
-class WaitsForSucceeded(Client):
-    """It waits for the word of another API."""
+class WaitsForSucceeded(CorrectClient):
+    """It waits for another API's word for completed."""
 
     def succeeded(self, job: Job) -> bool:
         return self.status(job) == "succeeded"
 
 
 @mutant("report-completed")
-class WaitsForUrl(Client):
+class WaitsForUrl(CorrectClient):
     """It waits for a `video_url`, which may never come."""
 
     def succeeded(self, job: Job) -> bool:
@@ -101,7 +101,7 @@ class WaitsForUrl(Client):
 
 
 @mutant("report-completed")
-class WaitsForProgress(Client):
+class WaitsForProgress(CorrectClient):
     """It waits for a progress of exactly 100."""
 
     def succeeded(self, job: Job) -> bool:
@@ -109,8 +109,8 @@ class WaitsForProgress(Client):
 
 
 @mutant("report-completed", only=True)
-class WantsUrl(Client):
-    """A job that completed without a `video_url` is an error."""
+class WantsUrl(CorrectClient):
+    """A completed job without a `video_url` is reported as an error."""
 
     def outcome(self, job: Job) -> Outcome:
         if self.succeeded(job) and not job.get("video_url"):
@@ -119,8 +119,8 @@ class WantsUrl(Client):
 
 
 @mutant("report-completed")
-class WantsPolls(Client):
-    """A job that has completed at its create is an error."""
+class WantsPolls(CorrectClient):
+    """A job that is completed in the answer to the create is reported as an error."""
 
     def follow(self, created: Job) -> Job:
         if self.succeeded(created):
@@ -128,44 +128,44 @@ class WantsPolls(Client):
         return super().follow(created)
 
 
-# What is told of it
+# The result
 
 
 @mutant("result-id", only=True)
-class ResultIdInCapitals(Client):
-    """The id is told in capitals."""
+class ResultIdInCapitals(CorrectClient):
+    """The id is reported in upper case."""
 
     def video(self, job: Job) -> dict[str, Any]:
         return {**super().video(job), "id": str(job["id"]).upper()}
 
 
 @mutant("result-id")
-class ResultIdOfCase(Client):
-    """The id that is told is the client's own."""
+class ResultIdOfCase(CorrectClient):
+    """The client's own id is reported."""
 
     def video(self, job: Job) -> dict[str, Any]:
         return {**super().video(job), "id": self.case.id}
 
 
 @mutant("result-model", only=True)
-class ResultModelAsSent(Client):
-    """The model that is told is the alias that was sent."""
+class ResultModelAsSent(CorrectClient):
+    """The alias that was sent is reported as the model."""
 
     def video(self, job: Job) -> dict[str, Any]:
-        return {**super().video(job), "model": self.given.model or "veo3-fast"}
+        return {**super().video(job), "model": self.input.model or "veo3-fast"}
 
 
 @mutant("failure-reason", only=True)
-class NoReason(Client):
-    """Why a job failed is not told."""
+class DropsReason(CorrectClient):
+    """The reason of a failed job is dropped."""
 
     def reason(self, _job: Job) -> str:
         return "the video could not be made"
 
 
 @mutant("failure-reason")
-class CodeForReason(Client):
-    """Of the reason the code alone is told."""
+class CodeForReason(CorrectClient):
+    """Only the code of the reason is reported."""
 
     def reason(self, job: Job) -> str:
         error = job.get("error")
@@ -173,24 +173,24 @@ class CodeForReason(Client):
 
 
 @mutant("failure-reason")
-class ReasonOfGateway(Client):
-    """The reason is looked for in `fail_reason` alone."""
+class ReasonOfGateway(CorrectClient):
+    """The reason is read from `fail_reason` only."""
 
     def reason(self, job: Job) -> str:
         return str(job.get("fail_reason") or "it failed")
 
 
 @mutant("error-envelopes", only=True)
-class NestedOnly(Client):
-    """Of errors the nested envelope alone is understood."""
+class NestedOnly(CorrectClient):
+    """Errors are understood in the nested envelope only."""
 
     def message(self, answer: Answer) -> str:
         return super().message(answer) if "error" in answer.json else f"an answer of {answer.status}"
 
 
 @mutant("error-envelopes")
-class FlatOnly(Client):
-    """Of errors the flat envelope alone is understood."""
+class FlatOnly(CorrectClient):
+    """Errors are understood in the flat envelope only."""
 
     def message(self, answer: Answer) -> str:
         return str(answer.json.get("message") or f"an answer of {answer.status}")
@@ -199,8 +199,8 @@ class FlatOnly(Client):
 # The video
 
 
-class _Fetches(Client):
-    """A client that stores what it should not."""
+class _Fetches(CorrectClient):
+    """A client that stores something other than the video."""
 
     def keeps(self, answer: Answer) -> bool:
         raise NotImplementedError
@@ -212,7 +212,7 @@ class _Fetches(Client):
 
 @mutant("content-exact", only=True)
 class StoresHalf(_Fetches):
-    """A download that broke off is stored."""
+    """A truncated download is stored."""
 
     def keeps(self, answer: Answer) -> bool:
         return answer.status == 0 and bool(answer.body)
@@ -220,14 +220,14 @@ class StoresHalf(_Fetches):
 
 @mutant("content-exact")
 class StoresErrors(_Fetches):
-    """Whatever a download is answered is stored as the video."""
+    """The body of any answer to a download is stored as the video."""
 
     def keeps(self, answer: Answer) -> bool:
         return answer.status >= 400
 
 
 @mutant("content-exact")
-class StoresText(Client):
+class StoresText(CorrectClient):
     """The video is stored as text."""
 
     def store(self, data: bytes) -> str:
@@ -235,23 +235,23 @@ class StoresText(Client):
 
 
 @mutant("content-exact")
-class StoresMore(Client):
-    """A line break is put behind the video."""
+class StoresMore(CorrectClient):
+    """A line break is appended to the video."""
 
     def store(self, data: bytes) -> str:
         return super().store(data + b"\n")
 
 
 @mutant("content-exact")
-class StoresBlock(Client):
-    """Of the video the first block is stored."""
+class StoresBlock(CorrectClient):
+    """Only the first block of the video is stored."""
 
     def store(self, data: bytes) -> str:
         return super().store(data[:4096])
 
 
 @mutant("content-exact")
-class StoresTheThumbnail(Client):
+class StoresTheThumbnail(CorrectClient):
     """A picture is stored as the video."""
 
     def content_url(self, job: Job) -> str:

@@ -1,4 +1,4 @@
-"""Mutants of the zoo that take something for the end of a job that is none: trouble, a field, a word."""
+"""Mutants that stop polling too early: after a failure, or because of a field or a word."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from itertools import count
 from typing import Any
 
 from mockveo_contracts import Outcome
-from zoo_client import Answer, Client, Job, Trouble, mutant
+from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
 
-# Trouble
+# Failures of polls
 
 
-class _GivesUp(Client):
-    """A client that takes some trouble of polls for the end."""
+class _GivesUp(CorrectClient):
+    """A client that gives a job up after some failures of polls."""
 
     def is_fatal(self, answer: Answer) -> bool:
         raise NotImplementedError
@@ -24,7 +24,7 @@ class _GivesUp(Client):
 
 @mutant("survive-transient", only=True)
 class GivesUpAtTrouble(_GivesUp):
-    """A poll that meets anything but 200 loses the job."""
+    """Any status but 200 loses the job."""
 
     def is_fatal(self, answer: Answer) -> bool:
         return answer.status != 200
@@ -32,7 +32,7 @@ class GivesUpAtTrouble(_GivesUp):
 
 @mutant("survive-transient")
 class GivesUpAt429(_GivesUp):
-    """A poll that is one too many loses the job."""
+    """A poll that is rate limited loses the job."""
 
     def is_fatal(self, answer: Answer) -> bool:
         return answer.status == 429
@@ -56,7 +56,7 @@ class GivesUpAt524(_GivesUp):
 
 @mutant("survive-transient")
 class GivesUpAtPages(_GivesUp):
-    """A page of HTML loses the job."""
+    """An HTML page loses the job."""
 
     def is_fatal(self, answer: Answer) -> bool:
         return answer.body.startswith(b"<html")
@@ -64,7 +64,7 @@ class GivesUpAtPages(_GivesUp):
 
 @mutant("survive-transient")
 class OneTry(_GivesUp):
-    """The second trouble in a row loses the job."""
+    """The second failed poll in a row loses the job."""
 
     def may_poll_again(self, answer: Answer, troubles: int) -> bool:
         return troubles < 1 and super().may_poll_again(answer, troubles)
@@ -74,8 +74,8 @@ class OneTry(_GivesUp):
 
 
 @mutant("survive-transient")
-class OneDownload(Client):
-    """A download that meets trouble is not tried again, and the job taken for lost."""
+class OneDownload(CorrectClient):
+    """A failed download is not retried, and the job is reported as lost."""
 
     def may_fetch_again(self, _answer: Answer) -> bool:
         return False
@@ -87,17 +87,17 @@ class OneDownload(Client):
 
 @mutant("bad-json-on-poll", only=True)
 class GivesUpAtBadJson(_GivesUp):
-    """A poll that is answered 200 without JSON loses the job."""
+    """A poll that is answered with 200 but not JSON loses the job."""
 
     def is_fatal(self, answer: Answer) -> bool:
         return answer.status == 200
 
 
-# Whatever an answer holds
+# Fields of answers
 
 
 @mutant("poll-until-terminal", only=True)
-class FewPolls(Client):
+class FewPolls(CorrectClient):
     """It gives up after three polls."""
 
     def follow(self, created: Job) -> Job:
@@ -110,8 +110,8 @@ class FewPolls(Client):
         return super().interval()
 
 
-class _Strict(Client):
-    """A client that takes something about an answer for an error."""
+class _Strict(CorrectClient):
+    """A client that takes something in an answer as an error."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         raise NotImplementedError
@@ -127,7 +127,7 @@ class _Strict(Client):
 
 @mutant("poll-until-terminal")
 class WantsTaskId(_Strict):
-    """It takes the id from `task_id`, which the create has not."""
+    """It reads the id from `task_id`, which the answer to the create lacks."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         job["task_id"]
@@ -135,7 +135,7 @@ class WantsTaskId(_Strict):
 
 @mutant("poll-until-terminal")
 class SecondsAsNumber(_Strict):
-    """`seconds` is read as a number, and is an empty text."""
+    """`seconds` is read as a number, but is an empty string."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         int(job.get("seconds", "0"))
@@ -143,7 +143,7 @@ class SecondsAsNumber(_Strict):
 
 @mutant("poll-until-terminal")
 class ProgressAsNumber(_Strict):
-    """`progress` is read as a number, and may be a text."""
+    """`progress` is read as a number, but may be a string."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         int(job.get("progress", 0))
@@ -151,7 +151,7 @@ class ProgressAsNumber(_Strict):
 
 @mutant("poll-until-terminal")
 class WantsProgress(_Strict):
-    """`progress` has to be there."""
+    """`progress` is required."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         job["progress"]
@@ -159,18 +159,18 @@ class WantsProgress(_Strict):
 
 @mutant("poll-until-terminal")
 class KnownFieldsOnly(_Strict):
-    """A field that is not known is an error."""
+    """An unknown field is an error."""
 
     def check(self, job: Mapping[str, Any]) -> None:
-        known = "id object model status progress created_at seconds size task_id completed_at video_url error"
-        unknown = set(job) - set(known.split())
+        documented = "id object model status progress created_at seconds size task_id completed_at video_url error"
+        unknown = set(job) - set(documented.split())
         if unknown:
             raise ValueError(unknown)
 
 
 @mutant("poll-until-terminal")
 class ErrorIsThere(_Strict):
-    """An `error` that is there is one, null or not."""
+    """The key `error` counts as an error, even if it is null."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         if "error" in job:
@@ -179,16 +179,16 @@ class ErrorIsThere(_Strict):
 
 @mutant("poll-until-terminal")
 class ModelAsSent(_Strict):
-    """A model that is not the one that was sent is an error."""
+    """A model other than the one that was sent is an error."""
 
     def check(self, job: Mapping[str, Any]) -> None:
-        if self.given.model not in (None, job["model"]):
+        if self.input.model not in (None, job["model"]):
             raise ValueError(job["model"])
 
 
 @mutant("poll-until-terminal")
-class KnowsOrder(Client):
-    """The id is looked for in front of everything else."""
+class KnowsOrder(CorrectClient):
+    """The id must be the first key."""
 
     def job(self, answer: Answer) -> Job:
         job = super().job(answer)
@@ -198,8 +198,8 @@ class KnowsOrder(Client):
 
 
 @mutant("poll-until-terminal")
-class PlainJson(Client):
-    """A Content-Type with a charset is not known."""
+class PlainJson(CorrectClient):
+    """A Content-Type with a charset is an error."""
 
     def job(self, answer: Answer) -> Job:
         if answer.status == 200 and "charset" in answer.headers.get("content-type", ""):
@@ -209,7 +209,7 @@ class PlainJson(Client):
 
 @mutant("poll-until-terminal")
 class QueuedIsAnError(_Strict):
-    """A job that is queued when it is polled is stuck."""
+    """A job that is still queued when it is polled counts as stuck."""
 
     def check(self, job: Mapping[str, Any]) -> None:
         if job["status"] == "queued" and "task_id" in job:
@@ -217,32 +217,32 @@ class QueuedIsAnError(_Strict):
 
 
 @mutant("poll-until-terminal", "no-false-success")
-class EndsAt99(Client):
-    """A progress of 99 is the end."""
+class EndsAt99(CorrectClient):
+    """A progress of 99 counts as the end."""
 
     def succeeded(self, job: Job) -> bool:
         return job.get("progress") in (99, 100) or super().succeeded(job)
 
 
 @mutant("poll-until-terminal", "no-false-success")
-class EndsAtCompletedAt(Client):
-    """`completed_at` is the end."""
+class EndsAtCompletedAt(CorrectClient):
+    """`completed_at` counts as the end."""
 
     def succeeded(self, job: Job) -> bool:
         return "completed_at" in job or super().succeeded(job)
 
 
 @mutant("poll-until-terminal", "no-false-success")
-class EndsWhenNotQueued(Client):
-    """Whatever is not queued is the end."""
+class EndsWhenNotQueued(CorrectClient):
+    """Any status but queued counts as the end."""
 
     def succeeded(self, job: Job) -> bool:
         return self.status(job) == "in_progress" or super().succeeded(job)
 
 
 @mutant("poll-until-terminal", "no-false-success")
-class DeadlineIsSuccess(Client):
-    """At its deadline it says that all is well."""
+class DeadlineIsSuccess(CorrectClient):
+    """At its deadline it reports success."""
 
     def timed_out(self, _message: str) -> Outcome:
         return Outcome("completed")

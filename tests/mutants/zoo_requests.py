@@ -1,4 +1,4 @@
-"""Mutants of the zoo that send a request wrongly: with which key, where to, as what kind of form, or not at all."""
+"""Mutants that send a request with a wrong key, to a wrong place, as a wrong form, or not at all."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mockveo_contracts import Outcome
-from zoo_client import Client, Job, Trouble, mutant
+from zoo_client import CorrectClient, Job, Trouble, mutant
 
-# Whose key
+# The key
 
 
 @mutant("auth-bearer")
-class NoAuthorization(Client):
+class NoAuthorization(CorrectClient):
     """The key is not sent."""
 
     def own_headers(self, _method: str, _url: str) -> dict[str, str]:
@@ -24,7 +24,7 @@ class NoAuthorization(Client):
 
 
 @mutant("auth-bearer", only=True)
-class TokenScheme(Client):
+class TokenScheme(CorrectClient):
     """The scheme is Token."""
 
     def authorization(self) -> str:
@@ -32,7 +32,7 @@ class TokenScheme(Client):
 
 
 @mutant("auth-bearer")
-class BareKey(Client):
+class BareKey(CorrectClient):
     """The key is sent without a scheme."""
 
     def authorization(self) -> str:
@@ -40,7 +40,7 @@ class BareKey(Client):
 
 
 @mutant("auth-bearer")
-class QuotedKey(Client):
+class QuotedKey(CorrectClient):
     """The key is sent in quotes, as a shell may leave them."""
 
     def authorization(self) -> str:
@@ -48,15 +48,15 @@ class QuotedKey(Client):
 
 
 @mutant("auth-bearer")
-class KeyOfCreatesOnly(Client):
-    """The key is sent with the create alone."""
+class KeyOfCreatesOnly(CorrectClient):
+    """The key is sent with the create only."""
 
     def own_headers(self, method: str, url: str) -> dict[str, str]:
         return super().own_headers(method, url) if method == "POST" else {}
 
 
 @mutant("auth-bearer")
-class OtherHeader(Client):
+class OtherHeader(CorrectClient):
     """The key is sent as X-Api-Key."""
 
     def own_headers(self, _method: str, _url: str) -> dict[str, str]:
@@ -64,7 +64,7 @@ class OtherHeader(Client):
 
 
 @mutant("auth-in-url", only=True)
-class KeyInQuery(Client):
+class KeyInQuery(CorrectClient):
     """The key is in the query too."""
 
     def create_url(self) -> str:
@@ -72,7 +72,7 @@ class KeyInQuery(Client):
 
 
 @mutant("auth-in-url")
-class KeyInQueryOfDownloads(Client):
+class KeyInQueryOfDownloads(CorrectClient):
     """The key is in the URL of the download, so that a player can open it."""
 
     def content_url(self, job: Job) -> str:
@@ -80,15 +80,15 @@ class KeyInQueryOfDownloads(Client):
 
 
 @mutant("auth-cross-origin", only=True)
-class KeyFollowsRedirects(Client):
-    """The key is taken along wherever a redirect leads, as urllib does."""
+class KeyFollowsRedirects(CorrectClient):
+    """The key is sent along to any redirect target, as by urllib."""
 
     def trusted(self, _url: str) -> bool:
         return True
 
 
 @mutant("auth-cross-origin")
-class KeyToDelivery(Client):
+class KeyToDelivery(CorrectClient):
     """The key is sent with the signed URL of the video."""
 
     def content_url(self, job: Job) -> str:
@@ -99,7 +99,7 @@ class KeyToDelivery(Client):
 
 
 @mutant("key-in-output", only=True)
-class PrintsKey(Client):
+class PrintsKey(CorrectClient):
     """It prints the headers that it sends."""
 
     def create(self) -> Job:
@@ -108,7 +108,7 @@ class PrintsKey(Client):
 
 
 @mutant("key-in-output")
-class LogsKey(Client):
+class LogsKey(CorrectClient):
     """It logs the key."""
 
     def create(self) -> Job:
@@ -117,26 +117,26 @@ class LogsKey(Client):
 
 
 @mutant("key-in-output")
-class KeyInErrors(Client):
-    """What went wrong is told with the request."""
+class KeyInErrors(CorrectClient):
+    """Error messages contain the request, with its key."""
 
     def went_wrong(self, message: str) -> Outcome:
         return super().went_wrong(f"{message} ({self.authorization()})")
 
 
 @mutant("key-in-output")
-class KeyInResult(Client):
+class KeyInResult(CorrectClient):
     """The result holds the settings of the client."""
 
     def video(self, job: Job) -> dict[str, Any]:
         return {**super().video(job), "client": {"key": self.case.api_key}}
 
 
-# Where to
+# The URL
 
 
 @mutant("known-operation", "did-create")
-class SingularPath(Client):
+class SingularPath(CorrectClient):
     """The path is /v1/video."""
 
     def create_url(self) -> str:
@@ -144,15 +144,15 @@ class SingularPath(Client):
 
 
 @mutant("known-operation", "did-create")
-class VersionTwice(Client):
-    """The version is put after a base URL that has one."""
+class VersionTwice(CorrectClient):
+    """The version is appended to a base URL that ends in it."""
 
     def create_url(self) -> str:
         return f"{self.case.base_url}/v1/videos"
 
 
 @mutant("known-operation", "did-create")
-class TrailingSlash(Client):
+class TrailingSlash(CorrectClient):
     """The path ends in a slash."""
 
     def create_url(self) -> str:
@@ -160,8 +160,8 @@ class TrailingSlash(Client):
 
 
 @mutant("known-operation", only=True)
-class ListsFirst(Client):
-    """It lists the jobs before it makes one."""
+class ListsFirst(CorrectClient):
+    """It lists the jobs before it creates one."""
 
     def create(self) -> Job:
         self.ask("GET", self.create_url())
@@ -169,7 +169,7 @@ class ListsFirst(Client):
 
 
 @mutant("known-operation")
-class CleansUp(Client):
+class CleansUp(CorrectClient):
     """It deletes the job at the end."""
 
     def video(self, job: Job) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class CleansUp(Client):
 
 
 @mutant("known-operation")
-class PollsStatus(Client):
+class PollsStatus(CorrectClient):
     """It polls /v1/videos/{id}/status."""
 
     def job_url(self, job: Job) -> str:
@@ -189,8 +189,8 @@ class PollsStatus(Client):
 
 
 @mutant("multipart-wellformed")
-class JsonBody(Client):
-    """The create is JSON, and images are base64."""
+class JsonBody(CorrectClient):
+    """The create is JSON, with images as base64."""
 
     def form(self) -> tuple[str, bytes]:
         images = [base64.b64encode(self.data(image)).decode() for image in self.images()]
@@ -198,8 +198,8 @@ class JsonBody(Client):
 
 
 @mutant("multipart-wellformed", verdict="warning")
-class UrlencodedText(Client):
-    """A create without images is urlencoded, as the service takes it all the same."""
+class UrlencodedText(CorrectClient):
+    """A create without images is urlencoded, which the service accepts."""
 
     def form(self) -> tuple[str, bytes]:
         if self.images():
@@ -208,8 +208,8 @@ class UrlencodedText(Client):
 
 
 @mutant("multipart-wellformed")
-class UrlencodedAll(Client):
-    """All is urlencoded, images by their paths."""
+class UrlencodedAll(CorrectClient):
+    """Every create is urlencoded, with the paths of images."""
 
     def form(self) -> tuple[str, bytes]:
         fields = [*self.fields().items(), *(("input_reference", image.path) for image in self.images())]
@@ -217,15 +217,15 @@ class UrlencodedAll(Client):
 
 
 @mutant("multipart-wellformed")
-class NoBoundary(Client):
-    """The Content-Type lacks its boundary, as where somebody sets it by hand."""
+class NoBoundary(CorrectClient):
+    """The Content-Type lacks its boundary, as when it is set by hand."""
 
     def form(self) -> tuple[str, bytes]:
         return "multipart/form-data", super().form()[1]
 
 
 @mutant("multipart-wellformed")
-class OtherBoundary(Client):
+class OtherBoundary(CorrectClient):
     """The Content-Type names another boundary than the body has."""
 
     def form(self) -> tuple[str, bytes]:
@@ -234,16 +234,16 @@ class OtherBoundary(Client):
 
 
 @mutant("multipart-wellformed", only=True)
-class NoClosingBoundary(Client):
+class NoClosingBoundary(CorrectClient):
     """The last boundary is missing."""
 
     def joined(self, boundary: bytes, parts: Sequence[bytes]) -> bytes:
         return super().joined(boundary, parts).removesuffix(b"--%b--\r\n" % boundary)
 
 
-@mutant("prompt-exact", "omit-unset", unlikely="the prompt has to have the boundary in it")
-class FixedBoundary(Client):
-    """The boundary is a word that the prompt may have in it."""
+@mutant("prompt-exact", "omit-unset", unlikely="the prompt must contain the boundary")
+class FixedBoundary(CorrectClient):
+    """The boundary is a word that may be in the prompt."""
 
     def form(self) -> tuple[str, bytes]:
         kind, body = super().form()
@@ -252,15 +252,15 @@ class FixedBoundary(Client):
 
 
 @mutant("multipart-wellformed")
-class LineFeeds(Client):
-    """Lines of the form end in LF alone."""
+class LineFeeds(CorrectClient):
+    """Lines of the form end in LF only."""
 
     def joined(self, boundary: bytes, parts: Sequence[bytes]) -> bytes:
         return super().joined(boundary, parts).replace(b"\r\n", b"\n")
 
 
 @mutant("idempotency-key", only=True)
-class IdempotencyKey(Client):
+class IdempotencyKey(CorrectClient):
     """The create has an Idempotency-Key."""
 
     def own_headers(self, method: str, url: str) -> dict[str, str]:
@@ -268,11 +268,11 @@ class IdempotencyKey(Client):
         return {**super().own_headers(method, url), **more}
 
 
-# Whether at all
+# Clients that send nothing
 
 
 @mutant("did-create", only=True)
-class DryRun(Client):
+class DryRun(CorrectClient):
     """Nothing is ever sent."""
 
     def create(self) -> Job:
@@ -280,8 +280,8 @@ class DryRun(Client):
 
 
 @mutant("did-create")
-class KnowsSizes(Client):
-    """It refuses a size that it does not know."""
+class KnowsSizes(CorrectClient):
+    """It refuses an unknown size."""
 
     def create(self) -> Job:
         if self.size() not in (None, "16x9"):
@@ -290,8 +290,8 @@ class KnowsSizes(Client):
 
 
 @mutant("did-create")
-class LimitsPrompts(Client):
-    """It refuses a prompt that is longer than another API takes."""
+class LimitsPrompts(CorrectClient):
+    """It refuses a prompt that is longer than another API allows."""
 
     def create(self) -> Job:
         if len(self.prompt()) > 4000:
@@ -300,8 +300,8 @@ class LimitsPrompts(Client):
 
 
 @mutant("did-create")
-class AsciiFilenames(Client):
-    """It breaks at a name of a file that is not ASCII."""
+class AsciiFilenames(CorrectClient):
+    """It fails on a file name outside ASCII."""
 
     def part(self, headers: Mapping[str, str], data: bytes) -> bytes:
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii") + b"\r\n" + data

@@ -17,7 +17,7 @@ from mockveo_contracts.clients.programs import Programs
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.known_failures import KnownFailuresError, read
 from mockveo_contracts.reports.model import Report
-from zoo_client import Client
+from zoo_client import CorrectClient
 
 from mockveo.errors import MockveoError
 
@@ -25,20 +25,20 @@ TEXT = CheckPlan(cases=("text/*",), generated=0)
 
 
 def correct(case: Case) -> Outcome:
-    return Client(case)()
+    return CorrectClient(case)()
 
 
-correct.features = Client.features  # type: ignore[attr-defined]
+correct.features = CorrectClient.features  # type: ignore[attr-defined]
 
 
-class _Cutting(Client):
+class _Cutting(CorrectClient):
     def prompt(self) -> str:
-        return self.given.prompt.partition("\n")[0]
+        return self.call.prompt.partition("\n")[0]
 
 
-class _Swapping(Client):
+class _Swapping(CorrectClient):
     def images(self) -> Any:
-        return self.given.images[::-1]
+        return self.call.images[::-1]
 
 
 def cutting(case: Case) -> Outcome:
@@ -80,7 +80,7 @@ def test_a_broken_client() -> None:
     json.dumps(report.data)
 
 
-def test_progress_is_told() -> None:
+def test_progress_counts_every_case() -> None:
     told: list[tuple[int, int, str, int]] = []
     plan = CheckPlan(cases=("image/*",), progress=lambda *what: told.append(what), generated=0)
     report = checked(correct, plan)
@@ -105,14 +105,14 @@ def test_what_a_profile_refuses_is_skipped() -> None:
 
 
 def test_strict() -> None:
-    class Polling(Client):
+    class Polling(CorrectClient):
         def interval(self) -> float:
             return 0.01
 
     def client(case: Case) -> Outcome:
         return Polling(case)()
 
-    client.features = Client.features  # type: ignore[attr-defined]
+    client.features = CorrectClient.features  # type: ignore[attr-defined]
     plan = CheckPlan(cases=("job/long",), generated=0)
     report = checked(client, plan)
     assert (report.count("warning"), report.exit_status) == (1, 0)
@@ -182,7 +182,7 @@ def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None
 
 
 def test_a_generated_case_without_a_file_cannot_be_repeated_by_its_name() -> None:
-    with Functions(swapping, features=Client.features) as driver:
+    with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(driver, CheckPlan(generated=60, again="mockveo check --case {case} -- x"), test_cases=())
     (finding,) = report.findings
     assert finding.reproduce == ()
@@ -213,7 +213,7 @@ def test_a_case_that_does_not_exist() -> None:
 
 def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: Path) -> None:
     only = CheckPlan(corpus=tmp_path / "corpus", generated=60)
-    with Functions(swapping, features=Client.features) as driver:
+    with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(driver, only, test_cases=())
     assert report.generated > 30
     found = {one.rule: one for one in report.findings}
@@ -232,7 +232,7 @@ def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: 
 
 def test_what_the_catalogue_has_shown_is_not_searched_for_again(tmp_path: Path) -> None:
     chosen = [catalogue()["image/two-ordered"]]
-    with Functions(swapping, features=Client.features) as driver:
+    with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(driver, CheckPlan(corpus=tmp_path, generated=40), test_cases=chosen)
     assert [one.case.name for one in report.findings] == ["image/two-ordered"]
     assert list(tmp_path.iterdir()) == []
@@ -330,7 +330,7 @@ def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
             self.left -= 1
             yield from self.driver.play(scripts)
 
-    with Functions(swapping, features=Client.features) as driver:
+    with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(Ending(driver), CheckPlan(generated=60), test_cases=())
     assert (report.aborted, report.exit_status) == ("it is gone", 2)
     assert {one.rule for one in report.findings} == {"refs-order"}

@@ -15,7 +15,7 @@ from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.clients.interruption import Stop
 from mockveo_contracts.clients.search import search
 from mockveo_contracts.clients.testbed import CaseRun
-from zoo_client import Client
+from zoo_client import CorrectClient
 
 from mockveo.spec.spec import load
 
@@ -23,10 +23,10 @@ SPEC = load(None)
 
 
 def correct(case: Case) -> Outcome:
-    return Client(case)()
+    return CorrectClient(case)()
 
 
-correct.features = Client.features  # type: ignore[attr-defined]
+correct.features = CorrectClient.features  # type: ignore[attr-defined]
 
 
 def test_search_with_equal_seeds_plays_equal_cases() -> None:
@@ -49,16 +49,16 @@ def test_search_with_the_correct_client_exercises_most_rules_and_finds_nothing()
 
 
 def test_search_shrinks_the_case_that_breaks_a_rule() -> None:
-    class Careless(Client):
+    class Careless(CorrectClient):
         """Spoils prompts with a semicolon."""
 
         def prompt(self) -> str:
-            return self.given.prompt.replace(";", ",")
+            return self.call.prompt.replace(";", ",")
 
     def client(case: Case) -> Outcome:
         return Careless(case)()
 
-    with Functions(client, features=Client.features) as driver:
+    with Functions(client, features=CorrectClient.features) as driver:
         result = search(driver, SPEC, 150, 0)
     ((play, verdict),) = result.failures
     assert verdict.rule.id == "prompt-exact", verdict
@@ -100,7 +100,7 @@ def test_search_asks_only_for_declared_features(features: dict[str, Any]) -> Non
 
     def client(case: Case) -> Outcome:
         asked.append(case)
-        return Client(case)()
+        return CorrectClient(case)()
 
     with Functions(client, features=features) as driver:
         search(driver, SPEC, 40, 0)
@@ -116,7 +116,7 @@ def impatient(case: Case) -> Outcome:
     for image in call.images:
         data = Path(image.path).read_bytes()
         parts.append(("input_reference", (image.filename, data, image.content_type)))
-    with httpx.Client(headers={"Authorization": f"Bearer {case.api_key}"}, base_url=case.base_url) as http:
+    with httpx.CorrectClient(headers={"Authorization": f"Bearer {case.api_key}"}, base_url=case.base_url) as http:
         answer = http.post("/videos", files=parts)
         while answer.status_code == 200:
             video = answer.json()

@@ -1,7 +1,7 @@
-"""What the client contracts find, and what they do not mind: the zoo, played the catalogue and generated cases.
+"""What the client contracts find, and what they accept: the zoo plays the catalogue and generated cases.
 
-The mutants of a rule are found by playing those cases first that the rule has something to say about, and ending at
-the first that shows it; the correct client and the mutants that break one rule alone are played every case.
+A mutant plays those cases first in which the correct client exercises its rule, until one shows the defect. The correct
+client, and the mutants that break only one rule, play every case.
 """
 
 from __future__ import annotations
@@ -11,73 +11,75 @@ from collections.abc import Iterator
 import pytest
 from mockveo_contracts.cases.definitions import TestCase
 from seeds import seeds
-from zoo import EQUIVALENT, ZOO, Correct, Mutant, MutantDriver, broken, catalogue, first_to_break, generated
+from zoo import EQUIVALENT, ZOO, ClientMutant, Correct, MutantDriver, broken, catalogue, first_to_break, generated
 
 from mockveo.rules.client_rules import client_rules
 
-#: Mutants that break no more than their own rule.
-ALONE = [one for one in ZOO.values() if one.only]
-OTHERS = [one for one in ZOO.values() if not one.only]
-#: Those that generated cases are to find: what is no more than informational they need not.
-GRAVE = [one for one in ZOO.values() if client_rules().find(one.rules[0]).severity != "info"]
-#: Groups of them that are tested, each by itself so that they can be in parallel. In each one may be missed.
+#: Mutants that break only their own rule.
+ALONE = [mutant for mutant in ZOO.values() if mutant.only]
+OTHERS = [mutant for mutant in ZOO.values() if not mutant.only]
+#: Those that generated cases must find: all but the informational ones.
+GRAVE = [mutant for mutant in ZOO.values() if client_rules().find(mutant.rules[0]).severity != "info"]
+#: Groups of them, each a test of its own so that they run in parallel. One of each may be missed.
 GROUPS = 8
 
 
 @pytest.fixture(scope="module")
-def cage() -> Iterator[MutantDriver]:
-    with MutantDriver() as cage:
-        yield cage
+def driver() -> Iterator[MutantDriver]:
+    with MutantDriver() as driver:
+        yield driver
 
 
-def all_broken(cage: MutantDriver, inside: Mutant | Correct, cases: list[TestCase]) -> dict[str, dict[str, str]]:
-    """Rule -> case -> verdict."""
-    found: dict[str, dict[str, str]] = {}
-    cage.inside = inside
-    for play in cage.play(cases):
-        for rule, verdict in broken(play).items():
-            found.setdefault(rule, {})[play.test_case.name] = verdict.verdict
-    return found
+def all_broken(
+    driver: MutantDriver, inside: ClientMutant | Correct, cases: list[TestCase]
+) -> dict[str, dict[str, str]]:
+    """Return the broken rules, each with the cases that show it and their verdicts."""
+    verdicts: dict[str, dict[str, str]] = {}
+    driver.inside = inside
+    for run in driver.play(cases):
+        for rule, verdict in broken(run).items():
+            verdicts.setdefault(rule, {})[run.test_case.name] = verdict.verdict
+    return verdicts
 
 
 @pytest.mark.parametrize("seed", seeds(5))
-def test_the_correct_client_breaks_nothing(cage: MutantDriver, seed: int) -> None:
-    assert all_broken(cage, Correct(), catalogue(seed)) == {}
+def test_correct_client_breaks_no_rule_in_the_catalogue(driver: MutantDriver, seed: int) -> None:
+    assert all_broken(driver, Correct(), catalogue(seed)) == {}
 
 
-def test_nor_in_generated_cases(cage: MutantDriver) -> None:
-    cases = generated(cage)
+def test_correct_client_breaks_no_rule_in_generated_cases(driver: MutantDriver) -> None:
+    cases = generated(driver)
     assert len(cases) > 150
-    assert all_broken(cage, Correct(), list(cases)) == {}
+    assert all_broken(driver, Correct(), list(cases)) == {}
 
 
 @pytest.mark.parametrize("client", EQUIVALENT.values(), ids=str)
-def test_what_is_no_defect_is_none(cage: MutantDriver, client: Mutant) -> None:
-    assert all_broken(cage, client, catalogue()) == {}
+def test_equivalent_client_breaks_no_rule(driver: MutantDriver, client: ClientMutant) -> None:
+    assert all_broken(driver, client, catalogue()) == {}
 
 
 @pytest.mark.parametrize("mutant", OTHERS, ids=str)
-def test_the_catalogue_finds(cage: MutantDriver, mutant: Mutant) -> None:
-    assert first_to_break(cage, mutant, catalogue()) is not None
+def test_catalogue_shows_the_mutant(driver: MutantDriver, mutant: ClientMutant) -> None:
+    assert first_to_break(driver, mutant, catalogue()) is not None
 
 
 @pytest.mark.parametrize("mutant", ALONE, ids=str)
-def test_the_catalogue_finds_that_rule_alone(cage: MutantDriver, mutant: Mutant) -> None:
-    found = all_broken(cage, mutant, catalogue())
-    assert list(found) == list(mutant.rules)
-    assert mutant.verdict in found[mutant.rules[0]].values()
+def test_catalogue_shows_only_the_rule_of_the_mutant(driver: MutantDriver, mutant: ClientMutant) -> None:
+    verdicts = all_broken(driver, mutant, catalogue())
+    assert list(verdicts) == list(mutant.rules)
+    assert mutant.verdict in verdicts[mutant.rules[0]].values()
 
 
-def test_each_rule_has_a_mutant_that_it_alone_finds() -> None:
-    assert sorted(one.rules[0] for one in ALONE) == sorted(client_rules().rules)
+def test_every_rule_has_a_mutant_that_breaks_only_it() -> None:
+    assert sorted(mutant.rules[0] for mutant in ALONE) == sorted(client_rules().rules)
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_generated_cases_alone_find_nearly_all(cage: MutantDriver, group: int) -> None:
+def test_generated_cases_show_nearly_all_mutants(driver: MutantDriver, group: int) -> None:
     mutants = GRAVE[group::GROUPS]
-    missed = [str(one) for one in mutants if first_to_break(cage, one, generated(cage)) is None]
+    missed = [str(mutant) for mutant in mutants if first_to_break(driver, mutant, generated(driver)) is None]
     assert len(missed) <= 1, missed
 
 
-def test_few_mutants_are_beyond_generated_cases() -> None:
-    assert sum(bool(one.unlikely) for one in GRAVE) <= 0.05 * len(GRAVE)
+def test_few_mutants_are_unlikely_in_generated_cases() -> None:
+    assert sum(bool(mutant.unlikely) for mutant in GRAVE) <= 0.05 * len(GRAVE)
