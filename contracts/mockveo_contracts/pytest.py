@@ -1,12 +1,12 @@
-"""Contract tests in pytest: each case of a client, and each check of a server, is a test.
+"""Contract tests in pytest: a test for each case of a client, and for each check of a server.
 
     from mockveo_contracts.pytest import client_contract, server_contract
 
     test_client = client_contract(my_client)
     test_server = server_contract("http://127.0.0.1:8000")
 
-makes `test_client[image/two-ordered]` and so on, `test_client[generated]`, and `test_server[job/text-only]` and so on.
-`my_client` is a function that takes a Case, or the command of a program that speaks the client protocol.
+This makes `test_client[image/two-ordered]` and so on, `test_client[generated]`, and `test_server[job/text-only]` and
+so on. `my_client` is a function that takes a Case, or the command of a program that speaks the client protocol.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from mockveo_contracts.servers.verify import Verification
 
 _T = TypeVar("_T")
-#: The test of all generated cases.
+#: The name of the test of all generated cases.
 GENERATED = "generated"
 
 
 class ContractWarning(UserWarning):
-    """A client or a server breaks a rule of severity SHOULD."""
+    """A rule of severity SHOULD is broken by a client or a server."""
 
 
 def client_contract(
@@ -56,10 +56,10 @@ def client_contract(
     known: str | os.PathLike[str] | None = None,
     profile: str = "docs-2026-03",
 ) -> Callable[..., None]:
-    """A test function, with a parameter for each case, of a client.
+    """Return a test function of a client, with a parameter for each case.
 
-    `mode` and `features` are as of `mockveo check`, and so are the others. A rule of severity SHOULD that is broken is
-    a ContractWarning; with `strict` it fails. A known failure is an xfail. Raises MockveoError.
+    The keywords are the options of `mockveo check`. A broken rule of severity SHOULD is a ContractWarning; with
+    `strict` it fails the test. A known failure is an xfail. Raises MockveoError.
     """
     plan = CheckPlan(
         cases=tuple(cases),
@@ -70,16 +70,17 @@ def client_contract(
         known=() if known is None else tuple(known_failures.read(Path(known))),
         profile=profile,
     )
-    chosen = {one.name: one for one in chosen_by(plan)}
-    held = _Held(lambda: drive(client, mode=mode, features=features, profile=profile))
+    chosen = {test_case.name: test_case for test_case in chosen_by(plan)}
+    shared = _Shared(lambda: drive(client, mode=mode, features=features, profile=profile))
     names = [*chosen, *([GENERATED] if plan.generated else [])]
 
     @pytest.mark.parametrize("case", names)
     def contract(case: str, request: pytest.FixtureRequest) -> None:
-        driver = held.entered(request.config)
-        one = () if case == GENERATED else (chosen[case],)
+        driver = shared.entered(request.config)
+        test_cases = () if case == GENERATED else (chosen[case],)
+        generated_count = plan.generated if case == GENERATED else 0
         again = f"pytest {shlex.quote(request.node.nodeid)}"
-        report = check(driver, replace(plan, again=again, generated=plan.generated if case == GENERATED else 0), one)
+        report = check(driver, replace(plan, again=again, generated=generated_count), test_cases)
         if report.aborted:
             pytest.fail(report.aborted, pytrace=False)
         _judge(report.findings, report.skipped, report.stale, strict=strict)
@@ -88,30 +89,33 @@ def client_contract(
 
 
 def server_contract(url: str = "", *, fixture: str = "", plan: VerifyPlan | None = None) -> Callable[..., None]:
-    """A test function, with a parameter for each check, of a server at a URL.
+    """Return a test function of a server, with a parameter for each check.
 
-    `fixture` names a fixture that has the URL instead, of scope module or wider; `plan` is what is asked, and what it
-    may cost, as of `mockveo verify`. What is broken is told as by `client_contract`. Raises MockveoError.
+    Instead of a URL, `fixture` may name a fixture of scope module or wider that returns it. `plan` holds the options
+    of `mockveo verify`. Broken rules are reported as by `client_contract`. Raises MockveoError.
     """
-    # Here, not above: who tests a client does not wait for it.
+    # Imported lazily, because tests of clients do not need it.
     from mockveo_contracts.servers.plan import VerifyPlan
     from mockveo_contracts.servers.verify import names, verification
 
-    asked = plan or VerifyPlan(key=os.environ.get("COMETAPI_KEY"))
-    held: dict[str, _Held[Verification]] = {}
+    used_plan = plan or VerifyPlan(key=os.environ.get("COMETAPI_KEY"))
+    shared: dict[str, _Shared[Verification]] = {}
 
-    @pytest.mark.parametrize("check", names(asked))
+    @pytest.mark.parametrize("check", names(used_plan))
     def contract(check: str, request: pytest.FixtureRequest) -> None:
-        where = request.getfixturevalue(fixture) if fixture else url
-        found = held.setdefault(where, _Held(lambda: _prepared(verification(where, asked)))).entered(request.config)
-        before = len(found.report.skipped)
-        (one,) = (one for one in found.checks() if one.name == check)
-        findings = one.run()
-        stale = [entry for entry in found.report.stale if entry.case == check]
-        # What was done in part is judged by that part.
-        played = any(case.name == check for case in found.report.cases)
-        skipped = [] if played else found.report.skipped[before:]
-        _judge(findings, skipped, stale, strict=asked.strict)
+        server = request.getfixturevalue(fixture) if fixture else url
+        if server not in shared:
+            shared[server] = _Shared(lambda: _prepared(verification(server, used_plan)))
+        running = shared[server].entered(request.config)
+        report = running.report
+        skipped_before = len(report.skipped)
+        (server_check,) = (candidate for candidate in running.checks() if candidate.name == check)
+        findings = server_check.run()
+        stale = [entry for entry in report.stale if entry.case == check]
+        # A check that ran in part is judged by that part.
+        ran = any(case.name == check for case in report.cases)
+        skipped = [] if ran else report.skipped[skipped_before:]
+        _judge(findings, skipped, stale, strict=used_plan.strict)
 
     return contract
 
@@ -119,9 +123,9 @@ def server_contract(url: str = "", *, fixture: str = "", plan: VerifyPlan | None
 def _prepared(verification: AbstractContextManager[Verification]) -> AbstractContextManager[Verification]:
     @contextmanager
     def prepared() -> Iterator[Verification]:
-        with verification as found:
-            found.prepare()
-            yield found
+        with verification as running:
+            running.prepare()
+            yield running
 
     return prepared()
 
@@ -133,14 +137,14 @@ def _judge(
     *,
     strict: bool,
 ) -> None:
-    """Makes the outcome of a test of what was found."""
+    """Turn findings into the outcome of a test."""
     if skipped:
         pytest.skip(skipped[0].reason)
     fresh = [finding for finding in findings if not finding.known]
-    fatal = ("violation", "adapter error", *(("warning",) if strict else ()))
-    broken = [finding for finding in fresh if finding.verdict in fatal]
-    if broken:
-        pytest.fail(render_findings(broken), pytrace=False)
+    fatal = {"violation", "adapter error", "warning"} if strict else {"violation", "adapter error"}
+    failures = [finding for finding in fresh if finding.verdict in fatal]
+    if failures:
+        pytest.fail(render_findings(failures), pytrace=False)
     for finding in fresh:
         if finding.verdict == "warning":
             warnings.warn(render_findings([finding]), ContractWarning, stacklevel=2)
@@ -151,26 +155,26 @@ def _judge(
 
 
 def _reasons(findings: Iterable[Finding]) -> str:
-    known = ((finding.rule, finding.known) for finding in findings if finding.known)
-    return "; ".join(f"{rule}: {entry.reason or entry.place}" for rule, entry in known)
+    entries = ((finding.rule, finding.known) for finding in findings if finding.known)
+    return "; ".join(f"{rule}: {entry.reason or entry.place}" for rule, entry in entries)
 
 
-class _Held(Generic[_T]):
-    """Something that is entered with its first test, and left with pytest."""
+class _Shared(Generic[_T]):
+    """A context manager that the first test enters and the end of pytest leaves."""
 
     def __init__(self, make: Callable[[], AbstractContextManager[_T]]) -> None:
         self._make = make
-        self._found: _T | None = None
+        self._value: _T | None = None
         self._broken = ""
 
     def entered(self, config: pytest.Config) -> _T:
-        """What it is that was entered; fails where it cannot be."""
-        if self._found is None and not self._broken:
+        """Return the entered value; fail the test if entering failed."""
+        if self._value is None and not self._broken:
             stack = ExitStack()
             try:
-                self._found = stack.enter_context(self._make())
+                self._value = stack.enter_context(self._make())
             except MockveoError as error:
-                # Once: a hundred tests are not to wait a hundred times for a program that does not start.
+                # Tried once: a hundred tests must not wait a hundred times for a program that does not start.
                 self._broken = str(error)
             config.add_cleanup(stack.close)
-        return self._found or pytest.fail(self._broken, pytrace=False)
+        return self._value or pytest.fail(self._broken, pytrace=False)

@@ -1,4 +1,4 @@
-"""The commands of the contract tests, as a user has them."""
+"""The commands of the contract tests, as a user runs them."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def waiting(case):
     print("begun", case.id, file=sys.__stderr__, flush=True)
     threading.Event().wait()
 
-for one in (correct, cutting, hurried, wandering, reversing, waiting):
-    one.features = CorrectClient.features
+for client in (correct, cutting, hurried, wandering, reversing, waiting):
+    client.features = CorrectClient.features
 """
 
 
@@ -85,7 +85,7 @@ def check(place: Path, client: str, *arguments: str) -> subprocess.CompletedProc
     return run(place, "check", "--python", f"clients:{client}", "--generated", "0", *arguments)
 
 
-def test_a_correct_client(place: Path) -> None:
+def test_check_of_a_correct_client_reports_nothing(place: Path) -> None:
     done = check(place, "correct", "--case", "text/*")
     assert done.returncode == 0
     assert re.fullmatch(r"(\d+) of \1 cases, 0 findings", done.stderr.splitlines()[-1])
@@ -94,7 +94,7 @@ def test_a_correct_client(place: Path) -> None:
     )
 
 
-def test_a_broken_client_and_all_its_reports(place: Path) -> None:
+def test_check_of_a_broken_client_writes_every_report(place: Path) -> None:
     kinds = ("json", "junit", "html", "sarif", "github", "har")
     reports = [part for kind in kinds for part in ("--report", f"{kind}=out/{kind}")]
     done = check(place, "cutting", "--case", "text/newlines", "--quiet", *reports)
@@ -108,22 +108,22 @@ def test_a_broken_client_and_all_its_reports(place: Path) -> None:
     assert judged.returncode == 0, judged.stderr
 
 
-def test_the_command_that_repeats_a_case_does(place: Path) -> None:
+def test_command_in_the_report_repeats_the_case(place: Path) -> None:
     done = check(place, "cutting", "--case", "text/*")
-    (line,) = {line.partition("mockveo check")[2] for line in done.stdout.splitlines() if "mockveo check" in line}
-    again = run(place, "check", *shlex.split(line))
+    (command,) = set(re.findall(r"mockveo (check .*)", done.stdout))
+    again = run(place, *shlex.split(command))
     assert again.returncode == 1
     assert "prompt-exact" in again.stdout
 
 
-def test_a_warning_fails_where_it_is_strict(place: Path) -> None:
+def test_check_with_strict_fails_on_a_warning(place: Path) -> None:
     done = check(place, "hurried", "--case", "job/long")
     assert done.returncode == 0
     assert "WARNING  poll-interval (SHOULD)" in done.stdout
     assert check(place, "hurried", "--case", "job/long", "--strict").returncode == 1
 
 
-def test_known_failures_and_stale_ones(place: Path) -> None:
+def test_check_with_known_failures_passes_until_they_are_stale(place: Path) -> None:
     (place / "known.txt").write_text("prompt-exact text/*  # ticket 7\n")
     assert check(place, "cutting", "--case", "text/newlines", "--known", "known.txt").returncode == 0
     (place / "known.txt").write_text("prompt-exact text/at\n")
@@ -132,16 +132,16 @@ def test_known_failures_and_stale_ones(place: Path) -> None:
     assert "known.txt:1" in done.stdout
 
 
-def test_what_the_catalogue_has_shown_is_not_kept_again(place: Path) -> None:
+def test_generated_case_of_a_rule_broken_before_is_not_saved(place: Path) -> None:
     reports = ("--report", "json=r.json", "--quiet", "--generated", "30")
     done = run(place, "check", "--python", "clients:cutting", "--corpus", "mine", *reports)
     assert done.returncode == 1
-    found = json.loads((place / "r.json").read_text())
-    assert found["summary"]["generated"] == 30
+    report = json.loads((place / "r.json").read_text())
+    assert report["summary"]["generated"] == 30
     assert not (place / "mine").exists()
 
 
-def test_a_program_is_a_client(place: Path) -> None:
+def test_check_runs_a_program(place: Path) -> None:
     command = [sys.executable, str(PROGRAM_FILES / "programs" / "client.py"), "session"]
     done = run(place, "check", "--case", "call/*", "--", *command)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -164,7 +164,7 @@ def test_a_program_is_a_client(place: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_in_a_line(place: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_mistake_is_explained_in_one_line(place: Path, arguments: tuple[str, ...], message: str) -> None:
     done = run(place, "check", "--quiet", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -172,7 +172,7 @@ def test_a_mistake_is_told_in_a_line(place: Path, arguments: tuple[str, ...], me
     assert done.stdout == ""
 
 
-def test_the_cases_are_listed_and_shown(place: Path) -> None:
+def test_cases_are_listed_and_shown(place: Path) -> None:
     listed = run(place, "cases").stdout.splitlines()
     assert len(listed) > 60
     assert any(line.startswith("image/two-ordered ") and line.endswith(".") for line in listed)
@@ -183,7 +183,7 @@ def test_the_cases_are_listed_and_shown(place: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_reports_are_made_of_others(place: Path) -> None:
+def test_report_converts_json_reports(place: Path) -> None:
     for client in ("correct", "cutting"):
         check(place, client, "--case", "text/newlines", "--report", f"json={client}.json")
     done = run(place, "report", "correct.json", "cutting.json", "--as", "html=both.html")
@@ -199,27 +199,27 @@ def replayed(place: Path, case: str) -> tuple[subprocess.Popen[str], dict[str, s
         [sys.executable, "-m", "mockveo", "replay", case, "--port", "0"],
         cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN,
     )  # fmt: skip
-    told: dict[str, str] = {}
+    replay: dict[str, str] = {}
     assert process.stdout is not None
     for line in process.stdout:
         if "export" in line:
             name, _, value = line.strip().removeprefix("export ").partition("=")
-            told[name] = value
+            replay[name] = value
         if "curl" in line:
-            told["curl"] = line.strip()
+            replay["curl"] = line.strip()
         if "phases:" in line:
-            return process, told
+            return process, replay
     raise AssertionError(process.communicate())
 
 
-def test_a_case_is_served_to_be_called_by_hand(place: Path) -> None:
-    process, told = replayed(place, "create/503")
+def test_replay_serves_a_case_to_be_called_by_hand(place: Path) -> None:
+    process, replay = replayed(place, "create/503")
     try:
-        env = {name: value for name, value in told.items() if name != "curl"}
+        env = {name: value for name, value in replay.items() if name != "curl"}
         answers = [
             json.loads(
                 subprocess.run(
-                    ["sh", "-c", told["curl"]], env=CLEAN | env, capture_output=True, text=True, check=True
+                    ["sh", "-c", replay["curl"]], env=CLEAN | env, capture_output=True, text=True, check=True
                 ).stdout
             )
             for _ in range(2)
@@ -227,8 +227,8 @@ def test_a_case_is_served_to_be_called_by_hand(place: Path) -> None:
         assert "error" in answers[0]
         assert answers[1]["status"] == "queued"
         time.sleep(0.3)
-        url = f"{told['COMETAPI_BASE_URL']}/videos/{answers[1]['id']}"
-        polled = httpx.get(url, headers={"Authorization": f"Bearer {told['COMETAPI_KEY']}"}, trust_env=False)
+        url = f"{replay['COMETAPI_BASE_URL']}/videos/{answers[1]['id']}"
+        polled = httpx.get(url, headers={"Authorization": f"Bearer {replay['COMETAPI_KEY']}"}, trust_env=False)
         assert polled.json()["status"] == "completed"
     finally:
         process.send_signal(signal.SIGINT)
@@ -236,16 +236,16 @@ def test_a_case_is_served_to_be_called_by_hand(place: Path) -> None:
     assert (process.returncode, err) == (0, ""), out
 
 
-def test_a_replay_is_exactly_what_the_check_had(place: Path) -> None:
+def test_replay_gives_the_ids_of_the_check(place: Path) -> None:
     report = place / "r.json"
     check(place, "correct", "--case", "image/name-with-quotes", "--report", f"json={report}")
     (case,) = json.loads(report.read_text())["cases"]
-    known: Any = case["outcome"]["video"]["id"]
-    process, told = replayed(place, "image/name-with-quotes")
+    job: Any = case["outcome"]["video"]["id"]
+    process, replay = replayed(place, "image/name-with-quotes")
     try:
-        env = {name: value for name, value in told.items() if name != "curl"}
-        made = subprocess.run(["sh", "-c", told["curl"]], env=CLEAN | env, capture_output=True, text=True, check=True)
-        assert json.loads(made.stdout)["id"] == known
+        env = {name: value for name, value in replay.items() if name != "curl"}
+        made = subprocess.run(["sh", "-c", replay["curl"]], env=CLEAN | env, capture_output=True, text=True, check=True)
+        assert json.loads(made.stdout)["id"] == job
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
@@ -259,7 +259,7 @@ def test_reports_are_where_they_were_asked_for_wherever_a_client_goes(place: Pat
     assert list((place / "elsewhere").iterdir()) == []
 
 
-def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(place: Path) -> None:
+def test_report_that_cannot_be_written_ends_the_check_before_it_begins(place: Path) -> None:
     (place / "r.json").write_text("older")
     (place / "file").write_text("")
     reports = ("--report", "json=r.json", "--report", "html=new.html", "--report", "sarif=file/r.sarif")
@@ -272,7 +272,7 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(place
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_report_that_fails_at_the_end_takes_no_other_with_it(place: Path) -> None:
+def test_report_that_fails_at_the_end_does_not_stop_the_others(place: Path) -> None:
     reports = ("--report", "json=/dev/full", "--report", "json=r.json")
     done = check(place, "cutting", "--case", "text/newlines", "--quiet", *reports)
     assert done.returncode == 2
@@ -292,7 +292,7 @@ def test_a_report_that_fails_at_the_end_takes_no_other_with_it(place: Path) -> N
     assert (place / "r.json").exists()
 
 
-def test_whoever_reads_no_further_loses_no_report(place: Path) -> None:
+def test_report_is_written_although_standard_output_is_closed(place: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -310,7 +310,7 @@ def test_whoever_reads_no_further_loses_no_report(place: Path) -> None:
 SEARCHED = ("--case", "text/at", "--generated", "40", "--quiet", "--report", "json=r.json")
 
 
-def test_a_case_that_is_found_is_written_to_the_corpus_wherever_a_client_goes(place: Path) -> None:
+def test_generated_case_is_saved_although_the_client_changes_directory(place: Path) -> None:
     done = run(place, "check", "--python", "clients:reversing", *SEARCHED, "--corpus", "mine")
     assert done.returncode == 1
     assert done.stderr == "mockveo: --corpus mine does not exist yet; it is created when a case is saved\n"
@@ -322,15 +322,17 @@ def test_a_case_that_is_found_is_written_to_the_corpus_wherever_a_client_goes(pl
     assert (again.returncode, "mockveo:" in again.stderr) == (1, False)
 
 
-def test_a_corpus_that_cannot_be_written_to_costs_no_finding(place: Path) -> None:
+def test_corpus_that_cannot_be_written_loses_no_finding(place: Path) -> None:
     (place / "file").write_text("")
     done = run(place, "check", "--python", "clients:reversing", *SEARCHED, "--corpus", "file/mine")
     assert done.returncode == 1
     assert "VIOLATION  refs-order" in done.stdout
     assert re.search(r"mockveo: file/mine/generated\.\w+\.yaml: the case cannot be written: ", done.stderr)
-    found = json.loads((place / "r.json").read_text())
-    assert [(one["rule"], one["file"], one["reproduce"]) for one in found["findings"]] == [("refs-order", None, [])]
-    assert len(found["notes"]) == 1
+    report = json.loads((place / "r.json").read_text())
+    assert [(finding["rule"], finding["file"], finding["reproduce"]) for finding in report["findings"]] == [
+        ("refs-order", None, [])
+    ]
+    assert len(report["notes"]) == 1
     done = run(place, "check", "--python", "clients:correct", "--corpus", "file")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--corpus is 'file', a file; expected a directory" in done.stderr
@@ -361,7 +363,7 @@ else:
 
 
 def started(place: Path, *client: str) -> subprocess.Popen[str]:
-    """A check that goes on, with a directory of its own for what is to be gone afterwards."""
+    """Start a check, with a directory of its own for files that must be gone afterwards."""
     (place / "tmp").mkdir()
     return subprocess.Popen(
         [sys.executable, "-m", "mockveo", "check", "--generated", "0", "--quiet", "--report", "json=r.json", *client],
@@ -383,7 +385,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("kind", ["session", "run", "function"])
-def test_a_check_that_is_interrupted_tells_what_it_has(place: Path, kind: str, name: str) -> None:
+def test_interrupted_check_reports_what_it_has(place: Path, kind: str, name: str) -> None:
     pids = place / "pids"
     if kind == "function":
         client = ["--case", "text/at", "--python", "clients:waiting"]
@@ -408,18 +410,18 @@ def test_a_check_that_is_interrupted_tells_what_it_has(place: Path, kind: str, n
         process.kill()
     assert process.returncode == 2, err
     assert "Aborted: it was interrupted" in out
-    found = json.loads((place / "r.json").read_text())
-    assert (found["aborted"], found["exit_status"]) == ("it was interrupted", 2)
+    report = json.loads((place / "r.json").read_text())
+    assert (report["aborted"], report["exit_status"]) == ("it was interrupted", 2)
     assert list((place / "tmp").iterdir()) == []
     if kind != "function":
         numbers = pids.read_text().split()
         assert len(numbers) >= 2
         assert all(gone(int(pid)) for pid in numbers)
-        assert found["summary"]["cases"] >= 1
+        assert report["summary"]["cases"] >= 1
     assert "Traceback" not in err
 
 
-def test_what_is_interrupted_before_it_plays_says_so(place: Path) -> None:
+def test_check_interrupted_before_the_first_case_says_so(place: Path) -> None:
     (place / "silent.py").write_text("import time\nopen('up', 'w').close()\ntime.sleep(60)\n")
     process = started(place, "--", sys.executable, "silent.py")
     try:
@@ -435,7 +437,7 @@ def test_what_is_interrupted_before_it_plays_says_so(place: Path) -> None:
     assert list((place / "tmp").iterdir()) == []
 
 
-def test_a_signal_that_is_ignored_stays_so(place: Path) -> None:
+def test_ignored_signal_stays_ignored(place: Path) -> None:
     (place / "tmp").mkdir()
     command = shlex.join([sys.executable, "-m", "mockveo", "check", "--python", "clients:sleepy", "--case", "text/at"])
     (place / "clients.py").write_text(

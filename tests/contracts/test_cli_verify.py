@@ -1,4 +1,4 @@
-"""`mockveo verify`, as a user has it."""
+"""`mockveo verify`, as a user runs it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server() -> Iterator[ServerThread]:
         yield running
 
 
-def test_the_fake_keeps_the_contract(server: ServerThread) -> None:
+def test_verify_finds_nothing_in_mockveo(server: ServerThread) -> None:
     before = len(server.app.worlds)
     done = run(server.url, "--examples", "3", "--histories", "2", "--quiet")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
@@ -44,7 +44,7 @@ def test_the_fake_keeps_the_contract(server: ServerThread) -> None:
     assert len(server.app.world.journal) == 0
 
 
-def test_a_broken_server_is_told_of_in_all_formats(tmp_path: Path) -> None:
+def test_verify_of_a_broken_server_writes_every_report(tmp_path: Path) -> None:
     kinds = ("json", "junit", "html", "sarif", "github", "har")
     reports = [part for kind in kinds for part in ("--report", f"{kind}={tmp_path / kind}")]
     with mockveo.serve(render=False, scenario="stuck-at-99") as broken:
@@ -56,13 +56,13 @@ def test_a_broken_server_is_told_of_in_all_formats(tmp_path: Path) -> None:
         (curl,) = [line.strip() for line in done.stdout.splitlines() if "curl" in line and "POST" in line][:1] or [""]
         assert "$COMETAPI_KEY" in done.stdout or curl
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kinds)
-    found = json.loads((tmp_path / "json").read_text())
-    assert {one["rule"] for one in found["findings"]} == {"job-ends"}
-    assert found["exit_status"] == 1
+    report = json.loads((tmp_path / "json").read_text())
+    assert {finding["rule"] for finding in report["findings"]} == {"job-ends"}
+    assert report["exit_status"] == 1
 
 
-def test_the_key_is_shown_nowhere(tmp_path: Path) -> None:
-    key = "sk-nobody-may-see-this"
+def test_verify_shows_the_key_nowhere(tmp_path: Path) -> None:
+    key = "sk-must-stay-hidden"
     reports = [part for kind in ("json", "html", "har") for part in ("--report", f"{kind}={tmp_path / kind}")]
     with mockveo.serve(render=False, scenario="stuck-at-99", key=key) as broken:
         done = run(broken.url, *QUICK, *reports, COMETAPI_KEY=key)
@@ -71,18 +71,18 @@ def test_the_key_is_shown_nowhere(tmp_path: Path) -> None:
     assert not any(key in text for text in shown)
 
 
-def test_known_failures(tmp_path: Path) -> None:
-    known = tmp_path / "known.txt"
-    known.write_text("job-ends job/*  # as we know\n")
+def test_verify_with_known_failures_passes_until_they_are_stale(tmp_path: Path) -> None:
+    known_failures = tmp_path / "known.txt"
+    known_failures.write_text("job-ends job/*  # as we know\n")
     with mockveo.serve(render=False, scenario="stuck-at-99") as broken:
-        arguments = (*QUICK, "--only", "job/text-only", "--known", str(known))
+        arguments = (*QUICK, "--only", "job/text-only", "--known", str(known_failures))
         assert run(broken.url, *arguments).returncode == 0
-    known.write_text("id-unique job/text-only\n")
+    known_failures.write_text("id-unique job/text-only\n")
     with mockveo.serve(render=False) as right:
         assert run(right.url, *arguments).returncode == 3
 
 
-def test_nothing_is_sent_by_a_rehearsal(server: ServerThread) -> None:
+def test_list_and_dry_run_send_nothing(server: ServerThread) -> None:
     for arguments in (("--dry-run",), ("--list",)):
         before = len(server.app.worlds)
         done = run(server.url, *QUICK, *arguments)
@@ -105,14 +105,16 @@ def test_nothing_is_sent_by_a_rehearsal(server: ServerThread) -> None:
         (("http://127.0.0.1:9", "--report", "jason=x"), {}, "did you mean 'json'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_told_in_a_line(arguments: tuple[str, ...], env: dict[str, str], message: str) -> None:
+def test_mistake_of_verify_is_explained_in_one_line(
+    arguments: tuple[str, ...], env: dict[str, str], message: str
+) -> None:
     done = run(*arguments, *QUICK, "--quiet", **env)
     assert done.returncode == 2
     assert re.search(message, done.stderr + done.stdout)
     assert "Traceback" not in done.stderr
 
 
-def test_somebody_is_asked_before_money_is_spent() -> None:
+def test_verify_asks_before_it_creates_jobs_that_cost_money() -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "mockveo", "verify", "https://api.example.com", *QUICK, "--quiet"],

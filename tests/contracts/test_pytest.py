@@ -1,4 +1,4 @@
-"""`mockveo_contracts.pytest` as its user has it: in a pytest of its own."""
+"""`mockveo_contracts.pytest` as a user runs it: in another pytest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def test_each_case_is_a_test(project: pytest.Pytester) -> None:
+def test_client_contract_makes_a_test_of_each_case(project: pytest.Pytester) -> None:
     project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(CorrectClient), cases=['image/*', 'text/at'])")
     result = project.runpytest_subprocess("-v")
     result.stdout.fnmatch_lines(
@@ -49,7 +49,7 @@ def test_each_case_is_a_test(project: pytest.Pytester) -> None:
     assert result.parseoutcomes().keys() == {"passed"}
 
 
-def test_a_failure_says_it_all(project: pytest.Pytester) -> None:
+def test_failure_shows_rule_message_and_command(project: pytest.Pytester) -> None:
     project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Cutting), cases=['text/newlines'])")
     result = project.runpytest_subprocess()
     result.assert_outcomes(failed=1)
@@ -66,7 +66,7 @@ def test_a_failure_says_it_all(project: pytest.Pytester) -> None:
     assert "def contract" not in text
 
 
-def test_generated_cases_are_one_test(project: pytest.Pytester) -> None:
+def test_generated_cases_share_one_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         f"{CLIENT}\ntest_client = client_contract(client(Cutting), generated=120, corpus='corpus')\n"
         "test_other = client_contract(client(CorrectClient), generated=3)"
@@ -79,7 +79,7 @@ def test_generated_cases_are_one_test(project: pytest.Pytester) -> None:
     again.stdout.fnmatch_lines(["*::test_client?generated/* FAILED*"])
 
 
-def test_a_warning_is_one_and_fails_when_strict(project: pytest.Pytester) -> None:
+def test_warning_fails_only_with_strict(project: pytest.Pytester) -> None:
     project.makepyfile(
         f"{CLIENT}\ntest_client = client_contract(client(Hurried), cases=['job/long'])\n"
         "test_strict = client_contract(client(Hurried), cases=['job/long'], strict=True)"
@@ -89,7 +89,7 @@ def test_a_warning_is_one_and_fails_when_strict(project: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(["*ContractWarning: WARNING  poll-interval (SHOULD)*"])
 
 
-def test_what_a_client_cannot_is_skipped_with_its_reason(project: pytest.Pytester) -> None:
+def test_case_beyond_the_features_of_a_client_is_skipped(project: pytest.Pytester) -> None:
     project.makepyfile(
         f"{CLIENT}\ntest_client = client_contract(client(CorrectClient, images=1), cases=['image/two-ordered'])"
     )
@@ -98,7 +98,7 @@ def test_what_a_client_cannot_is_skipped_with_its_reason(project: pytest.Pyteste
     result.stdout.fnmatch_lines(["*the client does not declare images=2*"])
 
 
-def test_a_known_failure_is_expected_and_a_stale_one_fails(project: pytest.Pytester) -> None:
+def test_known_failure_is_an_xfail_and_a_stale_one_fails(project: pytest.Pytester) -> None:
     (project.path / "known.txt").write_text("prompt-exact text/newlines  # ticket 7\nprompt-exact text/at\n")
     call = "client_contract(client(Cutting), cases=['text/newlines', 'text/at'], known='known.txt')"
     project.makepyfile(f"{CLIENT}\ntest_client = {call}")
@@ -107,7 +107,7 @@ def test_a_known_failure_is_expected_and_a_stale_one_fails(project: pytest.Pytes
     result.stdout.fnmatch_lines(["*known.txt:2: prompt-exact text/at is not broken any*", "*prompt-exact: ticket 7*"])
 
 
-def test_a_program_is_a_client_too_and_is_ended_with_pytest(project: pytest.Pytester) -> None:
+def test_program_as_a_client_passes(project: pytest.Pytester) -> None:
     program = CLIENTS / "programs" / "client.py"
     command = [sys.executable, str(program), "session"]
     project.makepyfile(
@@ -118,7 +118,7 @@ def test_a_program_is_a_client_too_and_is_ended_with_pytest(project: pytest.Pyte
     result.assert_outcomes(passed=2)
 
 
-def test_a_program_that_is_not_there_fails_with_a_reason(project: pytest.Pytester) -> None:
+def test_missing_program_fails_with_a_reason(project: pytest.Pytester) -> None:
     project.makepyfile(
         "from mockveo_contracts.pytest import client_contract\n"
         "test_client = client_contract(['no-such-program'], cases=['text/at'])"
@@ -128,7 +128,7 @@ def test_a_program_that_is_not_there_fails_with_a_reason(project: pytest.Pyteste
     assert "Traceback" not in result.stdout.str()
 
 
-def test_a_mistake_is_told_when_it_is_collected(project: pytest.Pytester) -> None:
+def test_unknown_case_is_explained_at_collection(project: pytest.Pytester) -> None:
     project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(CorrectClient), cases=['image/on'])")
     result = project.runpytest_subprocess()
     result.stdout.fnmatch_lines(["*no case is named 'image/on'; did you mean 'image/one'*"])
@@ -147,7 +147,7 @@ def gateway():
 """
 
 
-def test_each_check_of_a_server_is_a_test(project: pytest.Pytester) -> None:
+def test_server_contract_makes_a_test_of_each_check(project: pytest.Pytester) -> None:
     served = SERVED.replace("SETTINGS", "{}")
     project.makepyfile(f"{served}\ntest_server = server_contract(fixture='gateway')")
     result = project.runpytest_subprocess("-v", "-rs")
@@ -157,7 +157,7 @@ def test_each_check_of_a_server_is_a_test(project: pytest.Pytester) -> None:
     assert outcomes["passed"] >= 10
 
 
-def test_a_broken_server_is_told_of(project: pytest.Pytester) -> None:
+def test_broken_server_fails_with_rule_and_commands(project: pytest.Pytester) -> None:
     served = SERVED.replace("SETTINGS", "{'scenario': 'stuck-at-99'}")
     (project.path / "known.txt").write_text("job-ends job/text-only  # ticket 8\n")
     project.makepyfile(
@@ -178,7 +178,7 @@ def test_a_broken_server_is_told_of(project: pytest.Pytester) -> None:
     assert outcomes["failed"] >= 1
 
 
-def test_a_server_that_is_not_there_fails_with_a_reason(project: pytest.Pytester) -> None:
+def test_missing_server_fails_with_a_reason(project: pytest.Pytester) -> None:
     project.makepyfile(
         "from mockveo_contracts.pytest import server_contract\n"
         "from mockveo_contracts.verify import Plan\n"

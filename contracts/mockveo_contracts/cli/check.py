@@ -180,11 +180,13 @@ def _run(client: ClientOptions, plan: clients.CheckPlan, generated: int | None, 
     root = Path.cwd()
     with ExitStack() as entered:
         with plan.stop.soon():
-            known = () if reporting.known is None else tuple(read(reporting.known))
+            known_failures = () if reporting.known_failures is None else tuple(read(reporting.known_failures))
             count = client.usual_count() if generated is None else generated
             driver = entered.enter_context(client.driver())
         progress = entered.enter_context(reporting.progress())
-        report = clients.check(driver, replace(plan, generated=count, known=known, progress=progress, root=root))
+        report = clients.check(
+            driver, replace(plan, generated=count, known=known_failures, progress=progress, root=root)
+        )
     for note in report.notes:
         click.echo(f"mockveo: {note}", err=True)
     return report

@@ -27,13 +27,12 @@ class Reporting:
 
     seed: int
     strict: bool
-    #: The file of known failures.
-    known: Path | None
+    known_failures: Path | None
     targets: Sequence[Target]
     quiet: bool
 
     def progress(self) -> Progress:
-        """Return a progress bar on standard error, or one that nobody sees."""
+        """Return a progress bar on standard error, or an invisible one."""
         return Progress(io.StringIO() if self.quiet else sys.stderr)
 
     def deliver(self, report: Report) -> None:
@@ -57,6 +56,7 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
     @option("--strict", is_flag=True, help="Also fail on warnings (rules of severity SHOULD).")
     @option(
         "--known",
+        "known_failures",
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Known failures, which do not fail the run: a rule and a case or check per line.",
@@ -71,10 +71,10 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
     @option("--quiet", is_flag=True, help="Show no progress.")
     @wraps(command)
     def with_reporting(
-        *, seed: int, strict: bool, known: Path | None, reports: Sequence[str], quiet: bool, **values: Any
+        *, seed: int, strict: bool, known_failures: Path | None, reports: Sequence[str], quiet: bool, **values: Any
     ) -> None:
         # Prepared before anything runs: a report that cannot be written must not cost a whole run.
-        command(reporting=Reporting(seed, strict, known, prepare(reports), quiet), **values)
+        command(reporting=Reporting(seed, strict, known_failures, prepare(reports), quiet), **values)
 
     return with_reporting
 

@@ -25,7 +25,7 @@ from mockveo_contracts.servers.server_rules import server_rules
 USUAL_EXAMPLES: Final = 25
 USUAL_HISTORIES: Final = 20
 #: A key for --list and --dry-run, which send nothing.
-_UNUSED_KEY: Final = "sk-nobody"
+_UNUSED_KEY: Final = "sk-unused"
 
 
 @click.command()
@@ -100,7 +100,7 @@ def verify(
         histories=histories,
         seed=reporting.seed,
         strict=reporting.strict,
-        known=() if reporting.known is None else tuple(read(reporting.known, server_rules().find)),
+        known=() if reporting.known_failures is None else tuple(read(reporting.known_failures, server_rules().find)),
         **limits,
     )
     if not sends:

@@ -35,7 +35,7 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-class Running:
+class ServeProcess:
     """A server in a process of its own."""
 
     def __init__(self, process: subprocess.Popen[str], ready: dict[str, str], directory: Path) -> None:
@@ -45,14 +45,14 @@ class Running:
         self.directory = directory
 
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error."""
+        """Stop it and return its exit status, standard output and standard error."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out, err
 
 
 @contextmanager
-def running(directory: Path, *arguments: str, **env: str) -> Iterator[Running]:
+def running(directory: Path, *arguments: str, **env: str) -> Iterator[ServeProcess]:
     ready = directory / "ready.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "mockveo", *arguments, "--port", "0", "--ready-file", str(ready)],
@@ -64,7 +64,7 @@ def running(directory: Path, *arguments: str, **env: str) -> Iterator[Running]:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        yield Running(process, json.loads(ready.read_text()), directory)
+        yield ServeProcess(process, json.loads(ready.read_text()), directory)
     finally:
         if process.poll() is None:
             process.kill()
@@ -75,7 +75,7 @@ def running(directory: Path, *arguments: str, **env: str) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("command", [[], ["serve"]])
-def test_it_says_where_it_listens_and_logs_each_exchange(tmp_path: Path, command: list[str]) -> None:
+def test_serve_prints_where_it_listens_and_logs_each_exchange(tmp_path: Path, command: list[str]) -> None:
     with running(tmp_path, *command, "--seed", "7", "--no-findings") as server:
         assert httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM).status_code == 200
         assert httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"}).status_code == 200
@@ -98,7 +98,7 @@ def test_it_says_where_it_listens_and_logs_each_exchange(tmp_path: Path, command
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_cleanly_with_an_open_connection(tmp_path: Path, number: int) -> None:
+def test_serve_stops_cleanly_with_an_open_connection(tmp_path: Path, number: int) -> None:
     with running(tmp_path) as server, httpx.Client() as client:
         client.get(f"{server.url}/api/models")
         status, _, err = server.stop(number)
@@ -106,7 +106,7 @@ def test_it_stops_cleanly_with_an_open_connection(tmp_path: Path, number: int) -
     assert not (tmp_path / "ready.json").exists()
 
 
-def test_the_ready_file_says_where(tmp_path: Path) -> None:
+def test_ready_file_holds_url_port_and_pid(tmp_path: Path) -> None:
     with running(tmp_path, "--quiet") as server:
         assert set(server.ready) == {"url", "base_url", "port", "pid"}
         assert server.ready["base_url"] == f"{server.url}/v1"
@@ -116,7 +116,7 @@ def test_the_ready_file_says_where(tmp_path: Path) -> None:
         assert server.stop() == (0, "", "")
 
 
-def test_a_log_of_json(tmp_path: Path) -> None:
+def test_json_log_holds_each_exchange(tmp_path: Path) -> None:
     with running(tmp_path, "--log", "json", "--no-findings") as server:
         httpx.post(f"{server.url}/v1/videos", headers=KEY, data={"prompt": "p"})
         httpx.get(f"{server.url}/nowhere")
@@ -133,7 +133,7 @@ def test_a_log_of_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("log", ["text", "json"])
-def test_what_a_client_gets_wrong_is_told_once(tmp_path: Path, log: str) -> None:
+def test_log_reports_each_finding_once(tmp_path: Path, log: str) -> None:
     with running(tmp_path, "--log", log, "--scenario", "accepted-then-dropped") as server:
         for _ in range(2):
             with suppress(httpx.ReadError):
@@ -146,17 +146,17 @@ def test_what_a_client_gets_wrong_is_told_once(tmp_path: Path, log: str) -> None
     assert "sk-secret-key" not in out
     lines = out.splitlines()
     if log == "json":
-        told = [one["finding"] for one in map(json.loads, lines) if "finding" in one]
-        findings = [(one["verdict"], one["rule"], one["message"]) for one in told]
+        logged = [line["finding"] for line in map(json.loads, lines) if "finding" in line]
+        findings = [(finding["verdict"], finding["rule"], finding["message"]) for finding in logged]
     else:
-        found = [re.fullmatch(r" +\? (\w+) of ([a-z-]+): (.*)", line) for line in lines]
-        findings = [(one[1], one[2], one[3]) for one in found if one]
+        matches = [re.fullmatch(r" +\? (\w+) of ([a-z-]+): (.*)", line) for line in lines]
+        findings = [(match[1], match[2], match[3]) for match in matches if match]
     retry = "2 creates for one call, after a lost response: 1 job is paid for in vain"
     assert findings.count(("warning", "no-blind-retry", retry)) == 1
-    assert [one[:2] for one in findings].count(("violation", "auth-in-url")) == 1
+    assert [finding[:2] for finding in findings].count(("violation", "auth-in-url")) == 1
 
 
-def test_every_flag_is_a_variable_too(tmp_path: Path) -> None:
+def test_settings_can_be_environment_variables(tmp_path: Path) -> None:
     with running(
         tmp_path, MOCKVEO_SEED="9", MOCKVEO_SPEED="3", MOCKVEO_KEY="sk-secret-key", MOCKVEO_STRICT="1"
     ) as server:
@@ -168,12 +168,12 @@ def test_every_flag_is_a_variable_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
-def test_a_bad_value_in_any_variable_is_refused_or_means_what_it_says(setting: Any) -> None:
-    """Each variable is read: a value that cannot be used ends the start, with the variable or the flag named."""
+def test_invalid_variable_of_a_setting_is_refused(setting: Any) -> None:
+    """Each variable is read: an invalid value stops the start, and the message shows it."""
     bad = {"host": "192.0.2.1", "profile": "x", "spec": "nowhere.yaml", "overlay": "nowhere.yaml", "scenario": "x"}
     value = bad.get(setting.name, "not a number")
     if setting.name in ("key", "allow_host"):
-        return  # any text will do; test_every_flag_is_a_variable_too has the key
+        return  # any text is valid; test_settings_can_be_environment_variables covers the key
     result = (
         run("--port", "0", **{f"MOCKVEO_{setting.name.upper()}": value})
         if setting.name != "port"
@@ -184,14 +184,14 @@ def test_a_bad_value_in_any_variable_is_refused_or_means_what_it_says(setting: A
     assert "Traceback" not in result.stderr
 
 
-def test_each_setting_has_a_flag_and_a_variable_in_the_help() -> None:
+def test_serve_help_shows_flag_and_variable_of_each_setting() -> None:
     text = re.sub(r"\s+", " ", run("serve", "--help").stdout)
     for setting in fields(Settings):
         assert f"{flag(setting.name)}" in text
         assert f"env var: MOCKVEO_{setting.name.upper()}" in text
 
 
-def test_a_taken_port_is_one_clear_line() -> None:
+def test_taken_port_is_explained_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run("--port", str(port))
@@ -224,14 +224,14 @@ def test_a_taken_port_is_one_clear_line() -> None:
         (["--log", "yaml"], "mockveo: --log is 'yaml'; expected one of text, json, e.g. --log text\n"),
     ],
 )
-def test_a_mistake_is_explained_and_ends_with_2(arguments: list[str], message: str) -> None:
+def test_mistake_is_explained_and_exits_with_2(arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_an_overlay_that_does_nothing_is_a_warning(tmp_path: Path) -> None:
+def test_overlay_without_effect_is_a_warning(tmp_path: Path) -> None:
     overlay = tmp_path / "o.yaml"
     overlay.write_text("overlay: 1.0.0\nactions: [{target: $.nope, update: {}}]")
     with running(tmp_path, "--overlay", str(overlay)) as server:
@@ -239,7 +239,7 @@ def test_an_overlay_that_does_nothing_is_a_warning(tmp_path: Path) -> None:
     assert err == "mockveo: warning: o.yaml: action 1: `target` '$.nope' selects nothing\n"
 
 
-def test_another_host_than_loopback_is_a_warning(tmp_path: Path) -> None:
+def test_host_beyond_loopback_is_a_warning(tmp_path: Path) -> None:
     with running(tmp_path, "--host", "0.0.0.0") as server:
         assert server.url.startswith("http://127.0.0.1:")
         _, _, err = server.stop()
@@ -283,7 +283,7 @@ def test_help_and_version_load_no_server() -> None:
     )
 
 
-def test_what_comes_too_fast_for_the_log_is_counted(tmp_path: Path) -> None:
+def test_exchanges_too_fast_for_the_log_are_counted(tmp_path: Path) -> None:
     with running(tmp_path, "--max-exchanges", "5") as server:
         with httpx.Client() as client:
             for _ in range(200):
@@ -295,21 +295,21 @@ def test_what_comes_too_fast_for_the_log_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/ready.json", "."])
-def test_a_ready_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
+def test_ready_file_that_cannot_be_written_is_explained_in_one_line(tmp_path: Path, name: str) -> None:
     result = run("--port", "0", "--ready-file", str(tmp_path / name))
     assert result.returncode == 2
     assert result.stderr.startswith(f"mockveo: --ready-file '{tmp_path / name}' cannot be written: ")
     assert result.stderr.count("\n") == 1
 
 
-def test_a_ready_file_of_an_earlier_run_does_not_outlive_a_failed_start(tmp_path: Path) -> None:
+def test_failed_start_removes_the_ready_file_of_an_earlier_run(tmp_path: Path) -> None:
     (tmp_path / "ready.json").write_text("stale")
     assert run("--host", "192.0.2.1", "--ready-file", str(tmp_path / "ready.json")).returncode == 2
     assert not (tmp_path / "ready.json").exists()
 
 
-def test_a_reader_who_does_not_read_stops_nothing(tmp_path: Path) -> None:
-    with running(tmp_path) as server:  # nobody reads its standard output
+def test_reader_that_does_not_read_blocks_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as server:  # its standard output is not read
         with httpx.Client(timeout=10) as client:
             for _ in range(300):
                 for path in ("/api/models?", "/v1/" + "x" * 2000):
@@ -322,7 +322,7 @@ def test_a_reader_who_does_not_read_stops_nothing(tmp_path: Path) -> None:
         assert server.process.returncode == 0
 
 
-def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path) -> None:
+def test_reader_that_closed_the_pipe_stops_nothing(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         assert server.process.stdout is not None
         server.process.stdout.close()
@@ -335,7 +335,7 @@ def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path) -> None:
         assert server.process.stderr.read() == ""
 
 
-def test_an_output_that_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
+def test_output_that_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
     with running(tmp_path, PYTHONIOENCODING="ascii") as server:
         assert httpx.get(f"{server.url}/%E6%97%A5").status_code == 404
         time.sleep(0.3)
@@ -344,7 +344,7 @@ def test_an_output_that_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
         assert server.process.wait(15) == 0
 
 
-def test_ctrl_c_does_not_wait_for_clips_nobody_waits_for(tmp_path: Path) -> None:
+def test_ctrl_c_does_not_wait_for_clips_of_clients_that_left(tmp_path: Path) -> None:
     with running(tmp_path, "--scenario", "instant", "--render") as server:
         jobs = [httpx.post(f"{server.url}/v1/videos", headers=KEY, files=FORM).json()["id"] for _ in range(8)]
         for job in jobs:

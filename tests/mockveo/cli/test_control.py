@@ -1,4 +1,4 @@
-"""The commands that turn a running server, as a user has them."""
+"""The commands that control a running server, as a user runs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = {"Authorization": "Bearer sk-secret"}
 
 
 def run(*arguments: str, status: int = 0, **env: str) -> str:
-    """What a command prints; on standard error where it fails."""
+    """Return what a command prints, on standard error if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "mockveo", *arguments],
         capture_output=True, text=True, timeout=60, env=CLEAN | env, check=False,
@@ -38,7 +38,7 @@ def create(server: ServerThread, world: str, prompt: str = "a kite") -> httpx.Re
     return httpx.post(f"{server_url}/v1/videos", headers=KEY, files={"prompt": (None, prompt)})
 
 
-def test_time_is_advanced_and_jobs_are_listed(server: ServerThread) -> None:
+def test_advance_and_jobs_show_a_finished_job(server: ServerThread) -> None:
     here = {"MOCKVEO_URL": server.url, "MOCKVEO_WORLD": "cli-jobs"}
     assert run("jobs", **here) == ""
     job = create(server, "cli-jobs", "a\nkite " * 20).json()["id"]
@@ -48,7 +48,7 @@ def test_time_is_advanced_and_jobs_are_listed(server: ServerThread) -> None:
     assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
 
 
-def test_a_job_fails_by_its_id_or_as_the_youngest(server: ServerThread) -> None:
+def test_fail_ends_a_job_by_its_id_or_the_newest(server: ServerThread) -> None:
     here = ("--url", server.base_url, "--world", "cli-fail")
     first, second = (create(server, "cli-fail").json()["id"] for _ in range(2))
     assert run("fail", *here, "--code", "moderated", "--message", "No.") == f"{second} has failed, at 0 %\n"
@@ -64,7 +64,7 @@ def test_a_job_fails_by_its_id_or_as_the_youngest(server: ServerThread) -> None:
     assert "has no job 'nope'" in run("fail", "nope", *here, status=1)
 
 
-def test_another_scenario_is_used_by_name_or_file_for_all_or_once(server: ServerThread, tmp_path: Path) -> None:
+def test_use_switches_the_scenario_by_name_or_file_for_all_or_once(server: ServerThread, tmp_path: Path) -> None:
     here = ("--url", server.url, "--world", "cli-use")
     (tmp_path / "teapot.yaml").write_text("faults: [{operation: create, status: 418}]")
     assert run("use", "no-credit", "--next", *here) == "the next create request gets the scenario no-credit\n"
@@ -78,7 +78,7 @@ def test_another_scenario_is_used_by_name_or_file_for_all_or_once(server: Server
     assert create(server, "cli-use").json()["status"] == "queued"
 
 
-def test_exchanges_are_printed_and_followed(server: ServerThread) -> None:
+def test_logs_print_and_follow_exchanges(server: ServerThread) -> None:
     here = ("--url", server.url, "--world", "cli-logs")
     create(server, "cli-logs")
     (line,) = run("logs", *here).splitlines()
@@ -101,7 +101,7 @@ def test_exchanges_are_printed_and_followed(server: ServerThread) -> None:
     assert (following.returncode, errors) == (0, "")
 
 
-def test_worlds_are_listed_and_begun_anew_with_another_seed(server: ServerThread) -> None:
+def test_worlds_are_listed_and_reset_with_another_seed(server: ServerThread) -> None:
     here = ("--url", server.url, "--world", "cli-worlds")
     first = create(server, "cli-worlds").json()["id"]
     (line,) = [line for line in run("worlds", "--url", server.url).splitlines() if "/@cli-worlds " in line]
@@ -117,14 +117,14 @@ def test_scenario_files_are_checked(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("{ending: no, faults: [{staus: 1}]}")
     good = str(tmp_path / "good.yaml")
     assert run("scenarios", "check", good) == f"{good}: 1 faults, ends in never\n"
-    told = run("scenarios", "check", str(tmp_path / "bad.yaml"), status=2)
-    assert "ending is" in told
-    assert "faults[0].staus is not a key; did you mean 'status'?" in told
+    problem = run("scenarios", "check", str(tmp_path / "bad.yaml"), status=2)
+    assert "ending is" in problem
+    assert "faults[0].staus is not a key; did you mean 'status'?" in problem
 
 
 def test_scenarios_are_listed_and_shown() -> None:
     listed = run("scenarios").splitlines()
-    assert [line.split()[0] for line in listed] == [one.name for one in built_in()]
+    assert [line.split()[0] for line in listed] == [scenario.name for scenario in built_in()]
     assert run("scenarios", "show", "fails").startswith("summary: Jobs fail after a while")
     assert json.loads(run("scenarios", "schema")) == json.loads(SCHEMA.read_text())
     assert "did you mean 'fails'?" in run("scenarios", "show", "fial", status=2)
@@ -149,18 +149,18 @@ def test_scenarios_are_listed_and_shown() -> None:
         (("advance", "-1"), 2, "'-1' is not a duration; wanted seconds"),
     ],
 )
-def test_what_cannot_be_done_is_explained(arguments: tuple[str, ...], status: int, message: str) -> None:
+def test_mistake_is_explained_with_an_example(arguments: tuple[str, ...], status: int, message: str) -> None:
     assert message in run(*arguments, status=status)
 
 
-def test_a_base_url_leads_to_its_world(server: ServerThread) -> None:
+def test_base_url_leads_to_its_world(server: ServerThread) -> None:
     assert Remote(f"{server.url}/@based/v1").ask("GET", "/ready")["world"] == "based"
     assert Remote(f"{server.url}/@based").ask("GET", "/ready")["world"] == "based"
     assert Remote(server.url.removeprefix("http://")).ask("GET", "/ready")["world"] == ""
     assert Remote(server.base_url, "other").ask("GET", "/ready")["world"] == "other"
 
 
-def test_a_server_of_another_kind_is_told_from_ours() -> None:
+def test_server_that_is_not_a_mockveo_is_recognised() -> None:
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -178,6 +178,6 @@ def test_a_server_of_another_kind_is_told_from_ours() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "https://api.cometapi.com/v1"])
-def test_what_is_no_url_of_ours_is_refused(url: str) -> None:
+def test_url_that_cannot_be_a_mockveo_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="expected the root URL of a mockveo"):
         Remote(url)
