@@ -28,8 +28,8 @@ MODULES = {
         "routes run"
     ),
     "mockveo/simulator": (
-        "__init__ accounts clock fault_selection identifiers jobs presentation scenario_shelf scenarios tickets world "
-        "worlds"
+        "__init__ accounts clock fault_selection identifiers jobs presentation scenario_shelf scenarios tickets "
+        "world worlds"
     ),
     "mockveo/simulator/stores": "__init__ memory store",
     "mockveo/spec": "__init__ errors openapi operations overlays spec",
@@ -43,8 +43,8 @@ MODULES = {
         "sessions testbed virtual_time wire_log"
     ),
     "mockveo_contracts/reports": (
-        "__init__ case_result finding formats github har html json_report junit known_failures model progress sarif "
-        "terminal"
+        "__init__ case_result finding formats github har html json_report junit known_failures model progress "
+        "sarif terminal"
     ),
     "mockveo_contracts/servers": (
         "__init__ budget exchanges fuzzing http_client pacing probe_run probes server_report server_rules stateful "
@@ -102,7 +102,7 @@ def test_wheel_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> No
         "from mockveo_contracts.cases.definitions import catalogue\n"
         "from mockveo_contracts.servers.server_rules import server_rules\n"
         "from mockveo_contracts.reports.html import html\n"
-        "assert len(catalogue()) > 60 and len(server_rules().rules) > 40\n"
+        "assert len(catalogue()) > 60 and len(server_rules().rules) > 40 and '<html' in html([])\n"
         "from mockveo.content.clips import Clips\n"
         "from mockveo.content.media import Source\n"
         "assert Clips(render=False).get(Source('task_1', '9x16', 'p'), 'video')[4:8] == b'ftyp'\n"
