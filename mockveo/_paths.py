@@ -1,4 +1,4 @@
-"""Where the data files are: in the package when installed, at the top of the repository in a checkout."""
+"""The places of the data files, in the package or in a checkout."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The errors that a user can cause: one line with the value, what was wanted and an example that works."""
+"""The errors that a user can cause.
+
+Each message is a line with the wrong value, what was wanted and an example that works.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,7 +12,7 @@ _SIMILARITY = 0.5
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """Return a question with the nearest of the right words and a space, or ""."""
+    """Return a question with the nearest of the right words, or ""."""
     nearest = get_close_matches(word, list(words), 1, _SIMILARITY)
     return f"did you mean {nearest[0]!r}? " if nearest else ""
 

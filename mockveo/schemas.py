@@ -87,11 +87,16 @@ def _kinds(schema: Mapping[str, Any]) -> str:
         "array": "a list", "object": "a mapping", "null": "null",
     }  # fmt: skip
     kinds = schema.get("type", [])
-    return " or ".join(words[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    if isinstance(kinds, str):
+        kinds = [kinds]
+    return " or ".join(words[kind] for kind in kinds)
 
 
 def _place(path: list[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    place = ""
+    for part in path:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return place.removeprefix(".")
 
 
 def _example(schema: Mapping[str, Any]) -> str:

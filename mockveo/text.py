@@ -1,4 +1,4 @@
-"""Text for people: cut to a length, and without characters that act on a terminal."""
+"""Text for people: truncated, and safe for terminals."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def printable(text: str, *, single_line: bool = False) -> str:
     if text.isprintable():
         return text
     kept = _JOINERS if single_line else f"\n{_JOINERS}"
-    return "".join(
-        character if character.isprintable() or character in kept else _escape(ord(character)) for character in text
-    )
+    return "".join(_escape(character, kept) for character in text)
 
 
-def _escape(code: int) -> str:
+def _escape(character: str, kept: str) -> str:
+    if character.isprintable() or character in kept:
+        return character
+    code = ord(character)
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -20,7 +20,7 @@ _INDENTED: Final = re.compile(rb"^[-? ]{%d}" % MAX_DEPTH, re.MULTILINE)
 
 
 class _Loader(_SAFE):  # type: ignore[misc, valid-type]  # which of the two it is depends on the machine
-    """A safe loader that refuses duplicate keys, since one of the values would be lost."""
+    """A safe loader without duplicate keys, which would lose a value."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """Return a mapping; raise ConstructorError for a duplicate key."""
@@ -55,7 +55,9 @@ def parse(text: bytes, name: str, error: type[MockveoError]) -> Any:
 def _check_depth(text: bytes) -> None:
     # Text that is nested too deeply has as many open brackets, or is indented as far. Most files have neither, which
     # saves parsing them twice.
-    depths = accumulate(1 if bracket in b"[{" else -1 for bracket in b"".join(_BRACKETS.findall(text)))
+    # 1 for each opening bracket, -1 for each closing one.
+    steps = (2 * (bracket in b"[{") - 1 for bracket in b"".join(_BRACKETS.findall(text)))
+    depths = accumulate(steps)
     if max(depths, default=0) <= MAX_DEPTH and not _INDENTED.search(text):
         return
     depth = 0

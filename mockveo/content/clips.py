@@ -72,7 +72,7 @@ class Clips:
 
 
 class _Cache:
-    """Clips by key, never more than `limit` bytes of them: the least recently used goes first."""
+    """Clips by key, within `limit` bytes; the least recently used goes first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -1,4 +1,4 @@
-"""A clip as bytes, what it is made from, and how two jobs are kept from sharing their bytes."""
+"""A clip as bytes, and what it is made from."""
 
 import re
 import struct
@@ -27,7 +27,7 @@ class Media(NamedTuple):
         return dict(zip(self._fields, self, strict=True))[variant]
 
     def marked(self, job: str) -> Self:
-        """Return a copy with the job's id in a `free` box at the end of the video."""
+        """Return a copy with the job's id in a box of the video."""
         # ISO/IEC 14496-12, 8.1.2: the contents of a free-space box are irrelevant and may be ignored.
         content = job.encode("utf-8", "backslashreplace")
         return self._replace(video=self.video + struct.pack(">I4s", 8 + len(content), b"free") + content)
@@ -45,7 +45,7 @@ class Source(NamedTuple):
 
     @property
     def portrait(self) -> bool:
-        """Whether the clip is higher than wide."""
+        """Return whether the clip is higher than wide."""
         return portrait(self.size)
 
 

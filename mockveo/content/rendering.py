@@ -1,4 +1,6 @@
-"""Draws a clip and encodes it: eight seconds of a kite over hills, from and to the uploaded pictures.
+"""Drawing and encoding of a clip: eight seconds of a kite over hills.
+
+The clip leads from the first uploaded picture to the last.
 
 Theory of operation. What makes a small clip expensive in Python is copying whole RGB frames. So every visible piece
 (the scene, an uploaded picture, a cloud, the kite, the words) is converted once into the planes the encoder takes, a
@@ -73,7 +75,7 @@ _PALETTES: Final = (
 
 
 class _Planes(NamedTuple):
-    """A picture as the encoder takes it: BT.709, limited range, colour at half the size."""
+    """A picture for the encoder: BT.709, limited range, colour at half the size."""
 
     y: Image.Image
     u: Image.Image
@@ -96,9 +98,9 @@ def render(
     last: bytes | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Media:
-    """Return a clip: 192 frames of 1280x720 (or 720x1280) in H.264 with AAC, and two pictures of the same frames.
+    """Return a clip and two pictures of its frames.
 
-    Raises Stopped soon after `stopped` has become true.
+    It has 192 frames of 1280x720 (or 720x1280) in H.264 with AAC. Raises Stopped soon after `stopped` has become true.
     """
     size = PORTRAIT if portrait else LANDSCAPE
     pictures = [None if data is None else _picture(data, size) for data in (first, last)]
@@ -270,7 +272,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def wrap(text: str, fits: Callable[[str], bool], lines: int) -> list[str]:
-    """Break a text into that many lines at most, at spaces if it has any; an ellipsis marks a cut."""
+    """Break a text into at most `lines` lines; an ellipsis marks a cut."""
     text = "".join(character if character.isprintable() else " " for character in text[:2000])
     rest = " ".join(text.split())
     result: list[str] = []
@@ -369,7 +371,7 @@ def _audio_frame(samples: bytes, number: int) -> av.AudioFrame:
 
 @cache
 def _chord() -> list[bytes]:
-    """Return eight seconds of a quiet sound that swells and fades, in frames of AAC."""
+    """Return eight seconds of a quiet chord, in frames of AAC."""
     second = [
         0.02 * sum(math.sin(2 * math.pi * pitch * moment / _SAMPLE_RATE) for pitch in _CHORD)
         for moment in range(_SAMPLE_RATE)

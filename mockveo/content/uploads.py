@@ -1,4 +1,4 @@
-"""Uploaded bytes as a picture of a frame's size, within limits, since any client may have sent them."""
+"""Uploaded bytes as a picture of a frame's size, within limits."""
 
 from io import BytesIO
 from typing import Final

@@ -1,4 +1,4 @@
-"""The body of a create as ordered parts: multipart, urlencoded or JSON, read strictly and completely.
+"""The body of a create as ordered parts: multipart, urlencoded or JSON.
 
 A `Reader` takes the body in chunks as they arrive. Of a file it keeps the size and the SHA-256, and the bytes only with
 `keep_files`. An ambiguous or incomplete body is refused with a FormError, since a mock that accepts half a form hides a
@@ -58,7 +58,7 @@ class Part(NamedTuple):
 
     @property
     def is_file(self) -> bool:
-        """Return whether the part was sent as a file, that is with a file name."""
+        """Return whether the part was sent with a file name."""
         return self.filename is not None
 
 

@@ -1,4 +1,4 @@
-"""The Host headers that are served: loopback names, IP literals and names allowed by a flag.
+"""The accepted Host headers: loopback names, IP literals and names of a flag.
 
 A page on the web can resolve its own name to 127.0.0.1 and so reach a local server from a browser (DNS rebinding). The
 Host header still carries the page's name, which is refused; an IP literal cannot be rebound.

@@ -1,4 +1,4 @@
-"""HTTP responses as values: JSON, errors of our own, and bytes with ranges and validators."""
+"""HTTP responses as values: JSON, own errors, and bytes with ranges."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def error_of_ours(status: int, code: str, message: str) -> Response:
 
 
 def content_response(data: bytes, media_type: str, headers: Mapping[bytes, bytes], method: str = "GET") -> Response:
-    """Return a response with bytes: all, one range, or none if the client has them.
+    """Return a response with bytes: all, a range, or none for a cached copy.
 
     Sources: RFC 9110 sections 13.1.2 (If-None-Match), 13.1.5 (If-Range) and 14.2 (Range; more than one is ignored).
     """

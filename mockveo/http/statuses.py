@@ -1,4 +1,4 @@
-"""HTTP statuses of trouble: whether a retry makes sense, and whether the request may have been applied.
+"""HTTP statuses of trouble: which are retryable, ambiguous or from an edge.
 
 Sources: RFC 9110 section 15 for 408 and 5xx, RFC 8470 section 5.2 for 425, RFC 6585 section 4 for 429, and the pages of
 the service, which advise to retry 429, 500, 503, 504 and 524. Cloudflare, which stands in front of the service,

@@ -1,4 +1,4 @@
-"""A parsed OpenAPI document: nodes by JSON pointer, compiled schemas, and schemas as shapes of responses."""
+"""A parsed OpenAPI document: its nodes, compiled schemas and shapes of responses."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Shape:
         return [name for name, _, _ in self._fields]
 
     def render(self, values: Json) -> Json:
-        """Return the response made of `values`: a mapping for an object, a sequence for an array."""
+        """Return the response for `values`: a mapping for an object, a sequence for an array."""
         if self._items is not None:
             return [self._items.render(item) for item in values]
         body = {}

@@ -1,4 +1,7 @@
-"""The names of the API's operations: short ones, as faults and rules use, and the operationIds of the document."""
+"""The names of the API's operations: short ones and operationIds.
+
+Faults, rules and tests use the short ones.
+"""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ class OverlayWarning(UserWarning):
 
 
 def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
-    """Return a copy of a document, changed by the actions of an overlay (parsed YAML).
+    """Return a copy of a document with the actions of an overlay applied.
 
-    `name` is for error messages. Raises SpecError for an invalid overlay.
+    The overlay is parsed YAML; `name` is for error messages. Raises SpecError for an invalid overlay.
     """
     if not isinstance(overlay, dict) or not str(overlay.get("overlay", "")).startswith("1."):
         raise SpecError(f"{name}: not an OpenAPI Overlay; wanted one that begins with overlay: 1.0.0, e.g.\n{EXAMPLE}")
@@ -82,7 +82,8 @@ def _update(match: Any, update: Any, name: str) -> None:
 
 def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
-        return old | {key: _merged(old[key], value) if key in old else value for key, value in new.items()}
+        both = {key: _merged(old[key], new[key]) for key in old.keys() & new.keys()}
+        return old | new | both
     if isinstance(old, list):
-        return [*old, *(new if isinstance(new, list) else [new])]
+        return old + new if isinstance(new, list) else [*old, new]
     return new

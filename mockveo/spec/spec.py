@@ -45,7 +45,7 @@ class Problem(NamedTuple):
 
 
 class ErrorExample(NamedTuple):
-    """An error as the document shows it: status and body, with {braces} to fill in."""
+    """An error of the document, with {braces} to fill in."""
 
     status: int
     body: Json
@@ -197,7 +197,7 @@ class Spec:
         self.has_video_url = success is not None and "video_url" in success.names
 
     def error(self, name: str, operation: Operation | None = None) -> ErrorExample | None:
-        """Return an error by the name of its example: the operation's own, or any other's."""
+        """Return an error by its name, preferably the operation's own."""
         own = [operation] if operation else []
         holders = [*own, *self.operations.values()]
         return next((holder.errors[name] for holder in holders if name in holder.errors), None)
@@ -332,7 +332,7 @@ class Spec:
             texts=frozenset(set(fields) - files),
             file_fields=frozenset(files),
             file_types={
-                name: tuple(pattern.strip() for pattern in encoding["contentType"].split(","))
+                name: _patterns(encoding["contentType"])
                 for name, encoding in encodings.items()
                 if name in files and "contentType" in encoding
             },
@@ -347,6 +347,10 @@ class Spec:
         return items
 
 
+def _patterns(content_type: str) -> tuple[str, ...]:
+    return tuple(pattern.strip() for pattern in content_type.split(","))
+
+
 def _is_file(schema: Mapping[str, Json]) -> bool:
     return schema.get("format") == "binary" or "contentMediaType" in schema
 
@@ -354,9 +358,10 @@ def _is_file(schema: Mapping[str, Json]) -> bool:
 def load(
     spec: str | Path | None = None, *, profile: str = DEFAULT_PROFILE, overlays: Sequence[str | Path] = ()
 ) -> Spec:
-    """Return the Spec of an OpenAPI file (default: ours), changed by a profile and then by overlays, in order.
+    """Return the Spec of an OpenAPI file, by default of ours.
 
-    Raises SpecError, whose text names the file, the key, its value and what was wanted.
+    A profile changes it, then the overlays in order. Raises SpecError, whose text names the file, the key, its value
+    and what was wanted.
     """
     path = Path(spec) if spec is not None else data_file("openapi.yaml")
     text = yamlfiles.read(path, SpecError)

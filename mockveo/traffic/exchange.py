@@ -1,6 +1,7 @@
-"""An exchange, a request and its response, in the JSON form that logs, the control API and reports share.
+"""An exchange, a request and its response, in its JSON form.
 
-`ExchangeRecord.to_json` writes the form, `Exchange.from_json` is its reader.
+Logs, the control API, reports and saved traffic share the form. `ExchangeRecord.to_json` writes it and
+`Exchange.from_json` reads it.
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ class Exchange:
 
     @property
     def ticket(self) -> str:
-        """Return the ticket of a request that follows a redirect of this server, or ""."""
+        """Return the ticket of a request that follows a redirect, or ""."""
         return _ticket(self.query)
 
     @property

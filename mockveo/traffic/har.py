@@ -1,4 +1,4 @@
-"""Exchanges as HAR 1.2, the format that the network tools of browsers save and open.
+"""Exchanges as HAR 1.2, the format of the network tools of browsers.
 
 Source: the HAR 1.2 specification (Jan Odvarko), whose names these are. Credentials are left out; what HAR has no
 field for is in `_mockveo`, as custom fields begin with an underscore.
@@ -36,8 +36,9 @@ class HarPage:
 
 
 def har(exchanges: Iterable[ExchangeRecord], own: str, other: str) -> HarJson:
-    """Return the exchanges of a world whose roots are `own` and, at the other origin, `other`."""
-    return _log([], [_recorded(record, other if record.other_origin else own) for record in exchanges])
+    """Return the exchanges of a world with its root and that at the other origin."""
+    roots = {False: own, True: other}
+    return _log([], [_recorded(record, roots[record.other_origin]) for record in exchanges])
 
 
 def har_of_pages(pages: Iterable[HarPage]) -> HarJson:
@@ -59,7 +60,7 @@ def _log(pages: list[HarJson], entries: list[HarJson]) -> HarJson:
 
 
 def _root(data: Mapping[str, Any]) -> str:
-    """Return the root of the world that a request came to, by its Host header."""
+    """Return the root of a request's world by its Host header."""
     hosts = [value for name, value in data["request"]["headers"] if name.lower() == "host"]
     host = hosts[0] if hosts else "localhost"
     world = f"/@{data['world']}" if data.get("world") else ""
@@ -71,7 +72,7 @@ def _date(seconds: float) -> str:
 
 
 def _recorded(record: ExchangeRecord, root: str) -> HarJson:
-    """Return the entry of a record, with the bytes of the response as they were sent."""
+    """Return the entry of a record, with the bytes of its response."""
     entry = _entry(record.to_json(), root)
     if record.response_body:
         entry["response"]["content"] |= _content_of_bytes(record.response_body)

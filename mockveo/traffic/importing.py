@@ -1,4 +1,4 @@
-"""Saved traffic, read for the rules: our own journal, JSON log or HAR, and HAR of other tools as far as it goes."""
+"""Saved traffic: our own journal, JSON log or HAR, and HAR of other tools."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ KEPT_BYTES: Final = 32 * 2**20
 
 
 class Feed:
-    """The exchanges of all worlds on their way to a log: the latest `limit` that were not taken yet."""
+    """The exchanges of all worlds on their way to a log, the latest `limit`."""
 
     def __init__(self, limit: int) -> None:
         self.waiting: deque[ExchangeRecord] = deque(maxlen=limit)

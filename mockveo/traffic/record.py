@@ -1,4 +1,4 @@
-"""The record of an exchange: slim and mutable, since the server fills one in for every request."""
+"""The record of an exchange, slim since every request makes one."""
 
 from __future__ import annotations
 

@@ -44,16 +44,17 @@ def redact_query(query: str) -> str:
     """Return a query string without the values whose names sound like credentials."""
     if "=" not in query:
         return query
-    pairs = [pair.partition("=") for pair in query.split("&")]
-    return "&".join(
-        f"{name}=..." if equals and _SECRET.search(unquote(name)) else name + equals + value
-        for name, equals, value in pairs
-    )
+    return "&".join(map(_redact_pair, query.split("&")))
 
 
 def redact_key(text: str, key: str) -> str:
     """Return a text with a key replaced by its fingerprint."""
     return text.replace(key, f"({fingerprint(key)})") if len(key) >= _SHORTEST_KEY else text
+
+
+def _redact_pair(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}=..." if equals and _SECRET.search(unquote(name)) else pair
 
 
 def _redact_value(name: str, value: str) -> str:
@@ -72,7 +73,7 @@ def _redact_credential(value: str) -> str:
 
 
 class Redactor:
-    """A filter for JSON-like data that hides keys in every form a server may echo them in."""
+    """A filter that hides keys in JSON-like data, in every form servers echo them in."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._forms = sorted({form.casefold() for key in keys for form in _forms(key)})
@@ -121,7 +122,7 @@ _ENCODINGS: Final[tuple[Callable[[str], str], ...]] = (
 
 
 def _inside_base64(key: str) -> Iterator[str]:
-    """Yield what base64 makes of a key after a user name, for each offset the name's length can cause."""
+    """Yield the base64 forms of a key after a user name of any length."""
     yield base64.b64encode(f":{key}".encode()).decode()
     for offset, lost in enumerate((0, 2, 3)):
         whole = (offset + len(key)) * 8 // 6
