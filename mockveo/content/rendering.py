@@ -1,7 +1,5 @@
 """Drawing and encoding of a clip: eight seconds of a kite over hills.
 
-The clip leads from the first uploaded picture to the last.
-
 Theory of operation. What makes a small clip expensive in Python is copying whole RGB frames. So every visible piece
 (the scene, an uploaded picture, a cloud, the kite, the words) is converted once into the planes the encoder takes, a
 full one for brightness and two of half the size for colour. A few pastes put a frame together, at even offsets because
