@@ -124,10 +124,13 @@ class Endpoint:
             return self._host_refused(call)
         if route is None:
             return self._without_route(call)
-        call.exchange.other_origin, call.exchange.operation = self._other_origin, route.name
+        exchange, operation = call.exchange, route.operation
+        exchange.operation = route.name
+        if self._other_origin:
+            exchange.other_origin = True
         try:
-            if route.operation is not None and route.operation.authorised:
-                call.owner = call.exchange.owner = self._authenticate(call)
+            if operation is not None and operation.authorised:
+                call.owner = exchange.owner = self._authenticate(call)
             return await route.handler(call)
         except ClientGone:
             return None

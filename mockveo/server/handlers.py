@@ -36,17 +36,19 @@ class Handlers:
     async def create_video(self, call: RequestContext) -> Response:
         """POST /v1/videos."""
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
+        form = call.operation.form
+        assert form is not None
         parts = await self._read_form(call, content_type)
-        form = _form(call)
         request = CreateRequest.parse(parts, form, content_type)
         record_form(call.exchange, self._without_bytes(parts), request.deviations)
         _refuse_deviations(call, request)
         model = _resolve_alias(call, request, form)
         chosen = _choose_scenario(call, request)
-        _select_faults(call, request, chosen or call.world.plan)
+        plan = chosen or call.world.scenarios.plan
+        _select_faults(call, request, plan)
         _charge(call)
         job = call.world.add(call.owner, model, request.fields, [image.data for image in request.images], chosen)
-        return _job_response(call, job, view(job, job.created), call.world.governing(job), created=True)
+        return _job_response(call, job, view(job, job.created), plan.scenario, created=True)
 
     async def _read_form(self, call: RequestContext, content_type: str) -> list[Part]:
         headers = call.headers
@@ -124,12 +126,6 @@ class Handlers:
         return data
 
 
-def _form(call: RequestContext) -> Form:
-    form = call.operation.form
-    assert form is not None
-    return form
-
-
 def _refuse_deviations(call: RequestContext, request: CreateRequest) -> None:
     if request.deviations and call.world.settings.strict:
         raise ApiError("invalid_request", detail="; ".join(deviation.message for deviation in request.deviations))
@@ -179,7 +175,7 @@ def _choose_scenario(call: RequestContext, request: CreateRequest) -> JobPlan | 
 def _select_faults(call: RequestContext, request: CreateRequest, plan: JobPlan) -> None:
     """Select the faults of a create. Raises FaultBeforeEffect if a fault keeps it from making a job."""
     scenarios, scenario = call.world.scenarios, plan.scenario
-    if not scenario.faults and not scenarios.has_waiting:
+    if not scenario.faults and not scenarios.has_taken:
         return
     subject = request.fingerprint(call.owner)
     call.error_values = {"model": str(request.fields.get("model", ""))}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from mockveo.simulator.stores.memory import MemoryCell
 from mockveo.simulator.stores.store import Cell, Store
@@ -37,6 +37,10 @@ class ClockState(NamedTuple):
     since: float
 
 
+#: A ClockState as it is stored. A bare tuple, because Python unpacks that far faster than a named one.
+StoredState: TypeAlias = tuple[str, float, float, float, float, float]
+
+
 class Clock:
     """A clock of a world. `tick` returns seconds of real time; tests replace it."""
 
@@ -53,8 +57,8 @@ class Clock:
         self._tick = tick
         if date is None:
             date = time.time() if mode == "wall" else STILL_DATE_S
-        initial = ClockState(mode, speed, step, 0.0, date, tick())
-        self._state: Cell[ClockState] = MemoryCell(initial) if store is None else store.cell("clock", initial)
+        initial: StoredState = (mode, speed, step, 0.0, date, tick())
+        self._state: Cell[StoredState] = MemoryCell(initial) if store is None else store.cell("clock", initial)
 
     @property
     def mode(self) -> str:
@@ -86,8 +90,8 @@ class Clock:
     @property
     def pace(self) -> float:
         """Seconds of the world's time in one second of its dates: the speed in mode `wall`, else 1."""
-        mode, speed, *_ = self._state.value
-        return speed if mode == "wall" else 1.0
+        state = self._state.value
+        return state[1] if state[0] == "wall" else 1.0
 
     def now(self) -> float:
         """Return the seconds of the world's time since it began."""
@@ -101,7 +105,11 @@ class Clock:
 
     def read(self) -> tuple[float, float]:
         """Return both hands at once."""
-        return _hands(self._state.value, self._tick)
+        mode, speed, _, now, date, since = self._state.value
+        if mode != "wall":
+            return now, date
+        passed = self._tick() - since
+        return now + passed * speed, date + passed
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass at once, in the world's time and in its dates."""
@@ -114,17 +122,12 @@ class Clock:
             self._move(state[2])
 
     def _move(self, seconds: float, **changes: Any) -> None:
-        def moved(state: ClockState) -> ClockState:
-            now, date = _hands(state, self._tick)
-            date = min(date + seconds, LAST_DATE_S)
-            return ClockState(*state)._replace(now=now + seconds, date=date, since=self._tick(), **changes)
+        def moved(stored: StoredState) -> StoredState:
+            state, tick = ClockState(*stored), self._tick()
+            passed = tick - state.since if state.mode == "wall" else 0.0
+            now = state.now + passed * state.speed + seconds
+            date = min(state.date + passed + seconds, LAST_DATE_S)
+            state = state._replace(**changes)
+            return state.mode, state.speed, state.step, now, date, tick
 
         self._state.update(moved)
-
-
-def _hands(state: ClockState, tick: Callable[[], float]) -> tuple[float, float]:
-    mode, speed, _, now, date, since = state
-    if mode != "wall":
-        return now, date
-    passed = tick() - since
-    return now + passed * speed, date + passed

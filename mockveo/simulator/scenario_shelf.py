@@ -48,12 +48,20 @@ class ScenarioShelf:
     def plan(self) -> JobPlan:
         """The plan of jobs whose create chooses no scenario."""
         stored = self._own.value
-        return self._plans_by_key.get(stored[0]) or self._restored(stored)
+        try:
+            return self._plans_by_key[stored[0]]
+        except KeyError:
+            return self._restored(stored)
 
     @property
     def has_waiting(self) -> bool:
         """Whether a scenario waits for a create, or for a create to succeed."""
-        return bool(len(self._waiting) or len(self._taken))
+        return len(self._waiting) > 0 or len(self._taken) > 0
+
+    @property
+    def has_taken(self) -> bool:
+        """Whether a create has taken a scenario and not succeeded yet."""
+        return len(self._taken) > 0
 
     def use(self, new: Scenario) -> None:
         """Make a scenario the world's own."""
@@ -74,7 +82,7 @@ class ScenarioShelf:
 
     def by_tag(self, prompt: str) -> JobPlan | None:
         """Return the plan that a prompt chooses, or None. Raises ScenarioError for an invalid tag or unknown name."""
-        if not TAG_START.search(prompt):
+        if "[" not in prompt or not TAG_START.search(prompt):
             return None
         names = [name.strip() for name in TAG.findall(prompt)]
         if len(names) < len(TAG_START.findall(prompt)):

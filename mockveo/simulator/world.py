@@ -118,7 +118,7 @@ class World:
             created=self.clock.now(),
             created_at=int(self.clock.date()),
             pace=self.clock.pace,
-            plan=chosen or self.plan,
+            plan=chosen or self.scenarios.plan,
             chosen=chosen,
         )
         self.jobs.put(job)
