@@ -10,14 +10,12 @@ from mockveo.spec.errors import ErrorBody
 from mockveo.text import truncate
 from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.clients.testbed import CaseRun
-from mockveo_contracts.reports.case_result import LogLine
+from mockveo_contracts.reports.case_result import LogLine, with_short_ids
 
 #: Exchanges of a case that are kept as lines: a client that polls without a pause makes thousands; arbitrary.
 MAX_LINES: Final = 60
 #: Characters of an error's message that are shown; arbitrary, so that a line fits a terminal.
 MAX_MESSAGE_CHARS: Final = 60
-#: Ids of this length or longer are shown by their ends; arbitrary, shorter ones are legible.
-LONG_ID_CHARS: Final = 20
 
 
 def wire_log(run: CaseRun, marked: Iterable[int] = ()) -> tuple[LogLine, ...]:
@@ -30,9 +28,8 @@ def wire_log(run: CaseRun, marked: Iterable[int] = ()) -> tuple[LogLine, ...]:
     numbers = kept([exchange.number for exchange in exchanges], marked, MAX_LINES)
     # An id that the client changed is not one of these, so it is shown whole.
     ids = {exchange.job for exchange in exchanges if exchange.operation == "create"}
-    long_ids = {job for job in ids if len(job) >= LONG_ID_CHARS}
     return tuple(
-        LogLine(exchange.number, round((exchange.at - first) / run.pace, 3), _line(exchange, long_ids))
+        LogLine(exchange.number, round((exchange.at - first) / run.pace, 3), _line(exchange, ids))
         for exchange in exchanges
         if exchange.number in numbers
     )
@@ -52,10 +49,8 @@ def _line(exchange: Exchange, ids: Iterable[str]) -> str:
     files = f" with {len(exchange.files)} file{plural}" if exchange.files else ""
     faults = f"  [{', '.join(exchange.faults)}]" if exchange.faults else ""
     line = f"{origin}{exchange.method} {exchange.path}{query}{files} \u2192 {_answer(exchange)}{faults}"
-    for job in ids:
-        line = line.replace(job, f"{job[:9]}\u2026{job[-4:]}")
     notes = [note for note in (*exchange.deviations.values(), exchange.hint) if note]
-    return "\n".join([line, *(f"! {note}" for note in notes)])
+    return "\n".join([with_short_ids(line, ids), *(f"! {note}" for note in notes)])
 
 
 def _answer(exchange: Exchange) -> str:

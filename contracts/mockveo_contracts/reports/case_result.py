@@ -15,6 +15,8 @@ JsonObject: TypeAlias = Mapping[str, Any]
 #: Words that YAML reads as strings without quotes, unless they are among the reserved ones.
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _RESERVED_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+#: Ids of this length or longer are shown by their ends; arbitrary, shorter ones are legible.
+LONG_ID_CHARS: Final = 20
 #: Characters of a string, and of a whole line, that are shown. Arbitrary: a string fits in a row of a terminal.
 MAX_STRING: Final = 100
 MAX_LINE: Final = 400
@@ -82,6 +84,14 @@ class CaseResult:
             ended = self.outcome.get("ended_by")
             return f"no result; killed {ended} after its deadline" if ended else "no result"
         return truncate(", ".join(_outcome_parts(self.outcome)), MAX_LINE)
+
+
+def with_short_ids(line: str, ids: Iterable[str]) -> str:
+    """Return a line in which long ones of these ids are replaced by their ends."""
+    for long_id in ids:
+        if len(long_id) >= LONG_ID_CHARS:
+            line = line.replace(long_id, f"{long_id[:9]}\u2026{long_id[-4:]}")
+    return line
 
 
 def log_from_json(lines: Iterable[JsonObject]) -> tuple[LogLine, ...]:

@@ -47,8 +47,8 @@ def html(reports: Sequence[Report]) -> str:
 
 
 def _heading(reports: Sequence[Report]) -> str:
-    kinds = sorted({report.subject.kind.capitalize() for report in reports})
-    return f"{' and '.join(kinds)} contracts"
+    kinds = sorted({report.subject.kind for report in reports})
+    return f"{' and '.join(kinds)} contracts".capitalize()
 
 
 def _hash(text: str) -> str:

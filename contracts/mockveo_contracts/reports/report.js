@@ -110,18 +110,22 @@
 
   const skippedList = (subject) => h("ul", { class: "rest" }, ...subject.skipped.map(([reason, names]) => h("li", {}, `${counted(names.length, "case")}: ${reason}: ${names.join(", ")}`)));
 
-  const NOTHING = { verdict: "not exercised", findings: [], passes: [], passed: 0 };
-  const cellOf = (rule, subject) => subject.cells[rule.id] || NOTHING;
-  const worst = (rule) => Math.min(...subjects.map((subject) => WORST.indexOf(cellOf(rule, subject).verdict)));
+  // A rule for clients has no cell for a server, and the other way round.
+  const cellsOf = (rule) => subjects.map((subject) => subject.cells[rule.id]);
+  const worst = (rule) => Math.min(...cellsOf(rule).filter(Boolean).map((cell) => WORST.indexOf(cell.verdict)));
 
   function row(rule) {
-    const first = isSingle ? cellOf(rule, subjects[0]) : null;
+    const first = isSingle ? subjects[0].cells[rule.id] : null;
     const message = first && first.findings.length ? h("span", { class: `message ${tone(first.verdict)}` }, first.findings[0].message) : null;
     const line = h("tr", { class: "rule" }, h("th", { scope: "row" }, h("span", { class: "id" }, rule.id), h("span", { class: "description" }, rule.description), message));
     line.dataset.worst = WORST[worst(rule)];
     const detail = h("tr", { class: "open", hidden: true, id: `detail-${rule.id}` }, h("td", { class: "detail", colspan: subjects.length + 1 }));
     for (const [place, subject] of subjects.entries()) {
-      const cell = cellOf(rule, subject);
+      const cell = subject.cells[rule.id];
+      if (!cell) {
+        line.append(h("td", {}));
+        continue;
+      }
       const button = h("button", { type: "button", class: `verdict ${tone(cell.verdict)}`, "aria-expanded": "false", "aria-controls": detail.id, id: `cell-${rule.id}-${place}` },
         `${SIGNS[cell.verdict]} ${cell.verdict}`);
       const shown = cell.findings.length ? counted(cell.findings.length, "case") : cell.passed ? counted(cell.passed, "case") : "";

@@ -186,7 +186,7 @@ class SentExchange:
         """The exchange in a line."""
         path = truncate(redact_query(self.path), MAX_PATH)
         answer = f"{self.status} {self._result}" if self.status else f"no answer: {self.trouble}"
-        return f"{self.method} {path}{self._images}{self._note} {answer}"
+        return f"{self.method} {path}{self._images}{self._note} \u2192 {answer}"
 
     @property
     def _images(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mockveo.rules.engine import Verdict
 from mockveo.traffic.redaction import Redactor
-from mockveo_contracts.reports.case_result import CaseResult, LogLine
+from mockveo_contracts.reports.case_result import CaseResult, LogLine, with_short_ids
 from mockveo_contracts.reports.finding import FINDINGS, Finding
 from mockveo_contracts.reports.model import MAX_MESSAGES, Report, exercised
 from mockveo_contracts.servers.curl import curl_lines
@@ -40,7 +40,7 @@ class ServerRecorder:
         case = CaseResult(
             name=name,
             description=description,
-            log=self._log(conversation.exchanges),
+            log=self._log(conversation),
             verdicts=exercised(verdicts),
         )
         findings = [
@@ -60,10 +60,16 @@ class ServerRecorder:
             reproduce=tuple(self._redactor.redact([*curl_lines(self._url, shortest), again])),
         )
 
-    def _log(self, exchanges: Sequence[SentExchange]) -> tuple[LogLine, ...]:
+    def _log(self, conversation: Conversation) -> tuple[LogLine, ...]:
+        exchanges = conversation.exchanges
         first = exchanges[0].at if exchanges else 0.0
+        ids = {*conversation.creates, *conversation.earlier_ids}
         return tuple(
-            LogLine(exchange.number, round(exchange.at - first, 3), self._redactor.redact(exchange.line))
+            LogLine(
+                exchange.number,
+                round(exchange.at - first, 3),
+                with_short_ids(self._redactor.redact(exchange.line), ids),
+            )
             for exchange in exchanges
         )
 

@@ -237,4 +237,4 @@ def test_every_format_of_a_server_names_it(kind: str, tmp_path: Path) -> None:
 
 def test_html_of_a_client_and_a_server_names_both(bad: Report) -> None:
     server = replace(bad, subject=ServerSubject("a server", "http://127.0.0.1:1"))
-    assert "<title>Client and Server contracts: careless, a server</title>" in FORMATS["html"]([bad, server])
+    assert "<title>Client and server contracts: careless, a server</title>" in FORMATS["html"]([bad, server])

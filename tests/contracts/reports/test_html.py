@@ -17,7 +17,7 @@ from browser import FLAGS, chromium
 from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts.reports.html import html
-from mockveo_contracts.reports.model import Report
+from mockveo_contracts.reports.model import Report, ServerSubject
 from sample_reports import HOSTILE, with_text
 
 from mockveo.text import printable
@@ -207,6 +207,15 @@ def test_several_reports_are_shown_side_by_side(
     assert browser.run(row) == ["✗ violation", "✓ pass", "✓ pass", "\u2013 not exercised"]
     browser.click("#cell-adapter-3")
     assert "expected an Outcome" in browser.run(PANEL)
+    assert browser.complaints == []
+
+
+def test_rule_for_clients_has_no_verdict_on_a_server(browser: Browser, bad: Report, tmp_path: Path) -> None:
+    server = replace(bad, subject=ServerSubject("a server", ""), findings=[], rules={"other": bad.rules["refs-order"]})
+    opened(browser, tmp_path / "report.html", bad, server)
+    assert browser.run("document.querySelector('#cell-refs-order-0') !== null")
+    assert browser.run("document.querySelector('#cell-refs-order-1') === null")
+    assert browser.run("document.querySelector('#cell-other-1') !== null")
     assert browser.complaints == []
 
 
