@@ -1,11 +1,11 @@
-"""Mutants of the small server: what they tell of a job, and how it goes."""
+"""Mutants of the small server in what they show of a job and its lifecycle."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from small_server import COURSE, Job, Small, breaks
+from small_server import LIFECYCLE, Small, SmallJob, breaks
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,20 +13,23 @@ from starlette.responses import Response
 
 
 def _edited(**changes: Any) -> type[Small]:
-    """A server whose answers about jobs have other values: of a function what it makes of the answer; None = gone."""
+    """Return a server whose responses about jobs differ: by values, by functions of the response; None = missing."""
 
     class Edited(Small):
-        def told(self, job: Job) -> dict[str, Any]:
-            body = super().told(job)
-            edited = {name: one(body, job) if callable(one) else one for name, one in changes.items()}
-            return {name: one for name, one in {**body, **edited}.items() if one is not None or name not in changes}
+        def describe(self, job: SmallJob) -> dict[str, Any]:
+            body = super().describe(job)
+            for name, change in changes.items():
+                body[name] = change(body, job) if callable(change) else change
+                if body[name] is None:
+                    del body[name]
+            return body
 
     return Edited
 
 
 @breaks("answer-schema")
 class SecondsInt(Small):
-    def created(self, job: Job) -> dict[str, Any]:
+    def created(self, job: SmallJob) -> dict[str, Any]:
         return {**super().created(job), "seconds": 8}
 
 
@@ -59,7 +62,7 @@ class UpperCase(_edited(status=lambda body, _: body["status"].upper())):  # type
 
 
 @breaks("created-at")
-class Milliseconds(_edited(created_at=lambda body, _: body["created_at"] * 1000)):  # type: ignore[misc]
+class CreatedAtMilliseconds(_edited(created_at=lambda body, _: body["created_at"] * 1000)):  # type: ignore[misc]
     pass
 
 
@@ -75,7 +78,7 @@ class EchoesAlias(_edited(model=lambda _, job: job.alias)):  # type: ignore[misc
 
 @breaks("model-stable", "model-answered")
 class ModelFlips(Small):
-    def created(self, job: Job) -> dict[str, Any]:
+    def created(self, job: SmallJob) -> dict[str, Any]:
         return {**super().created(job), "model": job.alias}
 
 
@@ -109,7 +112,7 @@ class CompletedBeforeCreated(_edited(completed_at=lambda body, _: body["created_
 
 def _course(*course: tuple[str, int]) -> type[Small]:
     class Course(Small):
-        def course(self, job: Job) -> tuple[str, int]:
+        def progress_of(self, job: SmallJob) -> tuple[str, int]:
             status, progress = course[min(job.polls, len(course) - 1)]
             return ("failed", course[-2:][0][1]) if job.fails and status == "completed" else (status, progress)
 
@@ -168,8 +171,8 @@ class QueuedAt30(_course(("queued", 0), ("queued", 30), ("in_progress", 30), DON
 
 @breaks("status-final")
 class FailsAfterwards(Small):
-    def course(self, job: Job) -> tuple[str, int]:
-        return ("failed", 99) if job.polls > len(COURSE) else super().course(job)
+    def progress_of(self, job: SmallJob) -> tuple[str, int]:
+        return ("failed", 99) if job.polls > len(LIFECYCLE) else super().progress_of(job)
 
 
 @breaks("id-unique")
@@ -180,28 +183,28 @@ class DuplicateIds(Small):
 
 @breaks("job-known")
 class ForgetsJobs(Small):
-    def told(self, job: Job) -> dict[str, Any]:
-        if self.course(job)[0] == "completed" and job.polls > len(COURSE) - 1:
+    def describe(self, job: SmallJob) -> dict[str, Any]:
+        if self.progress_of(job)[0] == "completed" and job.polls > len(LIFECYCLE) - 1:
             self.jobs.pop(job.id, None)
-        return super().told(job)
+        return super().describe(job)
 
 
 @breaks(visible_at_once="warning")
 class Lags(Small):
     def __init__(self) -> None:
         super().__init__()
-        self.seen: set[str] = set()
+        self.polled: set[str] = set()
 
     async def retrieve(self, request: Request) -> Response:
         self.owner(request)
         job = self.find(request)
-        if job.id not in self.seen:
-            self.seen.add(job.id)
+        if job.id not in self.polled:
+            self.polled.add(job.id)
             raise self.unknown()
         return await super().retrieve(request)
 
 
 @breaks(failed_error="warning")
-class NoReason(Small):
+class FailsWithoutReason(Small):
     def reason(self) -> dict[str, Any]:
         return {}

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import broken_jobs  # noqa: F401  # its mutants are there once it is imported
-from small_server import FAILING, MODELS, MUTANTS, OTHER, OURS, VIDEO, Job, Refused, Small, breaks, flat, nested
+from small_server import FAILING, MODELS, MUTANTS, OTHER, OURS, VIDEO, Refused, Small, SmallJob, breaks, flat, nested
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -48,7 +48,7 @@ class AnyKey(Small):
 
 @breaks("auth-other-key")
 class OtherTenant(Small):
-    def may_see(self, owner: str, job: Job) -> bool:  # noqa: ARG002
+    def may_see(self, owner: str, job: SmallJob) -> bool:  # noqa: ARG002
         return True
 
 
@@ -164,7 +164,7 @@ class CrashesOnUnicode(Small):
 
 @breaks("no-server-error")
 class CrashesOnOddIds(Small):
-    def find(self, request: Request) -> Job:
+    def find(self, request: Request) -> SmallJob:
         if not request.path_params["id"].isalnum() and "task_" not in request.path_params["id"]:
             raise nested(500, "internal error")
         return super().find(request)
@@ -209,14 +209,14 @@ class Polls202(Small):
 
 @breaks("content-early")
 class ContentEarly(Small):
-    def ready(self, job: Job) -> bool:
+    def ready(self, job: SmallJob) -> bool:
         return not job.fails
 
 
 @breaks("content-failed")
 class ContentOfFailed(Small):
-    def ready(self, job: Job) -> bool:
-        return self.course(job)[0] in ("completed", "failed")
+    def ready(self, job: SmallJob) -> bool:
+        return self.progress_of(job)[0] in ("completed", "failed")
 
 
 @breaks("content-available")
@@ -309,20 +309,20 @@ class AnyVariant(Small):
 @breaks(unknown_method="warning")
 class AnyMethod(Small):
     def app(self) -> Starlette:
-        found = super().app()
+        application = super().app()
 
         async def changed(_: Request) -> Response:
             return self.json(200, {})
 
-        found.router.routes.append(Route("/v1/videos/{id}", changed, methods=["PUT", "PATCH"]))
-        return found
+        application.router.routes.append(Route("/v1/videos/{id}", changed, methods=["PUT", "PATCH"]))
+        return application
 
 
 @breaks(answer_schema_assumed="info")
 class AssumedFields(Small):
     async def models(self, request: Request) -> Response:
         self.owner(request)
-        return self.json(200, {"object": "list", "data": [{"id": one, "object": "model"} for one in MODELS]})
+        return self.json(200, {"object": "list", "data": [{"id": model, "object": "model"} for model in MODELS]})
 
 
 @breaks(models_listed="warning")
@@ -339,6 +339,6 @@ class AnyPath(Small):
 
 
 def application() -> tuple[Starlette, dict[str, Small]]:
-    """All of them, each below its name, and the correct one below "correct"; with what they have in memory."""
-    servers: dict[str, Small] = {"correct": Small(), **{name: one.server() for name, one in MUTANTS.items()}}
-    return Starlette(routes=[Mount(f"/{name}", one.app()) for name, one in servers.items()]), servers
+    """Return an application with each mutant below its name and the correct server below "correct", and all of them."""
+    servers: dict[str, Small] = {"correct": Small(), **{name: mutant.server() for name, mutant in MUTANTS.items()}}
+    return Starlette(routes=[Mount(f"/{name}", server.app()) for name, server in servers.items()]), servers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.message
 import hashlib
+import re
 import struct
 import time
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ MODELS = {
     "veo3.1-fast": "veo_3_1-fast", "veo3.1": "veo_3_1", "veo3.1-pro": "veo_3_1-pro",
 }  # fmt: skip
 #: Status and progress, poll by poll.
-COURSE = [
+LIFECYCLE = [
     ("queued", 0),
     ("queued", 0),
     ("in_progress", 10),
@@ -59,7 +60,7 @@ def parts(content_type: str, body: bytes) -> tuple[dict[str, str], list[bytes]]:
 
 
 @dataclass
-class Job:
+class SmallJob:
     id: str
     owner: str
     model: str
@@ -90,7 +91,7 @@ class Small:
     """The correct one. Mutants override a method."""
 
     def __init__(self) -> None:
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, SmallJob] = {}
         self.count = 0
 
     # Who asks, and for what.
@@ -104,13 +105,13 @@ class Small:
     def unauthorised(self) -> Refused:
         return nested(401, "Invalid token (request id: 20260101000000000000000abcdefgh)")
 
-    def find(self, request: Request) -> Job:
+    def find(self, request: Request) -> SmallJob:
         job = self.jobs.get(request.path_params["id"])
         if job is None or not self.may_see(self.owner(request), job):
             raise self.unknown()
         return job
 
-    def may_see(self, owner: str, job: Job) -> bool:
+    def may_see(self, owner: str, job: SmallJob) -> bool:
         return owner == job.owner
 
     def unknown(self) -> Refused:
@@ -123,7 +124,7 @@ class Small:
         fields, files = await self.form(request)
         self.validate(fields, files)
         alias = fields.get("model", "veo3-fast")
-        job = Job(
+        job = SmallJob(
             id=self.new_id(),
             owner=owner,
             model=MODELS.get(alias, alias),
@@ -163,25 +164,25 @@ class Small:
         return f"task_{hashlib.sha256(str(self.count).encode()).hexdigest()[:32]}"
 
     def kept(self, files: list[bytes]) -> list[str]:
-        return [hashlib.sha256(one).hexdigest() for one in files]
+        return [hashlib.sha256(file).hexdigest() for file in files]
 
-    # What is told of a job.
+    # Responses about a job.
 
-    def created(self, job: Job) -> dict[str, Any]:
-        body = {**self.told(job), "seconds": ""}
+    def created(self, job: SmallJob) -> dict[str, Any]:
+        body = {**self.describe(job), "seconds": ""}
         del body["task_id"]
         return body
 
-    def told(self, job: Job) -> dict[str, Any]:
-        status, progress = self.course(job)
+    def describe(self, job: SmallJob) -> dict[str, Any]:
+        status, progress = self.progress_of(job)
         body = {
             "id": job.id, "task_id": job.id, "object": "video", "model": job.model, "size": job.size,
             "status": status, "progress": progress, "created_at": job.created_at,
         }  # fmt: skip
         return {**body, **self.reason()} if status == "failed" else body
 
-    def course(self, job: Job) -> tuple[str, int]:
-        status, progress = COURSE[min(job.polls, len(COURSE) - 1)]
+    def progress_of(self, job: SmallJob) -> tuple[str, int]:
+        status, progress = LIFECYCLE[min(job.polls, len(LIFECYCLE) - 1)]
         return ("failed", 99) if job.fails and status == "completed" else (status, progress)
 
     def reason(self) -> dict[str, Any]:
@@ -191,7 +192,7 @@ class Small:
         self.owner(request)
         job = self.find(request)
         job.polls += 1
-        return self.json(200, self.told(job))
+        return self.json(200, self.describe(job))
 
     # Content.
 
@@ -209,13 +210,13 @@ class Small:
             raise nested(400, "no such variant", "invalid_request_error")
         return self.video(request)
 
-    def ready(self, job: Job) -> bool:
-        return self.course(job)[0] == "completed"
+    def ready(self, job: SmallJob) -> bool:
+        return self.progress_of(job)[0] == "completed"
 
     def video(self, request: Request) -> Response:
-        wanted = request.headers.get("range", "")
-        if wanted.startswith("bytes=") and request.method == "GET":
-            first, _, last = wanted.removeprefix("bytes=").partition("-")
+        ranges = request.headers.get("range", "")
+        if ranges.startswith("bytes=") and request.method == "GET":
+            first, _, last = ranges.removeprefix("bytes=").partition("-")
             start, end = int(first), min(int(last) + 1, len(VIDEO))
             headers = {"content-range": f"bytes {start}-{end - 1}/{len(VIDEO)}"}
             return Response(VIDEO[start:end], 206, headers, "video/mp4")
@@ -225,12 +226,12 @@ class Small:
 
     async def models(self, request: Request) -> Response:
         self.owner(request)
-        data = [{"id": one, "object": "model", "created": 1, "owned_by": "google"} for one in MODELS]
+        data = [{"id": model, "object": "model", "created": 1, "owned_by": "google"} for model in MODELS]
         return self.json(200, {"object": "list", "data": data})
 
     async def public(self, _: Request) -> Response:
         rest = {"provider": "Google", "model_type": "video", "features": [], "pricing": {}, "api_doc_url": ""}
-        data = [{"id": one, **rest} for one in MODELS]
+        data = [{"id": model, **rest} for model in MODELS]
         return self.json(200, {"success": True, "page": 0, "page_size": 0, "total": len(data), "data": data})
 
     async def otherwise(self, _: Request) -> Response:
@@ -251,31 +252,32 @@ class Small:
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/api/models", self.public, methods=["GET"]),
         ]
-        found = Starlette(routes=routes, exception_handlers={Refused: refused})
-        found.router.default = self._default  # type: ignore[method-assign]
-        return found
+        application = Starlette(routes=routes, exception_handlers={Refused: refused})
+        application.router.default = self._default  # type: ignore[method-assign]
+        return application
 
     async def _default(self, scope: Any, receive: Any, send: Any) -> None:
         response = await self.otherwise(Request(scope, receive))
         await response(scope, receive, send)
 
 
-class Mutant(NamedTuple):
+class BrokenServer(NamedTuple):
     server: type[Small]
     #: The rules that it breaks, with their verdicts.
     breaks: dict[str, str]
 
 
-MUTANTS: dict[str, Mutant] = {}
+MUTANTS: dict[str, BrokenServer] = {}
 
 
 def breaks(*rules: str, **others: str) -> Any:
-    """Names a mutant; the rules are violations, the keywords others: `head="warning"`, with _ for -."""
+    """Register a mutant; the rules are violations, the keywords others: `head="warning"`, with _ for -."""
 
-    def put(server: type[Small]) -> type[Small]:
-        name = "".join(f"-{one.lower()}" if one.isupper() else one for one in server.__name__).strip("-")
-        found = dict.fromkeys(rules, "violation") | {rule.replace("_", "-"): word for rule, word in others.items()}
-        MUTANTS[name] = Mutant(server, found)
+    def register(server: type[Small]) -> type[Small]:
+        words = re.findall("[A-Z][^A-Z]*", server.__name__)
+        name = "-".join(words).lower()
+        verdicts = dict.fromkeys(rules, "violation") | {rule.replace("_", "-"): word for rule, word in others.items()}
+        MUTANTS[name] = BrokenServer(server, verdicts)
         return server
 
-    return put
+    return register

@@ -134,7 +134,7 @@ class RecordingClient:
         if creates:
             self.budget.note(received.status)
         if received.trouble and self.budget.left <= TIMER_TOLERANCE_S:
-            # We cut it off ourselves, so the server is not to blame.
+            # We cut it off ourselves, so it is not the server's fault.
             raise OutOfBudget(f"--max-seconds {self.budget.seconds:g} are over")
         exchange = SentExchange(
             number=len(self.exchanges) + 1,

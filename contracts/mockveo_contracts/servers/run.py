@@ -81,7 +81,7 @@ class VerifyRun:
         plan.check_keys()
         ours = plan.key or MADE_UP_KEY
         # Derived, not random, so that runs repeat; hashed, so that it cannot be a real key.
-        bad = sha256(f"nobody {ours}".encode()).hexdigest()[:48]
+        bad = sha256(f"invalid {ours}".encode()).hexdigest()[:48]
         return Keys(ours, plan.other_key or None, f"sk-{bad}")
 
     def _pace(self) -> Pace:

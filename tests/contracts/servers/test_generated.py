@@ -19,12 +19,12 @@ from mockveo.errors import SettingsError
 from mockveo.server.run import ServerThread
 
 
-def test_generated_requests_find_nothing_in_the_fake(fakes: dict[str, ServerThread]) -> None:
+def test_generated_requests_find_nothing_in_mockveo(fakes: dict[str, ServerThread]) -> None:
     data = verify(fakes["gateway"].url, VerifyPlan(examples=3, probes=("generated/*",)))
-    # Of JSON, which this profile takes too, it takes values of other types; whether the service does nobody knows.
+    # This profile also accepts JSON with values of other types; whether the service does is unknown.
     assert (broken_rules(data).keys() - {"schema-negative"}, data["exit_status"]) == (set(), 0)
     assert data["summary"]["generated"] > 50
-    assert {one["name"] for one in data["cases"]} == {
+    assert {case["name"] for case in data["cases"]} == {
         *("generated/createVideo", "generated/retrieveVideo", "generated/retrieveVideoContent"),
         *("generated/listModels", "generated/listPublicModels", "generated/links"),
     }
@@ -39,12 +39,12 @@ def test_generated_requests_find_what_is_broken(servers: Any, name: str, rule: s
     probe = "generated/createVideo" if name == "seconds-int" else "generated/retrieveVideo"
     data = verify(f"{root}/{name}", VerifyPlan(**{**vars(plan(memory[name])), "examples": 5, "probes": (probe,)}))
     assert rule in broken_rules(data)
-    finding = next(one for one in data["findings"] if one["rule"] == rule)
+    finding = next(finding for finding in data["findings"] if finding["rule"] == rule)
     assert finding["reproduce"][0].startswith(("curl", "ID=$(curl"))
     assert OURS not in json.dumps(data)
 
 
-def test_generated_creates_keep_to_the_budget(servers: Any) -> None:
+def test_generated_creates_keep_max_jobs(servers: Any) -> None:
     root, memory = servers
     before = len(memory["correct"].jobs)
     limited = {"examples": 20, "probes": ("generated/createVideo",), "max_jobs": 2}
@@ -53,14 +53,14 @@ def test_generated_creates_keep_to_the_budget(servers: Any) -> None:
     assert "--max-jobs 2 are made" in data["skipped"][0]["reason"]
 
 
-def test_generated_creates_are_for_this_machine_alone(servers: Any) -> None:
+def test_generated_creates_are_skipped_if_not_allowed(servers: Any) -> None:
     root, memory = servers
     careful = {"examples": 2, "probes": ("generated/createVideo", "generated/links"), "generated_creates": False}
     data = verify(f"{root}/correct", VerifyPlan(**{**vars(plan(memory["correct"])), **careful}))
-    assert [one["case"] for one in data["skipped"]] == ["generated/createVideo", "generated/links"]
+    assert [skipped["case"] for skipped in data["skipped"]] == ["generated/createVideo", "generated/links"]
 
 
-def test_a_history_that_breaks_a_rule_is_told_at_its_smallest(fakes: dict[str, ServerThread]) -> None:
+def test_smallest_history_that_breaks_a_rule_is_reported(fakes: dict[str, ServerThread]) -> None:
     url = f"{fakes['docs-2026-03'].url}/@histories"
     phases = [{"duration": 10, "progress": 0}, {"duration": 60, "progress": [50, 100]}]
     Remote(url, "histories").ask("PUT", "/scenario", {"scenario": {"phases": phases}})
@@ -70,12 +70,12 @@ def test_a_history_that_breaks_a_rule_is_told_at_its_smallest(fakes: dict[str, S
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_histories_find_nothing_in_the_fake(fakes: dict[str, ServerThread], profile: str) -> None:
+def test_histories_find_nothing_in_mockveo(fakes: dict[str, ServerThread], profile: str) -> None:
     data = verify(fakes[profile].url, VerifyPlan(histories=5, probes=("generated/histories",)))
     assert (data["findings"], data["exit_status"], data["summary"]["requests"] > 50) == ([], 0, True)
 
 
-def test_histories_need_a_clock_to_turn(servers: Any) -> None:
+def test_histories_need_a_clock_to_advance(servers: Any) -> None:
     root, memory = servers
     data = verify(
         f"{root}/correct",
@@ -84,11 +84,11 @@ def test_histories_need_a_clock_to_turn(servers: Any) -> None:
     assert "cannot be advanced" in data["skipped"][0]["reason"]
 
 
-def test_rules_of_schemathesis_are_ours() -> None:
+def test_rules_of_schemathesis_exist() -> None:
     assert set(RULES.values()) <= server_rules().rules.keys()
 
 
-def test_without_schemathesis_the_remedy_is_named(
+def test_missing_schemathesis_is_reported_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch,
     fakes: dict[str, ServerThread],
 ) -> None:

@@ -1,4 +1,4 @@
-"""`verify`, through the front door: a mockveo is verified, and other servers that are played or not there."""
+"""`verify` as a whole, against mockveo and other servers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("seed", seeds(8))
-def test_the_fake_is_clean(fakes: dict[str, ServerThread], profile: str, seed: int) -> None:
+def test_mockveo_is_clean(fakes: dict[str, ServerThread], profile: str, seed: int) -> None:
     data = verify(fakes[profile].url, VerifyPlan(seed=seed))
     assert (data["findings"], data["exit_status"], data["profile"]) == ([], 0, profile)
 
 
-def course(*phases: tuple[str, int]) -> dict[str, Any]:
-    """A scenario of phases of 20 s, with their status and progress."""
+def lifecycle(*phases: tuple[str, int]) -> dict[str, Any]:
+    """Return a scenario of phases of 20 s, with their status and progress."""
     return {"phases": [{"duration": 20, "status": status, "progress": progress} for status, progress in phases]}
 
 
@@ -59,13 +59,13 @@ BREAKING: dict[str, tuple[Any, dict[str, str]]] = {
     "no created_at": ({"style": {"omit": ["created_at"]}}, {"answer-schema": "violation"}),
     "not-yet-visible": ("not-yet-visible", {"visible-at-once": "warning"}),
     "progress backwards": (
-        course(("queued", 0), ("in_progress", 80), ("in_progress", 30)), {"progress-order": "violation"},
+        lifecycle(("queued", 0), ("in_progress", 80), ("in_progress", 30)), {"progress-order": "violation"},
     ),
-    "progress 100 early": (course(("queued", 0), ("in_progress", 100)), {"progress-complete": "violation"}),
+    "progress 100 early": (lifecycle(("queued", 0), ("in_progress", 100)), {"progress-complete": "violation"}),
     "progress text": ({"style": {"progress": "text"}}, {"answer-schema": "violation"}),
     "slow": ("slow", {"job-ends": "violation"}),
     "status backwards": (
-        course(("queued", 0), ("in_progress", 0), ("queued", 0), ("in_progress", 50)), {"status-order": "violation"},
+        lifecycle(("queued", 0), ("in_progress", 0), ("queued", 0), ("in_progress", 50)), {"status-order": "violation"},
     ),
     "stuck-at-99": ("stuck-at-99", {"job-ends": "violation"}),
     "stuck-queued": ("stuck-queued", {"job-ends": "violation"}),
@@ -75,23 +75,21 @@ BREAKING: dict[str, tuple[Any, dict[str, str]]] = {
     "upper-case": ("upper-case", {"answer-schema": "violation", "starts-queued": "violation", "job-ends": "violation"}),
     "unknown-status": ("unknown-status", {"answer-schema": "violation", "starts-queued": "violation"}),
 }  # fmt: skip
-#: Built-in scenarios of what the pages know and advise how to live with: no finding.
+#: Built-in scenarios of trouble that the pages document: no finding.
 FINE = ("normal", "fails", "moderated", "flaky-polls", "overloaded", "rate-limited", "retry-after", "no-video-url")
 
 
 @pytest.mark.parametrize("name", BREAKING)
-def test_a_scenario_that_breaks_the_contract_breaks_exactly_its_rules(
-    fakes: dict[str, ServerThread], name: str
-) -> None:
+def test_breaking_scenario_breaks_exactly_its_rules(fakes: dict[str, ServerThread], name: str) -> None:
     scenario, rules = BREAKING[name]
     url = f"{fakes['docs-2026-03'].url}/@{name.replace(' ', '-')}"
     Remote(url, name.replace(" ", "-")).ask("PUT", "/scenario", {"scenario": scenario})
     data = verify(url, VerifyPlan(job_seconds=400.0))
-    assert broken_rules(data) == rules, [(one["rule"], one["message"]) for one in data["findings"]]
+    assert broken_rules(data) == rules, [(finding["rule"], finding["message"]) for finding in data["findings"]]
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_trouble_that_the_pages_know_is_no_breach(fakes: dict[str, ServerThread], name: str) -> None:
+def test_documented_trouble_is_no_finding(fakes: dict[str, ServerThread], name: str) -> None:
     url = f"{fakes['docs-2026-03'].url}/@{name}"
     Remote(url, name).ask("PUT", "/scenario", {"scenario": name})
     data = verify(f"{url}/v1", VerifyPlan())
@@ -101,13 +99,13 @@ def test_trouble_that_the_pages_know_is_no_breach(fakes: dict[str, ServerThread]
 @pytest.mark.parametrize(
     ("scenario", "rule"), [("early-completed-at", "completed-at-early"), ("expired-url", "video-url")]
 )
-def test_what_only_the_second_pages_have(fakes: dict[str, ServerThread], scenario: str, rule: str) -> None:
+def test_rules_of_the_second_pages_are_checked(fakes: dict[str, ServerThread], scenario: str, rule: str) -> None:
     url = f"{fakes['docs-2026-10'].url}/@{scenario}"
     Remote(url, scenario).ask("PUT", "/scenario", {"scenario": scenario})
     assert broken_rules(verify(url, VerifyPlan())) == {rule: "warning"}
 
 
-def test_a_server_of_the_first_pages_breaks_the_second(servers: Any) -> None:
+def test_server_of_the_first_pages_breaks_rules_of_the_second(servers: Any) -> None:
     root, memory = servers
     data = verify(
         f"{root}/accepts-anything", VerifyPlan(**{**vars(plan(memory["accepts-anything"])), "profile": "docs-2026-10"})
@@ -115,24 +113,21 @@ def test_a_server_of_the_first_pages_breaks_the_second(servers: Any) -> None:
     assert {"choices", "model-required", "answer-schema"} <= broken_rules(data).keys()
 
 
-def test_every_rule_is_broken_by_something() -> None:
-    told = {rule for one in MUTANTS.values() for rule in one.breaks} | {
-        rule for _, rules in BREAKING.values() for rule in rules
-    }
+def test_every_server_rule_is_broken_by_a_test() -> None:
+    by_mutants = {rule for mutant in MUTANTS.values() for rule in mutant.breaks}
+    by_scenarios = {rule for _, rules in BREAKING.values() for rule in rules}
     elsewhere = {"completed-at-early", "video-url", "choices", "model-required", "schema-negative"}
-    assert told | elsewhere == server_rules().rules.keys()
+    assert by_mutants | by_scenarios | elsewhere == server_rules().rules.keys()
 
 
-def test_every_built_in_scenario_has_been_thought_of() -> None:
-    told = {scenario for scenario, _ in BREAKING.values() if isinstance(scenario, str)} | set(FINE)
-    lost = {"bad-key", "no-credit", "model-not-found", "html-errors", "content-not-ready", "truncated-video"}
-    assert {one.name for one in built_in()} - told - lost == {"early-completed-at", "expired-url"}
+def test_every_builtin_scenario_is_covered() -> None:
+    verified = {scenario for scenario, _ in BREAKING.values() if isinstance(scenario, str)} | set(FINE)
+    unsuitable = {"bad-key", "no-credit", "model-not-found", "html-errors", "content-not-ready", "truncated-video"}
+    assert {scenario.name for scenario in built_in()} - verified - unsuitable == {"early-completed-at", "expired-url"}
 
 
 @pytest.mark.parametrize(("scenario", "message"), [("bad-key", "refuses the key"), ("no-credit", "a key with credit")])
-def test_what_says_nothing_of_the_server_ends_the_run(
-    fakes: dict[str, ServerThread], scenario: str, message: str
-) -> None:
+def test_refused_key_or_credit_aborts_the_run(fakes: dict[str, ServerThread], scenario: str, message: str) -> None:
     url = f"{fakes['docs-2026-03'].url}/@{scenario}"
     Remote(url, scenario).ask("PUT", "/scenario", {"scenario": scenario})
     data = verify(url, VerifyPlan())
@@ -140,20 +135,20 @@ def test_what_says_nothing_of_the_server_ends_the_run(
     assert message in data["aborted"]
 
 
-def test_a_run_leaves_nothing_in_the_worlds_of_a_mockveo(fakes: dict[str, ServerThread]) -> None:
+def test_run_leaves_nothing_in_the_worlds_of_a_mockveo(fakes: dict[str, ServerThread]) -> None:
     server = fakes["gateway"]
     verify(server.url, VerifyPlan())
     worlds = Remote(server.url).ask("GET", "/worlds")["worlds"]
-    assert [(one["jobs"], one["exchanges"]) for one in worlds] == [(0, 0)] * len(worlds)
+    assert [(world["jobs"], world["exchanges"]) for world in worlds] == [(0, 0)] * len(worlds)
 
 
-def test_a_mockveo_is_verified_at_its_own_pace_too() -> None:
+def test_mockveo_is_verified_without_control_of_its_clock() -> None:
     with mockveo.serve(clock="poll", step=30.0, seed=1, render=False, key=(OURS, OTHER)) as server:
         data = verify(server.url, VerifyPlan(key=OURS, other_key=OTHER, turn_time=False, poll_interval=0.0))
     assert (data["findings"], data["exit_status"]) == ([], 0)
 
 
-def test_without_another_good_key_a_made_up_one_is_tried(servers: Any) -> None:
+def test_made_up_key_replaces_a_missing_other_key(servers: Any) -> None:
     root, memory = servers
     alone = VerifyPlan(**{**vars(plan(memory["any-key"])), "other_key": None})
     assert broken_rules(verify(f"{root}/any-key", alone)) == {"auth-bad-key": "violation"}
@@ -163,7 +158,7 @@ def test_without_another_good_key_a_made_up_one_is_tried(servers: Any) -> None:
 # The report.
 
 
-def test_the_report_is_of_the_shape_that_reports_have(fakes: dict[str, ServerThread]) -> None:
+def test_report_matches_the_schema(fakes: dict[str, ServerThread]) -> None:
     schema = json_report.SCHEMA
     url = f"{fakes['docs-2026-03'].url}/@shape"
     Remote(url, "shape").ask("PUT", "/scenario", {"scenario": "upper-case"})
@@ -172,7 +167,7 @@ def test_the_report_is_of_the_shape_that_reports_have(fakes: dict[str, ServerThr
     assert data["findings"]
 
 
-def test_no_key_is_in_the_report(servers: Any) -> None:
+def test_report_contains_no_key(servers: Any) -> None:
     root, memory = servers
     for name in ("forbidden", "any-scheme"):
         text = json.dumps(verify(f"{root}/{name}", plan(memory[name])))
@@ -180,13 +175,12 @@ def test_no_key_is_in_the_report(servers: Any) -> None:
         assert OTHER not in text
 
 
-def test_a_finding_can_be_repeated_with_curl(servers: Any) -> None:
+def test_finding_is_repeated_by_its_curl_command(servers: Any) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("there is no curl")
+        pytest.skip("curl is not installed")
     root, memory = servers
-    finding = next(
-        one for one in verify(f"{root}/not-found", plan(memory["not-found"]))["findings"] if one["rule"] == "unknown-id"
-    )
+    data = verify(f"{root}/not-found", plan(memory["not-found"]))
+    finding = next(finding for finding in data["findings"] if finding["rule"] == "unknown-id")
     command = next(line for line in finding["reproduce"] if line.startswith("curl"))
     env = {**os.environ, "COMETAPI_KEY": OURS, "no_proxy": "*"}
     answer = subprocess.run(["bash", "-c", f"{command} -w %{{http_code}}"], env=env, capture_output=True, check=True)
@@ -194,17 +188,17 @@ def test_a_finding_can_be_repeated_with_curl(servers: Any) -> None:
     assert finding["trace"][0]["response"]["status"] == 404
 
 
-def test_the_smallest_sequence_is_the_create_and_what_shows_the_breach(servers: Any) -> None:
+def test_trace_of_a_finding_is_the_create_and_what_shows_the_breach(servers: Any) -> None:
     root, memory = servers
     data = verify(f"{root}/progress-regress", plan(memory["progress-regress"]))
-    finding = next(one for one in data["findings"] if one["case"] == "job/text-only")
-    assert [one["request"]["method"] for one in finding["trace"]] == ["POST", "GET", "GET"]
+    finding = next(finding for finding in data["findings"] if finding["case"] == "job/text-only")
+    assert [exchange["request"]["method"] for exchange in finding["trace"]] == ["POST", "GET", "GET"]
     assert finding["reproduce"][0].startswith("ID=$(curl")
     assert finding["reproduce"][-1] == f"mockveo verify {root}/progress-regress --only job/text-only --seed 0"
     assert finding["message"] == "progress goes from 60 back to 30"
 
 
-def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:
+def test_known_failure_passes_until_it_is_stale(servers: Any) -> None:
     root, memory = servers
     entry = KnownFailure("auth-bad-key", "auth/bad-key", "our gateway takes any", "known.txt:1")
     with_known = {"known": (entry,)}
@@ -218,34 +212,34 @@ def test_a_known_failure_fails_nothing_until_it_is_gone(servers: Any) -> None:
 
 
 @pytest.mark.parametrize(("strict", "status"), [(False, 0), (True, 1)])
-def test_a_warning_fails_a_strict_run(servers: Any, strict: bool, status: int) -> None:
+def test_warning_fails_a_strict_run(servers: Any, strict: bool, status: int) -> None:
     root, memory = servers
-    chosen = VerifyPlan(**{**vars(plan(memory["no-reason"])), "strict": strict})
-    assert verify(f"{root}/no-reason", chosen)["exit_status"] == status
+    chosen = VerifyPlan(**{**vars(plan(memory["fails-without-reason"])), "strict": strict})
+    assert verify(f"{root}/fails-without-reason", chosen)["exit_status"] == status
 
 
-def test_there_is_no_server() -> None:
+def test_missing_server_aborts_the_run() -> None:
     data = verify(NOWHERE, VerifyPlan())
     assert (data["exit_status"], data["findings"]) == (2, [])
     assert "no server answers at http://127.0.0.1:9" in data["aborted"]
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x/", "http://", "http://x:99999", "http://user@x/v1", "http://x/v1?a=b"])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="expected the root or base URL"):
         verify(url, VerifyPlan())
 
 
-def test_probes_are_chosen_by_pattern(fakes: dict[str, ServerThread]) -> None:
+def test_patterns_choose_probes(fakes: dict[str, ServerThread]) -> None:
     data = verify(fakes["gateway"].url, VerifyPlan(probes=("auth/*",)))
-    assert [one["name"] for one in data["cases"]] == ["auth/no-key", "auth/other-scheme", "auth/bad-key"]
+    assert [case["name"] for case in data["cases"]] == ["auth/no-key", "auth/other-scheme", "auth/bad-key"]
     with pytest.raises(SettingsError, match="did you mean 'auth/no-key'"):
         names(VerifyPlan(probes=("auth/nokey",)))
 
 
-def test_checks_are_done_one_by_one(fakes: dict[str, ServerThread]) -> None:
+def test_checks_run_one_by_one(fakes: dict[str, ServerThread]) -> None:
     with verification(fakes["docs-2026-10"].url, VerifyPlan()) as run:
-        checks = {one.name: one for one in run.checks()}
+        checks = {check.name: check for check in run.checks()}
         assert list(checks) == names(VerifyPlan())
         assert checks["errors/choices"].run() == []
-        assert [one.name for one in run.report.cases] == ["errors/choices"]
+        assert [case.name for case in run.report.cases] == ["errors/choices"]

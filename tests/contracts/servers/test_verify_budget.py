@@ -1,4 +1,4 @@
-"""What a run of `verify` may cost: jobs, seconds, and requests a second."""
+"""The budget of `verify`: jobs, seconds, and requests a second."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from verification import broken_rules, plan
 from mockveo.errors import SettingsError
 
 
-def test_no_more_jobs_are_made_than_the_budget_has(servers: Any) -> None:
+def test_max_jobs_is_kept(servers: Any) -> None:
     root, memory = servers
     before = len(memory["accepts-anything"].jobs)
     limited = VerifyPlan(**{**vars(plan(memory["accepts-anything"])), "max_jobs": 2})
     data = verify(f"{root}/accepts-anything", limited)
     assert len(memory["accepts-anything"].jobs) - before == 2 == data["summary"]["jobs"]
-    assert any("--max-jobs 2" in one["reason"] for one in data["skipped"])
+    assert any("--max-jobs 2" in skipped["reason"] for skipped in data["skipped"])
 
 
-def test_a_server_elsewhere_gets_five_jobs() -> None:
-    elsewhere = Verification("https://video.example/v1", VerifyPlan(key="sk-x"))
-    assert (elsewhere.budget.jobs, elsewhere.client.pace.interval, elsewhere.control) == (5, 10.0, None)
+def test_remote_server_gets_five_jobs_by_default() -> None:
+    remote = Verification("https://video.example/v1", VerifyPlan(key="sk-x"))
+    assert (remote.budget.jobs, remote.client.pace.interval, remote.control) == (5, 10.0, None)
     assert Verification("https://video.example/v1", VerifyPlan(key="sk-x", max_jobs=9)).budget.jobs == 9
 
 
-def test_a_server_elsewhere_needs_a_key() -> None:
+def test_remote_server_needs_a_key() -> None:
     with pytest.raises(SettingsError, match="COMETAPI_KEY"):
         verify("https://video.example/v1", VerifyPlan())
 
 
-def test_when_the_time_is_over_nothing_is_blamed(servers: Any) -> None:
+def test_end_of_max_seconds_is_no_finding(servers: Any) -> None:
     root, memory = servers
     short = VerifyPlan(**{**vars(plan(memory["never-starts"])), "max_seconds": 0.3})
     data = verify(f"{root}/never-starts", short)
     assert "job-ends" not in broken_rules(data)
     assert data["rules"]["job-ends"]["not exercised"] == len(data["cases"])
-    assert any("--max-seconds 0.3 are over" in one["reason"] for one in data["skipped"])
+    assert any("--max-seconds 0.3 are over" in skipped["reason"] for skipped in data["skipped"])
 
 
-def test_the_rate_is_kept() -> None:
+def test_rate_is_kept() -> None:
     now, slept = 0.0, []
 
     def sleep(seconds: float) -> None:
@@ -60,7 +60,7 @@ def test_the_rate_is_kept() -> None:
 @pytest.mark.parametrize(
     ("status", "made"), [(200, 1), (0, 1), (500, 1), (504, 1), (400, 0), (401, 0), (429, 0), (503, 0)]
 )
-def test_a_job_counts_when_it_may_have_been_made(status: int, made: int) -> None:
+def test_job_counts_if_it_may_have_been_made(status: int, made: int) -> None:
     budget = Budget(jobs=1)
     budget.take(creates=True)
     budget.note(status)
@@ -70,7 +70,7 @@ def test_a_job_counts_when_it_may_have_been_made(status: int, made: int) -> None
             budget.take(creates=True)
 
 
-def test_a_rehearsal_sends_nothing_and_tells_all() -> None:
+def test_rehearsal_lists_all_requests_and_sends_none() -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

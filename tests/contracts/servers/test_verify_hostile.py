@@ -1,4 +1,4 @@
-"""`verify` against servers that misbehave: that send the key back, drop connections, never end, or talk nonsense."""
+"""`verify` against hostile servers: they echo keys, drop connections, never end, or send nonsense."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ NOT_FOUND = b'{"code": "task_not_exist", "message": "no such task", "data": null
 class _Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def told(self) -> None:
-        """The answer to every request."""
+    def respond(self) -> None:
+        """Respond to a request."""
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -42,17 +42,17 @@ class _Quiet(BaseHTTPRequestHandler):
 
     def _all(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.told()
+        self.respond()
 
     do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = _all  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(handler: type[_Quiet]) -> Iterator[str]:
-    """The root of a server of that handler."""
+    """Run a server of that handler; yield its root."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -62,9 +62,9 @@ def serving(handler: type[_Quiet]) -> Iterator[str]:
 
 
 class Echo(_Quiet):
-    """Sends the headers of a request back, wherever it can."""
+    """A server that echoes the headers of a request wherever it can."""
 
-    def told(self) -> None:
+    def respond(self) -> None:
         sent = self.headers.get("Authorization", "")
         error = {"message": f"no channel for {sent}", "type": sent, "code": f"odd {sent}"}
         body = {"error": error, "headers": dict(self.headers), sent: "x" * (2500 if "missing" in self.path else 1)}
@@ -73,13 +73,13 @@ class Echo(_Quiet):
 
 
 def _bad(text: str) -> list[str]:
-    """The forms of the keys that are in a text."""
+    """Return the forms of the keys in a text."""
     forms = {KEY, KEY[:14], json.dumps(KEY)[1:-1], json.dumps(KEY)[1:16], OTHER, OTHER[:14]}
-    forms |= {base64.b64encode(f"{user}:{one}".encode()).decode()[8:-4] for one in (KEY, OTHER) for user in ("", "me")}
-    return [one for one in forms if one in text]
+    forms |= {base64.b64encode(f"{user}:{key}".encode()).decode()[8:-4] for key in (KEY, OTHER) for user in ("", "me")}
+    return [form for form in forms if form in text]
 
 
-def test_a_key_that_is_sent_back_is_in_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_echoed_key_is_in_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = VerifyPlan(key=KEY, other_key=OTHER, poll_interval=0.0, examples=1, probes=PROBES)
     with serving(Echo) as url:
         report = verified(url, plan)
@@ -93,7 +93,7 @@ def test_a_key_that_is_sent_back_is_in_no_report(tmp_path: Path, capsys: pytest.
     assert _bad((tmp_path / "shown").read_text() + capsys.readouterr().out + json.dumps(report.data)) == []
 
 
-def test_a_key_that_is_sent_back_is_in_no_finding_of_a_single_check() -> None:
+def test_echoed_key_is_in_no_finding_of_a_single_check() -> None:
     with serving(Echo) as url, verification(url, VerifyPlan(key=KEY, other_key=OTHER, probes=("auth/*",))) as run:
         findings = [finding.to_json() for check in run.checks() for finding in check.run()]
     assert findings
@@ -101,14 +101,14 @@ def test_a_key_that_is_sent_back_is_in_no_finding_of_a_single_check() -> None:
 
 
 class Poor(_Quiet):
-    """Refuses creates, for the key, which it names."""
+    """A server that refuses creates and echoes the key."""
 
-    def told(self) -> None:
+    def respond(self) -> None:
         text = json.dumps({"error": {"message": f"no credit: {self.headers.get('Authorization')}"}}).encode()
         self.answer(*((403, text) if self.command == "POST" else (400, NOT_FOUND)))
 
 
-def test_a_key_is_not_in_what_ends_a_run() -> None:
+def test_echoed_key_is_not_in_the_reason_of_an_aborted_run() -> None:
     with serving(Poor) as url:
         data = verify(url, VerifyPlan(key=KEY, poll_interval=0.0))
     assert f"Bearer {HIDDEN}" in data["aborted"]
@@ -120,34 +120,34 @@ def test_a_key_is_not_in_what_ends_a_run() -> None:
 
 @pytest.mark.parametrize("key", ["sk-x\n", "sk-x\r", " sk-x", "sk-x ", "sk-\u00e9", "\x00", " "])
 @pytest.mark.parametrize("name", ["key", "other_key"])
-def test_a_key_that_no_header_carries_is_refused(name: str, key: str) -> None:
+def test_key_that_no_header_can_carry_is_refused(name: str, key: str) -> None:
     for ask in (verify, rehearse):
-        with pytest.raises(SettingsError) as told:
+        with pytest.raises(SettingsError) as error:
             ask("http://127.0.0.1:9", VerifyPlan(key=key) if name == "key" else VerifyPlan(other_key=key))
-        assert str(told.value).startswith({"key": "COMETAPI_KEY has ", "other_key": "COMETAPI_OTHER_KEY has "}[name])
-        assert "sk-x" not in str(told.value)
+        assert str(error.value).startswith({"key": "COMETAPI_KEY has ", "other_key": "COMETAPI_OTHER_KEY has "}[name])
+        assert "sk-x" not in str(error.value)
 
 
-def test_the_same_key_twice_is_refused() -> None:
+def test_equal_keys_are_refused() -> None:
     with pytest.raises(SettingsError, match="expected the key of another customer, or unset it"):
         verify("http://127.0.0.1:9", VerifyPlan(key="sk-x", other_key="sk-x"))
 
 
-def test_an_empty_key_is_none() -> None:
+def test_empty_other_key_is_ignored() -> None:
     with verification("http://127.0.0.1:9", VerifyPlan(key="sk-x", other_key="")) as run:
         assert run.client.keys.other is None
 
 
-# What is generated, where no answer comes.
+# Generated requests without a response.
 
 
 class Dropping(_Quiet):
-    """Takes every create, and closes the connection without an answer, or within one."""
+    """A server that takes every create and closes the connection before or within the response."""
 
     creates = 0
     half = False
 
-    def told(self) -> None:
+    def respond(self) -> None:
         if self.command != "POST":
             self.answer(400, NOT_FOUND)
             return
@@ -159,7 +159,7 @@ class Dropping(_Quiet):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("jobs", [2, None])
-def test_a_generated_request_without_an_answer_is_a_finding(half: bool, jobs: int | None) -> None:
+def test_generated_request_without_a_response_is_a_finding(half: bool, jobs: int | None) -> None:
     class handler(Dropping):  # noqa: N801
         creates = 0
 
@@ -168,18 +168,20 @@ def test_a_generated_request_without_an_answer_is_a_finding(half: bool, jobs: in
     with serving(handler) as url:
         data = verify(url, VerifyPlan(key=KEY, examples=2, probes=probes, max_jobs=jobs))
     finding = next(
-        one for one in data["findings"] if (one["rule"], one["case"]) == ("answered", "generated/createVideo")
+        finding
+        for finding in data["findings"]
+        if (finding["rule"], finding["case"]) == ("answered", "generated/createVideo")
     )
     assert "POST /v1/videos: the connection broke off; expected an answer" in finding["message"]
     command = finding["reproduce"][0]
     assert command.startswith("curl -sS -X POST" if "-X POST" in command else "curl -sS")
-    assert [one["name"] for one in data["cases"]] == list(probes)
+    assert [case["name"] for case in data["cases"]] == list(probes)
     assert data["aborted"] is None
     assert data["summary"]["jobs"] == handler.creates
     assert jobs is None or handler.creates <= jobs
 
 
-def test_what_schemathesis_stumbles_over_ends_only_that_check(tmp_path: Path) -> None:
+def test_error_of_schemathesis_ends_only_its_check(tmp_path: Path) -> None:
     overlay = tmp_path / "odd.yaml"
     overlay.write_text(
         "overlay: 1.0.0\ninfo: {title: odd, version: '1'}\nactions:\n"
@@ -190,21 +192,21 @@ def test_what_schemathesis_stumbles_over_ends_only_that_check(tmp_path: Path) ->
             examples=2, overlays=(str(overlay),), probes=("auth/no-key", "generated/*"), generated_creates=False
         )
         data = verify(url, plan)
-    whys = {one["case"]: one["reason"] for one in data["skipped"]}
-    assert "schemathesis could not go on" in whys["generated/retrieveVideo"]
-    assert {"auth/no-key", "generated/listModels"} <= {one["name"] for one in data["cases"]}
+    reasons = {skipped["case"]: skipped["reason"] for skipped in data["skipped"]}
+    assert "schemathesis could not go on" in reasons["generated/retrieveVideo"]
+    assert {"auth/no-key", "generated/listModels"} <= {case["name"] for case in data["cases"]}
     assert data["aborted"] is None
 
 
-# Answers without an end, and without sense.
+# Endless responses, and nonsense.
 
 
-class Raw(_Quiet):
-    """Answers with these bytes, and then with one piece again and again, until nobody reads it."""
+class RepeatedBytes(_Quiet):
+    """Answers with these bytes, and then repeats a piece until the client leaves."""
 
     start, piece, pause = b"", b"", 0.0
 
-    def told(self) -> None:
+    def respond(self) -> None:
         self.close_connection = True
         self.wfile.write(self.start)
         while self.piece:
@@ -225,10 +227,10 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_the_time_of_a_run_is_a_limit_whatever_a_server_does(name: str) -> None:
+def test_max_seconds_limits_endless_responses(name: str) -> None:
     start, piece, pause = ENDLESS[name]
 
-    class handler(Raw):  # noqa: N801
+    class handler(RepeatedBytes):  # noqa: N801
         pass
 
     handler.start, handler.piece, handler.pause = start, piece, pause
@@ -236,13 +238,13 @@ def test_the_time_of_a_run_is_a_limit_whatever_a_server_does(name: str) -> None:
         begun = time.monotonic()
         data = verify(url, VerifyPlan(max_seconds=1.0, poll_interval=0.0))
         assert time.monotonic() - begun < 6
-    # A server that is only slower than the run may last is not to blame.
-    assert ("answered" in {one["rule"] for one in data["findings"]}) is (name == "a body for ever")
+    # Only slower than the run may last: the server has done nothing wrong.
+    assert ("answered" in {finding["rule"] for finding in data["findings"]}) is (name == "a body for ever")
 
 
-def test_a_generated_request_ends_in_time_too() -> None:
+def test_max_seconds_limits_generated_requests() -> None:
     class handler(_Quiet):  # noqa: N801
-        def told(self) -> None:
+        def respond(self) -> None:
             if not self.path.startswith("/v1/"):
                 self.answer(404, NOT_FOUND)
                 return
@@ -273,9 +275,9 @@ def test_a_generated_request_ends_in_time_too() -> None:
         (b'{"id": "\\ud800", "status": "\\udfff", "error": {"message": "\\ud800\\u0000"}}', "answer-schema"),
     ],
 )
-def test_an_answer_that_no_reader_takes_is_a_finding(body: bytes, rule: str, tmp_path: Path) -> None:
+def test_unreadable_response_is_a_finding(body: bytes, rule: str, tmp_path: Path) -> None:
     class handler(_Quiet):  # noqa: N801
-        def told(self) -> None:
+        def respond(self) -> None:
             self.answer(200, body)
 
     with serving(handler) as url:
@@ -291,13 +293,13 @@ def test_an_answer_that_no_reader_takes_is_a_finding(body: bytes, rule: str, tmp
 @pytest.mark.parametrize(
     "url", ["http://me:pass-word@x/v1", "me:pass-word@x", "http://pass-word@x:99999", "http://me:pass-word/1@x"]
 )
-def test_a_password_in_a_url_is_not_repeated(url: str) -> None:
-    with pytest.raises(SettingsError, match="before an @; expected the root or base URL") as told:
+def test_error_about_a_url_hides_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="before an @; expected the root or base URL") as error:
         verify(url, VerifyPlan())
-    assert "pass-word" not in str(told.value)
+    assert "pass-word" not in str(error.value)
 
 
 @pytest.mark.parametrize("url", ["http://x y/", "http://x\n/", " http://x", "http://x/\u00e9"])
-def test_a_url_with_what_no_url_has_is_refused(url: str) -> None:
+def test_url_with_invalid_characters_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="a blank, a line break or another"):
         verify(url, VerifyPlan())
