@@ -23,7 +23,7 @@ def seconds(duration: float | str) -> float:
     value: object = _parse(duration) if isinstance(duration, str) else duration
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise SettingsError(
-            f"{duration!r} is not a duration; wanted seconds, or numbers with the units {', '.join(UNITS)} in this"
+            f"{duration!r} is not a duration; expected seconds, or numbers with the units {', '.join(UNITS)} in this"
             " order, e.g. 90, 1m30s or 250ms"
         )
     return float(value)

@@ -1,6 +1,6 @@
 """The errors that a user can cause.
 
-Each message is a line with the wrong value, what was wanted and an example that works.
+Each message is a line with the wrong value, what was expected and an example that works.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """JSON Schemas whose descriptions and examples become error messages.
 
-Each property of such a schema has a `description`, which says what is wanted, and `examples`. A message has the place
-of a mistake, its value, what was wanted and the nearest right word.
+Each property of such a schema has a `description`, which says what is expected, and `examples`. A message has the place
+of a mistake, its value, what was expected and the nearest right word.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ class DataSchema:
         kind, schema = error.kind, self._described(path)
         if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
             key, keys = kind.unexpected[0], schema.get("properties", {})
-            return f"{_place([*path, key])} is not a key; {did_you_mean(key, keys)}wanted one of {', '.join(keys)}"
+            return f"{_place([*path, key])} is not a key; {did_you_mean(key, keys)}expected one of {', '.join(keys)}"
         if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
-            return f"{place} has no {kind.property!r}; wanted e.g. {_example(schema)}"
+            return f"{place} has no {kind.property!r}; expected e.g. {_example(schema)}"
         value = shown(error.instance)
         if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
             near = did_you_mean(str(error.instance), list(map(str, kind.options)))
-            return f"{place} is {value}; {near}wanted one of {', '.join(map(str, kind.options))}"
-        while path and "examples" not in schema:  # e.g. an item of a range: the range describes what is wanted
+            return f"{place} is {value}; {near}expected one of {', '.join(map(str, kind.options))}"
+        while path and "examples" not in schema:  # e.g. an item of a range: the range describes what is expected
             path.pop()
             schema = self._described(path)
-        wanted = ": ".join(filter(None, [_kinds(schema), schema.get("description", error.message)]))
+        expected = ": ".join(filter(None, [_kinds(schema), schema.get("description", error.message)]))
         keys = [part for part in path if isinstance(part, str)]
         example = f"{keys[-1]}: {_example(schema)}" if keys else _example(schema)
-        return f"{place} is {value}; wanted {wanted}, e.g. {example}"
+        return f"{place} is {value}; expected {expected}, e.g. {example}"
 
     def _described(self, path: list[str | int]) -> dict[str, Any]:
         """Return the schema of a path of the data."""

@@ -23,7 +23,7 @@ class Document:
     def __init__(self, tree: Json) -> None:
         version = tree.get("openapi") if isinstance(tree, dict) else type(tree).__name__
         if not str(version).startswith("3.1"):
-            raise SpecError(f"`openapi` is {version!r}; wanted an OpenAPI 3.1 document, e.g. openapi: 3.1.0")
+            raise SpecError(f"`openapi` is {version!r}; expected an OpenAPI 3.1 document, e.g. openapi: 3.1.0")
         self.tree: dict[str, Json] = tree
         for error in jsonschema_rs.Draft202012Validator(_STRUCTURE).iter_errors(tree):
             raise SpecError(f"/{'/'.join(escape(str(part)) for part in error.instance_path)}: {error.message}")
@@ -53,7 +53,7 @@ class Document:
             return node
         reference = node["$ref"]
         if not isinstance(reference, str) or not reference.startswith("#/"):
-            raise SpecError(f"$ref {reference!r} points outside the document; wanted e.g. #/components/schemas/Video")
+            raise SpecError(f"$ref {reference!r} points outside the document; expected e.g. #/components/schemas/Video")
         try:
             target = self.at(reference[1:])
         except RecursionError:
@@ -94,7 +94,7 @@ class Shape:
         if unsupported := {"oneOf", "anyOf", "allOf", "patternProperties"} & set(schema):
             raise SpecError(
                 f"{pointer}: `{min(unsupported)}` in a success response is not supported, since it does not determine"
-                " which fields to send; wanted them under `properties`"
+                " which fields to send; expected them under `properties`"
             )
         self._items = Shape(document, f"{pointer}/items") if "items" in schema else None
         self._fields: list[tuple[str, Shape | None, Json]] = []

@@ -31,10 +31,10 @@ def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
     The overlay is parsed YAML; `name` is for error messages. Raises SpecError for an invalid overlay.
     """
     if not isinstance(overlay, dict) or not str(overlay.get("overlay", "")).startswith("1."):
-        raise SpecError(f"{name}: not an OpenAPI Overlay; wanted one that begins with overlay: 1.0.0, e.g.\n{EXAMPLE}")
+        raise SpecError(f"{name}: not an OpenAPI Overlay; expected overlay: 1.0.0 first, e.g.\n{EXAMPLE}")
     actions = overlay.get("actions")
     if not isinstance(actions, list) or not actions:
-        raise SpecError(f"{name}: `actions` is {actions!r}; wanted a list of actions, e.g.\n{EXAMPLE}")
+        raise SpecError(f"{name}: `actions` is {actions!r}; expected a list of actions, e.g.\n{EXAMPLE}")
     changed = copy.deepcopy(document)
     for number, action in enumerate(actions, 1):
         _act(changed, action, f"{name}: action {number}")
@@ -46,10 +46,10 @@ def _act(document: dict[str, Any], action: Any, name: str) -> None:
     import jsonpath
 
     if not isinstance(action, dict) or not isinstance(action.get("target"), str):
-        raise SpecError(f"{name}: `target` is missing or not text; wanted a JSONPath, e.g. $.info.title")
+        raise SpecError(f"{name}: `target` is missing or not text; expected a JSONPath, e.g. $.info.title")
     unknown = set(action) - {"target", "description", "update", "remove"}
     if unknown or not ("update" in action or action.get("remove") is True):
-        raise SpecError(f"{name}: has the keys {sorted(action)}; wanted `target` with `update` or with `remove: true`")
+        raise SpecError(f"{name}: has the keys {sorted(action)}; expected `target` and `update` or `remove: true`")
     try:
         matches = list(jsonpath.finditer(action["target"], document))
     except jsonpath.JSONPathError as error:

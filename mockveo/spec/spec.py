@@ -170,7 +170,7 @@ class Spec:
         self.operations: dict[str, Operation] = {}
         for operation in self._operations():
             if operation.id in self.operations:
-                raise SpecError(f"the operationId {operation.id} stands at two places; wanted one")
+                raise SpecError(f"the operationId {operation.id} stands at two places; expected one")
             self.operations[operation.id] = operation
         if "createVideo" not in self.operations or "retrieveVideo" not in self.operations:
             raise SpecError("the document needs the operations createVideo and retrieveVideo (see `operationId`)")
@@ -222,7 +222,7 @@ class Spec:
         transitions = self.document.at(pointer).get("x-transitions")
         if not isinstance(transitions, dict) or not transitions:
             raise SpecError(
-                f"{pointer}: `x-transitions` is missing; wanted a mapping, e.g. {{queued: [completed], completed: []}}"
+                f"{pointer}: `x-transitions` is missing; expected e.g. {{queued: [completed], completed: []}}"
             )
         for status, following in transitions.items():
             for name in [status, *following]:
@@ -232,7 +232,7 @@ class Spec:
         while transitions[way[-1]]:
             way.append(transitions[way[-1]][0])
             if len(way) > len(transitions):
-                raise SpecError(f"{pointer}: the first transitions form a circle; wanted a way to an end")
+                raise SpecError(f"{pointer}: the first transitions form a circle; expected a way to an end")
         #: Statuses of a job that succeeds, in order.
         self.lifecycle: tuple[str, ...] = tuple(way)
         self.statuses = frozenset(transitions)
@@ -246,7 +246,7 @@ class Spec:
         response = self.document.at("/components/responses/UnknownPath")
         examples = dict(self._examples("/components/responses/UnknownPath", int(response.get("x-status", 404))))
         if not examples:
-            raise SpecError("/components/responses/UnknownPath has no example; wanted the body of the response")
+            raise SpecError("/components/responses/UnknownPath has no example; expected the body of the response")
         return next(iter(examples.values()))
 
     def _success_pointer(self, operation_id: str) -> str:
@@ -266,14 +266,14 @@ class Spec:
         name = node.get("operationId")
         if name not in DOCUMENTED:
             raise SpecError(
-                f"{pointer}: `operationId` is {name!r}, which mockveo cannot play; wanted one of"
+                f"{pointer}: `operationId` is {name!r}, which mockveo cannot play; expected one of"
                 f" {', '.join(DOCUMENTED)}. Remove the operation, e.g. with an overlay: "
                 f"{{target: \"$.paths['{path}'].{method}\", remove: true}}"
             )
         errors: dict[str, ErrorExample] = {}
         for status in self.document.at(f"{pointer}/responses"):
             if not re.fullmatch(r"[1-5]\d\d", str(status)):
-                raise SpecError(f'{pointer}/responses: {status!r} is not a status; wanted three digits, e.g. "200"')
+                raise SpecError(f'{pointer}/responses: {status!r} is not a status; expected three digits, e.g. "200"')
             if int(status) >= 400:
                 errors.update(self._examples(f"{pointer}/responses/{status}", int(status)))
         success = f"{pointer}/responses/200/content/application~1json/schema"
@@ -305,7 +305,7 @@ class Spec:
                     continue
                 if node["in"] != "query" or node.get("required") or "requestBody" in self.document.at(pointer):
                     raise SpecError(
-                        f"{holder}/parameters: {node['name']} (`in: {node['in']}`) would not be enforced; wanted a"
+                        f"{holder}/parameters: {node['name']} (`in: {node['in']}`) would not be enforced; expected a"
                         " parameter of the path, or an optional one of the query of an operation without a body"
                     )
                 schema = self.document.follow(node.get("schema", {}))
@@ -361,14 +361,14 @@ def load(
     """Return the Spec of an OpenAPI file, by default of ours.
 
     A profile changes it, then the overlays in order. Raises SpecError, whose text names the file, the key, its value
-    and what was wanted.
+    and what was expected.
     """
     path = Path(spec) if spec is not None else data_file("openapi.yaml")
     text = yamlfiles.read(path, SpecError)
     tree = yamlfiles.parse(text, path.name, SpecError)
     shipped = profiles()
     if profile not in shipped:
-        raise SpecError(f"the profile {profile!r} does not exist; wanted one of {', '.join(shipped)}")
+        raise SpecError(f"the profile {profile!r} does not exist; expected one of {', '.join(shipped)}")
     applied = [overlay for overlay in (shipped[profile], *map(Path, overlays)) if overlay is not None]
     for overlay in applied:
         from mockveo.spec.overlays import apply

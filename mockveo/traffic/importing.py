@@ -33,7 +33,7 @@ def read(path: Path) -> list[ExchangeJson]:
     if isinstance(data, dict) and "request" in data:
         exchanges = [data]
     if not isinstance(exchanges, list) or not exchanges or not all(map(_is_exchange, exchanges)):
-        raise TraceError(f"{path.name}: holds no exchanges; wanted {_EXAMPLE}")
+        raise TraceError(f"{path.name}: holds no exchanges; expected {_EXAMPLE}")
     return exchanges
 
 
@@ -42,7 +42,7 @@ def _lines(text: bytes, path: Path) -> list[Any]:
         lines = [orjson.loads(line) for line in text.splitlines() if line.strip()]
         return [line for line in lines if "request" in line]
     except (ValueError, TypeError):
-        raise TraceError(f"{path.name}: neither JSON nor JSON lines; wanted {_EXAMPLE}") from None
+        raise TraceError(f"{path.name}: neither JSON nor JSON lines; expected {_EXAMPLE}") from None
 
 
 def _is_exchange(data: Any) -> bool:
@@ -62,7 +62,7 @@ def _of_har(log: Mapping[str, Any], path: Path) -> Iterator[ExchangeJson]:
                 yield exchange
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         reason = f"{type(problem).__name__}: {problem}"
-        raise TraceError(f"{path.name}: not HAR 1.2 ({reason}); wanted {_EXAMPLE}") from None
+        raise TraceError(f"{path.name}: not HAR 1.2 ({reason}); expected {_EXAMPLE}") from None
 
 
 def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> ExchangeJson | None:

@@ -52,7 +52,7 @@ def test_invalid_duration_is_refused_with_examples(duration: Any) -> None:
     with pytest.raises(SettingsError) as raised:
         seconds(duration)
     assert str(raised.value) == (
-        f"{duration!r} is not a duration; wanted seconds, or numbers with the units d, h, m, s, ms in this order,"
+        f"{duration!r} is not a duration; expected seconds, or numbers with the units d, h, m, s, ms in this order,"
         " e.g. 90, 1m30s or 250ms"
     )
 

@@ -132,5 +132,5 @@ def as_yaml(value: Any) -> str:
         return json.dumps(value)
     if _PLAIN_WORD.fullmatch(value) and len(value) <= MAX_STRING and value.lower() not in _RESERVED_WORDS:
         return value
-    quoted = json.dumps(value[:MAX_STRING], ensure_ascii=False)
-    return quoted if len(value) <= MAX_STRING else f'{quoted[:-1]}..." ({len(value)} characters)'
+    quoted = json.dumps(truncate(value, MAX_STRING), ensure_ascii=False)
+    return quoted if len(value) <= MAX_STRING else f"{quoted} ({len(value)} characters)"

@@ -79,12 +79,12 @@ def test_a_built_in_scenario_by_name() -> None:
     ("data", "message"),
     [
         ([], r"case unnamed is \[\]; expected a mapping"),
-        ({"cal": {}}, r"cal is not a key; did you mean 'call'\? wanted one of "),
-        ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; wanted a number: the client.* e.g. deadline_s: 2"),
-        ({"call": {"images": [{}]}}, r"call.images\[0\] has no 'filename'; wanted e.g."),
-        ({"call": {"images": [{"filename": "a.gif"}]}}, r"filename is \"a.gif\"; wanted a text: a file name that ends"),
+        ({"cal": {}}, r"cal is not a key; did you mean 'call'\? expected one of "),
+        ({"call": {"deadline_s": 0}}, r"call.deadline_s is 0; expected a number: the client.* e.g. deadline_s: 2"),
+        ({"call": {"images": [{}]}}, r"call.images\[0\] has no 'filename'; expected e.g."),
+        ({"call": {"images": [{"filename": "a.gif"}]}}, r"filename is \"a.gif\"; expected a text: a file name"),
         ({"needs": ["contents"]}, r"did you mean 'content'\?"),
-        ({"name": "Two Words"}, r'name is "Two Words"; wanted a text: a name of lower-case letters'),
+        ({"name": "Two Words"}, r'name is "Two Words"; expected a text: a name of lower-case letters'),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told(data: object, message: str) -> None:

@@ -216,7 +216,7 @@ def test_taken_port_is_explained_in_one_line() -> None:
             ["--scenario", "nromal"],
             "mockveo: the scenario 'nromal' does not exist; did you mean 'normal'? wanted one of normal,",
         ),
-        (["--profile", "x"], "mockveo: the profile 'x' does not exist; wanted one of docs-2026-03,"),
+        (["--profile", "x"], "mockveo: the profile 'x' does not exist; expected one of docs-2026-03,"),
         (["--spec", "nowhere.yaml"], "mockveo: nowhere.yaml: cannot be read: No such file or directory\n"),
         (["--port", "x"], "mockveo: --port is 'x'; expected a whole number, e.g. --port 8360\n"),
         (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'"),

@@ -145,8 +145,8 @@ def test_scenarios_are_listed_and_shown() -> None:
             "--url is 'http://127.0.0.1:x'; expected the root URL of a mockveo",
         ),
         (("jobs", "--url", "http://[::1"), 2, "--url is 'http://[::1'; expected the root URL of a mockveo"),
-        (("advance", "soon"), 2, "'soon' is not a duration; wanted seconds"),
-        (("advance", "-1"), 2, "'-1' is not a duration; wanted seconds"),
+        (("advance", "soon"), 2, "'soon' is not a duration; expected seconds"),
+        (("advance", "-1"), 2, "'-1' is not a duration; expected seconds"),
     ],
 )
 def test_mistake_is_explained_with_an_example(arguments: tuple[str, ...], status: int, message: str) -> None:

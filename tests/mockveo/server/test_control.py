@@ -268,7 +268,7 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("changeClock", {"mode": "sundial"}, {}, 400, "mode: "),
     ("changeClock", {}, {}, 400, "wanted e.g."),
     ("defineScenario", {}, {"name": "fails"}, 409, "'fails' is a built-in scenario"),
-    ("defineScenario", {}, {"name": "a b"}, 400, 'name is "a b"; wanted a text: a name of letters'),
+    ("defineScenario", {}, {"name": "a b"}, 400, 'name is "a b"; expected a text: a name of letters'),
     ("findScenario", None, {"name": "fial"}, 404, "did you mean 'fails'?"),
     ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),

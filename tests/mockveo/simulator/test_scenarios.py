@@ -45,32 +45,38 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"stylee": {}}, "scenario unnamed: stylee is not a key; did you mean 'style'? wanted one of name, summary,"),
-        ({"ending": "sucess"}, """ending is "sucess"; did you mean 'success'? wanted one of success, failure, never"""),
+        ({"stylee": {}}, "scenario unnamed: stylee is not a key; did you mean 'style'? expected one of name, summary,"),
+        (
+            {"ending": "sucess"},
+            """ending is "sucess"; did you mean 'success'? expected one of success, failure""",
+        ),
         (
             {"phases": [{"duration": "long"}]},
-            """phases[0].duration is "long"; wanted a number or a list: seconds of the world's clock""",
+            """phases[0].duration is "long"; expected a number or a list: seconds of the world's clock""",
         ),
-        ({"phases": [{"duration": [1]}]}, "phases[0].duration is [1]; wanted a number or a list: seconds"),
-        ({"phases": [{"duration": [1, -2]}]}, "phases[0].duration[1] is -2; wanted a number or a list: seconds"),
-        ({"phases": [{}]}, """phases[0] has no 'duration'; wanted e.g. {"duration":[60,180]}"""),
+        ({"phases": [{"duration": [1]}]}, "phases[0].duration is [1]; expected a number or a list: seconds"),
+        ({"phases": [{"duration": [1, -2]}]}, "phases[0].duration[1] is -2; expected a number or a list: seconds"),
+        ({"phases": [{}]}, """phases[0] has no 'duration'; expected e.g. {"duration":[60,180]}"""),
         (
             {"phases": [{"duration": 1, "progress": 101}]},
-            "phases[0].progress is 101; wanted a whole number or a list or a mapping: the progress shown",
+            "phases[0].progress is 101; expected a whole number or a list or a mapping: the progress shown",
         ),
-        ({"error": {"code": "x"}}, "error has no 'message'; wanted e.g."),
+        ({"error": {"code": "x"}}, "error has no 'message'; expected e.g."),
         (
             {"faults": [{"operation": "creat", "status": 503}]},
             "faults[0].operation is \"creat\"; did you mean 'create'?",
         ),
-        ({"faults": [{"status": "abc"}]}, 'faults[0].status is "abc"; wanted a whole number: a status from 200 to 599'),
+        (
+            {"faults": [{"status": "abc"}]},
+            'faults[0].status is "abc"; expected a whole number: a status from 200',
+        ),
         (
             {"faults": [{"nth": [0, 2], "status": 500}]},
-            "faults[0].nth[0] is 0; wanted a whole number or a list: which of them",
+            "faults[0].nth[0] is 0; expected a whole number or a list: which of them",
         ),
         (
             {"faults": [{"drip": {"bytes": 1}}]},
-            """faults[0].drip has no 'every'; wanted e.g. {"bytes":1,"every":0.5}""",
+            """faults[0].drip has no 'every'; expected e.g. {"bytes":1,"every":0.5}""",
         ),
         ({"faults": [{"redirect": {"status": 300}}]}, "faults[0].redirect.status is 300; did you mean '30"),
         ({"faults": [{"status": 500, "headers": {"a b": "c"}}]}, "faults[0].headers is"),
@@ -90,7 +96,7 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
             "faults[0].applied is of creates, and the operation is retrieve; wanted operation: create",
         ),
         ({"ending": "no", "stile": {}}, "did you mean 'style'?"),
-        ({"ending": "no", "stile": {}}, 'ending is "no"; wanted one of success'),
+        ({"ending": "no", "stile": {}}, 'ending is "no"; expected one of success'),
         ({"faults": [{"status": 500, "headers": {"Content-Length": "5"}}]}, "faults[0].headers"),
         ({"faults": [{"json": 2**70}]}, "is not what JSON can say"),
         ({"style": {"extra": {"x": "\ud800"}}}, "is not what JSON can say"),

@@ -40,11 +40,11 @@ def test_apply_does_the_actions_on_a_copy(action: dict[str, Any], result: dict[s
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"actions": []}, "not an OpenAPI Overlay; wanted one that begins with overlay: 1.0.0, e.g."),
+        ({"actions": []}, "not an OpenAPI Overlay; expected overlay: 1.0.0 first, e.g."),
         ("text", "not an OpenAPI Overlay"),
-        ({"overlay": "1.0.0"}, "`actions` is None; wanted a list of actions, e.g."),
+        ({"overlay": "1.0.0"}, "`actions` is None; expected a list of actions, e.g."),
         (overlay({"update": 1}), "action 1: `target` is missing or not text"),
-        (overlay({"target": "$.a", "updates": {}}), "action 1: has the keys ['target', 'updates']; wanted"),
+        (overlay({"target": "$.a", "updates": {}}), "action 1: has the keys ['target', 'updates']; expected"),
         (overlay({"target": "$.a[", "update": {}}), "action 1: `target` '$.a[' is not a JSONPath"),
         (overlay({"target": "$", "remove": True}), "action 1: `target` $ selects the whole document"),
         (overlay({"target": "$", "update": 1}), "action 1: `target` $ selects the whole document"),

@@ -232,12 +232,12 @@ def test_served_document_includes_the_overlay() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("openapi", "3.0.3", "`openapi` is '3.0.3'; wanted an OpenAPI 3.1 document"),
-        ("paths./v1/models.get.operationId", "listThings", "'listThings', which mockveo cannot play; wanted one of"),
+        ("openapi", "3.0.3", "`openapi` is '3.0.3'; expected an OpenAPI 3.1 document"),
+        ("paths./v1/models.get.operationId", "listThings", "'listThings', which mockveo cannot play; expected one of"),
         ("paths./v1/models.get.parameters", [{"name": "x", "in": "header"}], "(`in: header`) would not be enforced"),
         ("components.schemas.Status.x-transitions", {"gone": []}, "names 'gone', which is not one of the statuses"),
-        ("components.schemas.Status.x-transitions", {}, "`x-transitions` is missing; wanted a mapping, e.g."),
-        ("components.schemas.Status.x-transitions", {"queued": ["queued"]}, "form a circle; wanted a way to an end"),
+        ("components.schemas.Status.x-transitions", {}, "`x-transitions` is missing; expected e.g."),
+        ("components.schemas.Status.x-transitions", {"queued": ["queued"]}, "form a circle; expected a way to an end"),
         ("components.schemas.CreateVideoForm.properties.size", {"type": "strng"}, "not valid JSON Schema 2020-12"),
         ("components.schemas.Video", {"oneOf": []}, "`oneOf` in a success response is not supported"),
         ("components.schemas.Video", {"$ref": "other.yaml#/x"}, "points outside the document"),
@@ -352,6 +352,6 @@ def test_unreadable_file_is_named_in_the_error(tmp_path: Path) -> None:
 
 def test_unknown_profile_lists_the_valid_ones() -> None:
     with pytest.raises(
-        SpecError, match="'docs-2025' does not exist; wanted one of docs-2026-03, docs-2026-10, gateway"
+        SpecError, match="'docs-2025' does not exist; expected one of docs-2026-03, docs-2026-10, gateway"
     ):
         load(profile="docs-2025")

@@ -86,9 +86,9 @@ def test_har_of_another_tool_is_judged_as_far_as_it_goes(server: ServerThread, t
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no exchanges; wanted what `mockveo har`"),
+        ("", "holds no exchanges; expected what `mockveo har`"),
         ("[1", "neither JSON nor JSON lines"),
-        ("{}", "holds no exchanges; wanted what `mockveo har`"),
+        ("{}", "holds no exchanges; expected what `mockveo har`"),
         ("[]x", "neither JSON nor JSON lines"),
         ("[1]", "holds no exchanges"),
         ('{"exchanges": [{"request": {}}]}', "holds no exchanges"),
