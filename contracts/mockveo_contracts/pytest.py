@@ -140,7 +140,7 @@ def _judge(
     """Turn findings into the outcome of a test."""
     if skipped:
         pytest.skip(skipped[0].reason)
-    fresh = [finding for finding in findings if not finding.known]
+    fresh = [finding for finding in findings if not finding.known_failure]
     fatal = {"violation", "adapter error", "warning"} if strict else {"violation", "adapter error"}
     failures = [finding for finding in fresh if finding.verdict in fatal]
     if failures:
@@ -155,7 +155,7 @@ def _judge(
 
 
 def _reasons(findings: Iterable[Finding]) -> str:
-    entries = ((finding.rule, finding.known) for finding in findings if finding.known)
+    entries = ((finding.rule, finding.known_failure) for finding in findings if finding.known_failure)
     return "; ".join(f"{rule}: {entry.reason or entry.place}" for rule, entry in entries)
 
 

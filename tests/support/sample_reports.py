@@ -35,7 +35,7 @@ CASES = [
     },
     {
         "name": "poll/429-retry-after",
-        "says": "A poll is told to come back in a second.",
+        "says": "The response to a poll asks to wait for a second.",
         "scenario": {"faults": [{"operation": "retrieve", "nth": 2, "error": "rate_limited", "retry_after": 1}]},
     },
     {

@@ -79,7 +79,7 @@ def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None
     try:
         for number, run in enumerate(guarded.play(possible), 1):
             findings = recorder.record(run)
-            count = sum(finding.verdict in COUNTED and not finding.known for finding in findings)
+            count = sum(finding.verdict in COUNTED and not finding.known_failure for finding in findings)
             plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)
         if search is not None:
             _generated(search, guarded, plan, recorder, len(possible))

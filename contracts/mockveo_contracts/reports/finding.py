@@ -32,7 +32,7 @@ class Finding:
     #: How to fix it, in a sentence, and where more is said about the rule.
     advice: str = ""
     page: str = ""
-    known: KnownFailure | None = None
+    known_failure: KnownFailure | None = None
     #: Numbers of the exchanges that show it.
     exchanges: tuple[int, ...] = ()
     case: CaseResult
@@ -52,7 +52,7 @@ class Finding:
         case = self.case.to_json()
         return {
             **{field.name: getattr(self, field.name) for field in fields(self)},
-            "known": self.known and asdict(self.known),
+            "known_failure": self.known_failure and asdict(self.known_failure),
             "exchanges": list(self.exchanges),
             "trace": list(self.trace),
             "reproduce": list(self.reproduce),
@@ -66,8 +66,8 @@ class Finding:
         """Return the finding that `to_json` wrote, in its case."""
         own = {field.name: data[field.name] for field in fields(cls)}
         lists = {name: tuple(data[name]) for name in ("exchanges", "trace", "reproduce")}
-        known = KnownFailure(**data["known"]) if data["known"] else None
-        return cls(**{**own, **lists, "known": known, "case": case})
+        entry = data["known_failure"]
+        return cls(**{**own, **lists, "known_failure": entry and KnownFailure(**entry), "case": case})
 
     @property
     def rank(self) -> int:

@@ -120,13 +120,13 @@ def _ordered(report: Report) -> list[Finding]:
 
 
 def _finding(finding: Finding, case: int) -> dict[str, Any]:
-    known = finding.known
+    entry = finding.known_failure
     return {
         "rule": finding.rule or ADAPTER,
         "verdict": finding.verdict,
         "case": case,
         "message": printable(finding.message),
-        "known": f"{known.place}: {known.reason}".rstrip(": ") if known else "",
+        "known": f"{entry.place}: {entry.reason}".rstrip(": ") if entry else "",
         "marks": finding.exchanges,
         "reproduce": finding.reproduce,
         "output": printable(finding.output[-MAX_OUTPUT:]).strip(),

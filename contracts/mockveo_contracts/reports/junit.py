@@ -62,7 +62,7 @@ def _count(suite: Element, seconds: float) -> None:
 
 def _case(suite: Element, name: str, findings: Sequence[Finding], fatal: Sequence[str]) -> None:
     test = _test(suite, name)
-    new = [finding for finding in findings if not finding.known]
+    new = [finding for finding in findings if not finding.known_failure]
     failures = [finding for finding in new if finding.verdict in fatal]
     errors = [finding for finding in new if finding.verdict == "adapter error"]
     if errors:
@@ -78,8 +78,8 @@ def _case(suite: Element, name: str, findings: Sequence[Finding], fatal: Sequenc
 
 
 def _known(finding: Finding) -> str:
-    assert finding.known is not None
-    return f"{finding.rule} ({finding.known.place}): {finding.known.reason}"
+    assert finding.known_failure is not None
+    return f"{finding.rule} ({finding.known_failure.place}): {finding.known_failure.reason}"
 
 
 def _test(suite: Element, name: str) -> Element:

@@ -1,11 +1,11 @@
-"""Known failures: findings that somebody has looked at and lives with for now.
+"""Known failures: findings that are accepted for now.
 
-A file of lines, each a rule, a case and, after `#`, the reason:
+A file with a line for each: a rule, a case and, after `#`, the reason.
 
     no-blind-retry  create/502*    # our gateway retries; ticket 4711
 
-The case is a pattern as of a shell. Such a case is still played; what is found there does not fail the check, and an
-entry with nothing left to find is stale, which does.
+The case is a name or a shell pattern. The case is still run, but the rule does not fail the check there. An entry whose
+rule is not broken any more is stale, which fails the check.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from mockveo import yamlfiles
 from mockveo.errors import MockveoError, RuleError, did_you_mean
 from mockveo.rules.client_rules import client_rules
+
+EXAMPLE: Final = "retry-after create/*  # reason"
 
 
 class KnownFailuresError(MockveoError):
@@ -27,16 +30,16 @@ class KnownFailuresError(MockveoError):
 
 @dataclass(frozen=True, slots=True)
 class KnownFailure:
-    """A line of the file."""
+    """A line of the file: a rule that may be broken in a case."""
 
     rule: str
     case: str
     reason: str
-    #: Where it stands, e.g. "known.txt:3".
+    #: The file and line, e.g. "known.txt:3".
     place: str
 
     def covers(self, rule: str, case: str) -> bool:
-        """Whether it is about a rule broken in a case."""
+        """Return whether it is about a rule in a case."""
         return rule == self.rule and fnmatchcase(case, self.case)
 
     @property
@@ -62,8 +65,9 @@ def read(path: Path, find: Callable[[str], object] | None = None) -> list[KnownF
         if not words:
             continue
         if len(words) != 2:
-            wanted = "a rule and a case, e.g. retry-after create/*  # why"
-            raise KnownFailuresError(f"{path.name}:{number} is {line.strip()!r}; wanted {wanted}")
+            raise KnownFailuresError(
+                f"{path.name}:{number} is {line.strip()!r}; expected a rule and a case, e.g. {EXAMPLE}"
+            )
         try:
             find(words[0])
         except RuleError as error:
@@ -78,18 +82,18 @@ def _decoded(data: bytes, name: str) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        # As `>` writes it in some shells of Windows.
-        is_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in data
-        what = "UTF-16" if is_16 else "not UTF-8"
-        raise KnownFailuresError(f"{name} is {what}; wanted UTF-8 text, lines like retry-after create/*  # why")
+        # `>` writes UTF-16 in some shells of Windows.
+        is_utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in data
+        encoding = "UTF-16" if is_utf_16 else "not UTF-8"
+        raise KnownFailuresError(f"{name} is {encoding}; expected UTF-8 text, with lines like {EXAMPLE}")
     return text
 
 
 def check_cases(entries: Iterable[KnownFailure], names: Collection[str]) -> None:
-    """Raises KnownFailuresError for an entry that is about none of these cases, nor about generated ones."""
+    """Raise KnownFailuresError for an entry about no existing case; generated cases may not exist."""
     for entry in entries:
         if not any(fnmatchcase(name, entry.case) for name in names) and not entry.case.startswith("generated/"):
             near = did_you_mean(entry.case, names)
             raise KnownFailuresError(
-                f"{entry.place}: no case is named {entry.case!r}; {near}wanted one there is, or a pattern"
+                f"{entry.place}: no case is named {entry.case!r}; {near}expected the name of a case, or a pattern"
             )

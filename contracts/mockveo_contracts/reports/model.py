@@ -165,7 +165,7 @@ class Report:
             source=rule.source,
             advice=rule.advice,
             page=rule.page,
-            known=next((entry for entry in self.known_failures if entry.covers(rule.id, case.name)), None),
+            known_failure=next((entry for entry in self.known_failures if entry.covers(rule.id, case.name)), None),
             exchanges=tuple(sorted({number for breach in verdict.breaches for number in breach.exchanges})),
             case=case,
         )
@@ -195,12 +195,12 @@ class Report:
     @property
     def new_findings(self) -> list[Finding]:
         """The findings that are not known failures."""
-        return [finding for finding in self.findings if not finding.known]
+        return [finding for finding in self.findings if not finding.known_failure]
 
     @property
     def known_findings(self) -> list[Finding]:
         """The findings that are known failures."""
-        return [finding for finding in self.findings if finding.known]
+        return [finding for finding in self.findings if finding.known_failure]
 
     @property
     def judged(self) -> int:

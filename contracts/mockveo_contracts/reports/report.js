@@ -175,7 +175,7 @@
   for (const subject of subjects) {
     const name = isSingle ? "" : ` \u00b7 ${subject.title}`;
     if (subject.stale.length) {
-      main.append(h("h2", {}, `Stale known failures${name}`), h("p", {}, "These lines name failures that did not occur any more: remove them."),
+      main.append(h("h2", {}, `Stale known failures${name}`), h("p", {}, "These lines name failures that no longer occur: remove them."),
         h("ul", { class: "rest" }, ...subject.stale.map((line) => h("li", {}, line))));
     }
     if (subject.skipped.length) main.append(h("h2", {}, `Skipped${name}`), skippedList(subject));

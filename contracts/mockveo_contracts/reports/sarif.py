@@ -74,8 +74,8 @@ def _result(finding: Finding, index: int, subject: str) -> dict[str, Any]:
         "locations": [_location(finding)],
         "partialFingerprints": {"mockveoCase/v1": hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()},
     }
-    if finding.known:
-        result["suppressions"] = [{"kind": "external", "justification": printable(finding.known.reason)}]
+    if finding.known_failure:
+        result["suppressions"] = [{"kind": "external", "justification": printable(finding.known_failure.reason)}]
     return result
 
 

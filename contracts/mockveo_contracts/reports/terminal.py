@@ -147,9 +147,9 @@ class _Renderer:
 
     def _rest(self, report: Report) -> Iterator[str]:
         lines = [(self._styled("violation", "stale"), entry.stale_message) for entry in report.stale]
-        known = [f"{finding.rule} in {finding.case.name}" for finding in report.known_findings]
-        if known:
-            lines.append(("known", few(known)))
+        known_names = [f"{finding.rule} in {finding.case.name}" for finding in report.known_findings]
+        if known_names:
+            lines.append(("known", few(known_names)))
         for reason, names in report.skipped_by_reason.items():
             lines.append(("skipped", f"{counted(len(names), 'case')}: {reason}: {few(names)}"))
         if report.unexercised:

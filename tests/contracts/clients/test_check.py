@@ -125,7 +125,7 @@ def test_known_failures(tmp_path: Path) -> None:
     plan = replace(TEXT, known=tuple(read(file)))
     report = checked(cutting, plan)
     assert report.exit_status == 0
-    assert {one.known and one.known.reason for one in report.findings} == {"ticket 7"}
+    assert {one.known_failure and one.known_failure.reason for one in report.findings} == {"ticket 7"}
     assert report.data["summary"]["known"] == len(report.findings)
     assert report.count("violation") == 0
 
@@ -146,8 +146,8 @@ def test_a_known_failure_that_is_none_any_more_is_stale(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "error", "message"),
     [
-        ("prompt-exact", KnownFailuresError, r"known.txt:2 is 'prompt-exact'; wanted a rule and a case, e.g."),
-        ("a b c", KnownFailuresError, "wanted a rule and a case"),
+        ("prompt-exact", KnownFailuresError, r"known.txt:2 is 'prompt-exact'; expected a rule and a case, e.g."),
+        ("a b c", KnownFailuresError, "expected a rule and a case"),
         (
             "prompt-exat text/*",
             KnownFailuresError,
@@ -352,5 +352,7 @@ def test_known_failures_may_begin_with_a_mark(encoding: str, tmp_path: Path) -> 
 def test_known_failures_that_are_not_utf_8(encoding: str, what: str, tmp_path: Path) -> None:
     file = tmp_path / "known.txt"
     file.write_text("prompt-exact text/*  # für später\n", encoding=encoding)
-    with pytest.raises(KnownFailuresError, match=f"known.txt is {what}; wanted UTF-8 text, lines like retry-after"):
+    with pytest.raises(
+        KnownFailuresError, match=f"known.txt is {what}; expected UTF-8 text, with lines like retry-after"
+    ):
         read(file)
