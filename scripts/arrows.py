@@ -50,7 +50,14 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.http": set(),
     "mockveo.keywords": {"mockveo.simulator"},
     "mockveo.pytest_plugin": {"mockveo", "mockveo.errors", "mockveo.server", "mockveo.testing"},
-    "mockveo.rules": {"mockveo.errors", "mockveo.http", "mockveo.text", "mockveo.traffic", "mockveo.yamlfiles"},
+    "mockveo.rules": {
+        "mockveo.errors",
+        "mockveo.http",
+        "mockveo.spec",
+        "mockveo.text",
+        "mockveo.traffic",
+        "mockveo.yamlfiles",
+    },
     "mockveo.schemas": {"mockveo.errors", "mockveo.text"},
     "mockveo.server": {
         "mockveo._paths",

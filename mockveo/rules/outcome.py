@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.sequence import seconds_to_wait
-from mockveo.rules.trace import FAILURE, GOING, SUCCESS, CallTrace
+from mockveo.rules.trace import CallTrace
+from mockveo.spec.job_statuses import FAILURE, FINAL, RUNNING, SUCCESS
 from mockveo.traffic.exchange import Exchange
 
 checks: Final = Checks[CallTrace]()
@@ -55,7 +56,7 @@ def poll_until_terminal(call: CallTrace) -> list[Breach] | None:
         return None
     # A client may report its own deadline as an error.
     out_of_time = reported(call) == "timeout" or (reported(call) == "error" and call.out_of_time())
-    if last.state not in GOING or out_of_time:
+    if last.state not in RUNNING or out_of_time:
         return []
     later = [poll for poll in call.polls if poll.number > last.number]
     if reported(call) != "completed" and any(poll.transient or poll.status >= 300 for poll in later):
@@ -230,7 +231,7 @@ def error_envelopes(call: CallTrace) -> list[Breach] | None:
 
 @checks.check("unknown-status")
 def unknown_status(call: CallTrace) -> list[Breach] | None:
-    documented = SUCCESS | FAILURE | GOING
+    documented = FINAL | RUNNING
     unknown = [exchange for exchange in _answered(call) if exchange.state and exchange.state not in documented]
     if not unknown or not reported(call):
         return None

@@ -11,7 +11,8 @@ from typing import Final
 from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, line
-from mockveo.rules.trace import FAILURE, SUCCESS, CallTrace
+from mockveo.rules.trace import CallTrace
+from mockveo.spec.job_statuses import FINAL
 from mockveo.traffic.exchange import UNKNOWN_JOB, Exchange
 
 checks: Final = Checks[CallTrace]()
@@ -309,7 +310,7 @@ def poll_interval(call: CallTrace) -> list[Breach] | None:
     declared = bool(call.features.get("poll_interval"))
     interval_s = float(call.case.get("poll_interval_s", 0) or 0) if declared else MIN_PAUSE_S
     # After the end one more poll may ask for a fresh URL at once; `stop-at-terminal` judges any others.
-    pairs = [pair for pair in pairwise(call.polls) if pair[0].state and pair[0].state not in SUCCESS | FAILURE]
+    pairs = [pair for pair in pairwise(call.polls) if pair[0].state and pair[0].state not in FINAL]
     if not pairs:
         return None
     short = [pair for pair in pairs if call.seconds(*pair) < interval_s * 0.9 - 0.002]

@@ -12,13 +12,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
+from mockveo.spec.job_statuses import FINAL
 from mockveo.traffic.exchange import Exchange
 
-#: Final statuses of a job, by the pages of both generations.
-SUCCESS: Final = frozenset({"completed"})
-FAILURE: Final = frozenset({"failed", "error"})
-#: Statuses of a running job, by the pages.
-GOING: Final = frozenset({"queued", "in_progress"})
 #: Silence after which the same form is another call. Longer than any pause that the pages advise.
 MAX_SILENCE_S: Final = 120.0
 
@@ -68,7 +64,7 @@ class CallTrace:
     def end(self) -> Exchange | None:
         """The first response to a create or a poll with a final status."""
         exchanges = self.of("create", "retrieve")
-        return next((exchange for exchange in exchanges if exchange.state in SUCCESS | FAILURE), None)
+        return next((exchange for exchange in exchanges if exchange.state in FINAL), None)
 
     @property
     def input(self) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ MODULES = {
         "world worlds"
     ),
     "mockveo/simulator/stores": "__init__ memory store",
-    "mockveo/spec": "__init__ errors openapi operations overlays spec",
+    "mockveo/spec": "__init__ errors job_statuses openapi operations overlays spec",
     "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ exchange har importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",
@@ -47,8 +47,8 @@ MODULES = {
         "sarif terminal"
     ),
     "mockveo_contracts/servers": (
-        "__init__ budget exchanges fuzzing http_client pacing probe_run probes server_report server_rules stateful "
-        "verify"
+        "__init__ budget curl exchanges fuzzing http_client pacing plan probe_run probes run server_report "
+        "server_rules stateful verify"
     ),
     "mockveo_contracts/servers/rules": "__init__ content lifecycle responses",
 }

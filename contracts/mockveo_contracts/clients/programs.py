@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from mockveo.errors import SettingsError
-from mockveo.rules.trace import FAILURE, CallTrace
+from mockveo.rules.trace import CallTrace
+from mockveo.spec.job_statuses import FAILURE
 from mockveo.spec.spec import Spec
 from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mockveo.rules.trace import FAILURE, SUCCESS
+from mockveo.spec.job_statuses import FAILURE, FINAL, SUCCESS
 from mockveo_contracts.servers.exchanges import Body, SentExchange
 from mockveo_contracts.servers.http_client import urlencoded
 from mockveo_contracts.servers.probe_run import ProbeRun
@@ -57,7 +57,7 @@ def text_only(run: ProbeRun) -> None:
     if not create.made:
         return
     job = create.made
-    if run.poll(job).state not in SUCCESS | FAILURE:
+    if run.poll(job).state not in FINAL:
         _content(run, job, "content-early", "content_not_ready", note="before the end")
     _hidden(run, job)
     _after(run, job, run.follow(job))
@@ -82,7 +82,7 @@ def _after(run: ProbeRun, job: str, end: SentExchange) -> None:
         _content(run, job, "content-failed", note="of a failed job")
     if end.state in SUCCESS:
         _video(run, job, end)
-    if end.state in SUCCESS | FAILURE:
+    if end.state in FINAL:
         run.poll(job)
         run.client.pace.wait(LATER_S if run.control else 0.0)
         run.poll(job)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from mockveo.rules.engine import Verdict
-from mockveo.rules.trace import FAILURE, SUCCESS
+from mockveo.spec.job_statuses import FAILURE, SUCCESS
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation

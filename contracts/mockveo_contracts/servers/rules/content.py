@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.rules.trace import FAILURE, SUCCESS
+from mockveo.spec.job_statuses import FAILURE, SUCCESS
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 
 checks: Final = Checks[Conversation]()

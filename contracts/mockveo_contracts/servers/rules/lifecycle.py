@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.rules.trace import FAILURE, SUCCESS
+from mockveo.spec.job_statuses import FAILURE, FINAL, SUCCESS
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 
 checks: Final = Checks[Conversation]()
@@ -84,7 +84,7 @@ def status_final(conversation: Conversation) -> list[Breach] | None:
         (before, after)
         for lifecycle in _lifecycles(conversation, minimum=2)
         for before, after in pairwise(lifecycle)
-        if before.state in SUCCESS | FAILURE
+        if before.state in FINAL
     ]
     breaches = [
         breach(f"the job has ended, but changes from {_status(before)} to {_status(after)}", before, after)
@@ -107,7 +107,7 @@ def progress_order(conversation: Conversation) -> list[Breach] | None:
         breaches += [
             breach(f"progress goes from {before.progress} back to {after.progress}", before, after)
             for before, after in pairwise(with_progress)
-            if (after.progress or 0) < (before.progress or 0) and before.state not in SUCCESS | FAILURE
+            if (after.progress or 0) < (before.progress or 0) and before.state not in FINAL
         ]
     return breaches if lifecycles else None
 
@@ -143,7 +143,7 @@ def progress_start(conversation: Conversation) -> list[Breach] | None:
 
 @checks.check("job-ends")
 def job_ends(conversation: Conversation) -> list[Breach] | None:
-    exercised = any(exchange.state in SUCCESS | FAILURE for exchange in _shown(conversation))
+    exercised = any(exchange.state in FINAL for exchange in _shown(conversation))
     breaches = []
     for job, seconds in conversation.unended.items():
         lifecycle = conversation.lifecycles.get(job, [])
@@ -311,7 +311,7 @@ def completed_at_early(conversation: Conversation) -> list[Breach] | None:
 
 
 def _has_ended(exchange: SentExchange) -> bool:
-    return exchange.state in SUCCESS | FAILURE
+    return exchange.state in FINAL
 
 
 def _poll_fields(conversation: Conversation) -> list[str]:
