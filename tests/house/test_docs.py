@@ -1,4 +1,4 @@
-"""The documents are true: what they say can be run is run, what they repeat is generated, what they name is there."""
+"""The documents are true: generated parts are current, links resolve, names exist."""
 
 from __future__ import annotations
 
@@ -10,180 +10,145 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import click
 import httpx
 import pytest
 import yaml
+from command_options import options
 from paths import ROOT
 
 import mockveo
 from mockveo._paths import built_in_scenarios, profiles
-from mockveo.cli.main import main
-from mockveo.server.run import ServerThread
 from mockveo.settings import Settings, flag
 from mockveo.simulator.scenarios import scenario
+from mockveo.spec.spec import load
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "reference" / "api.md").read_text()
+INDEX = (ROOT / "docs" / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
 SERVER = "http://127.0.0.1:8360"
+KEY = {"Authorization": "Bearer sk"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def run(code: str, directory: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=directory, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_generated_parts_are_up_to_date() -> None:
+def test_generated_parts_are_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "docs.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_every_python_block_runs(tmp_path: Path) -> None:
-    client, in_thread, in_pytest = blocks("python")
+def test_readme_is_a_front_door() -> None:
+    assert README.count("\n") <= 160
+
+
+def test_readme_client_ends_with_a_video(tmp_path: Path) -> None:
+    (code,) = fenced(README, "python")[:1]
     with mockveo.serve(speed=100, render=False) as server:
-        out = run(client.replace(SERVER, server.url), tmp_path)
-    assert out.startswith("queued 0\n")
-    assert "in_progress" in out
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace(SERVER, server.url)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+    assert done.stdout.startswith("queued 0\n")
+    assert "in_progress" in done.stdout
     assert (tmp_path / "kite.mp4").read_bytes()[4:8] == b"ftyp"
-    assert run(in_thread, tmp_path).startswith("http://127.0.0.1:")
-    (tmp_path / "test_video.py").write_text(in_pytest)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", "-W", "error", "test_video.py"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert "2 passed" in done.stdout, done.stdout
 
 
-def curl(command: str, server: ServerThread, directory: Path) -> str:
-    done = subprocess.run(
-        shlex.split(command.replace("\\\n", " ").replace(SERVER, server.url)),
-        cwd=directory, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return done.stdout
-
-
-def test_every_curl_block_does_what_the_text_says(tmp_path: Path) -> None:
-    page, tag, queue = [block for block in blocks("bash") if block.startswith("curl")]
-    (tmp_path / "example-file").write_bytes(b"\x89PNG")
+def test_tag_in_a_prompt_does_what_the_readme_says() -> None:
+    (block,) = [block for block in fenced(README, "bash") if block.startswith("curl")]
+    errors = []
     with mockveo.serve(render=False) as server:
-        made = curl(page, server, tmp_path)
-        assert '"status":"queued"' in made
-        assert '"size":"16x9"' in made
-        codes = [json.loads(curl(tag, server, tmp_path)) for _ in range(3)]
-        assert [code.get("error", code).get("code", code.get("status")) for code in codes] == [
-            "rate_limit_exceeded", "rate_limit_exceeded", "queued",
-        ]  # fmt: skip
-        assert json.loads(curl(queue, server, tmp_path))["scenarios"][0]["name"] == "accepted-then-dropped"
-        with pytest.raises(httpx.ReadError):
-            httpx.post(
-                f"{server.base_url}/videos", headers={"Authorization": "Bearer sk"}, files={"prompt": (None, "p")}
-            )
-        assert [job.plan.scenario.name for job in server.app.world.jobs].count("accepted-then-dropped") == 1
+        for _ in range(3):
+            command = shlex.split(block.replace("\\\n", " ").replace(SERVER, server.url))
+            answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            errors.append(answer.get("error", answer).get("code", answer.get("status")))
+    assert errors == ["rate_limit_exceeded", "rate_limit_exceeded", "queued"]
 
 
-def test_every_command_that_turns_a_server_is_one(tmp_path: Path) -> None:
-    (commands,) = [block for block in blocks("bash") if block.startswith("mockveo jobs")]
-    with mockveo.serve(clock="manual", scenario="slow", render=False) as server:
-        httpx.post(f"{server.base_url}/videos", headers={"Authorization": "Bearer sk"}, files={"prompt": (None, "p")})
-        for line in commands.splitlines():
-            command, _, _ = line.partition("#")
-            arguments, _, target = command.partition(">")
-            name = arguments.split()[1]
-            done = subprocess.run(
-                [sys.executable, "-m", *(one for one in arguments.split() if one != "-f"), "--url", server.url],
-                cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
-            assert (done.returncode, done.stderr) == (0, ""), line
-            assert name == "reset" or done.stdout, line
-            assert target.strip() in ("", "bad-day.har")
-
-
-def test_the_overlay_block_does_what_it_says(tmp_path: Path) -> None:
-    (overlay,) = [block for block in blocks("yaml") if block.startswith("overlay:")]
-    assert yaml.safe_load(overlay)
-    (tmp_path / "sizes.yaml").write_text(overlay)
-    assert "mockveo serve --overlay sizes.yaml\n" in blocks("bash")
-    with mockveo.serve(overlay=str(tmp_path / "sizes.yaml"), render=False) as server:
-        statuses = [
-            httpx.post(
-                f"{server.base_url}/videos",
-                headers={"Authorization": "Bearer sk"},
-                files={"prompt": (None, "p"), "size": (None, size)},
-            ).status_code
-            for size in ("1x1", "2x1")
-        ]
-    assert statuses == [200, 400]
-
-
-def test_the_scenario_block_is_one() -> None:
-    (bad_day,) = [block for block in blocks("yaml") if block.startswith("summary:")]
+def test_scenario_of_the_readme_is_valid() -> None:
+    (bad_day,) = fenced(README, "yaml")
     assert [fault.names for fault in scenario(yaml.safe_load(bad_day)).faults] == [["reset"], ["status", "delay"]]
 
 
-def test_every_command_in_a_block_is_one_there_is() -> None:
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for block in blocks("bash"):
-        for target in re.findall(r"\bmake (\w+)", block):
-            assert target in targets
-        for path in re.findall(r"-r (\S+)", block):
-            assert (ROOT / path).exists()
+def test_make_targets_and_requirement_files_exist() -> None:
+    targets = re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE)
+    for path in DOCUMENTS:
+        for block in fenced(path.read_text(), "bash"):
+            for target in re.findall(r"\bmake ([\w-]+)", block):
+                assert target in targets
+            for file in re.findall(r"-r (\S+)", block):
+                assert (ROOT / file).exists()
 
 
-def test_the_long_commands_do_what_make_does() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for name, command in (("runtime", "mockveo"), ("dev", "-m pytest -n auto")):
-        (line,) = [block for block in blocks("bash") if f"requirements/{name}.txt" in block]
-        assert line.strip().endswith(command)
+def test_commands_without_make_do_what_make_does() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    for name, command in (("runtime", ".venv/bin/mockveo"), ("dev", "-m pytest")):
+        (line,) = [block for block in fenced(contributing, "bash") if f"requirements/{name}.txt" in block]
+        assert command in line
         for step in (f"--require-hashes -r requirements/{name}.txt", "--no-deps --no-build-isolation --editable ."):
             assert step in line
-            assert step in makefile
+            assert step in MAKEFILE
 
 
-def test_every_setting_profile_and_scenario_is_named() -> None:
+def test_every_setting_profile_and_scenario_is_documented() -> None:
+    settings = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    scenarios = (ROOT / "docs" / "reference" / "scenarios.md").read_text()
     for setting in fields(Settings):
-        assert f"`{flag(setting.name)}`" in README
-    for name in [*profiles(), *built_in_scenarios()]:
-        assert f"{name}`" in README
+        assert f"`{flag(setting.name)}`" in settings
+    for name in profiles():
+        assert f"`{name}`" in settings
+    for name in built_in_scenarios():
+        assert f"`{name}`" in scenarios
     for name in ("--ready-file", "--log json", "--quiet", "--version"):
-        assert name in README
+        assert name in settings
 
 
-def test_every_flag_in_the_documents_is_one_there_is() -> None:
-    known = {flag(setting.name) for setting in fields(Settings)}
-    known |= {"--ready-file", "--log", "--quiet", "--version", "--no-render", "--url", "--world", "--next"}
-    known |= {"--findings", "--no-findings"}
-    known |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
-    context = click.Context(main)
-    commands = [main.get_command(context, name) for name in main.list_commands(context)]
-    parameters = [parameter for command in commands for parameter in command.params]
-    known |= {option for parameter in parameters if isinstance(parameter, click.Option) for option in parameter.opts}
+def test_every_flag_in_the_documents_exists() -> None:
+    valid = options() | {f"--{name}" for name in ("request", "form", "header", "allow-host", "location", "version")}
+    valid |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
+    valid |= {"--check"}  # of scripts/docs.py
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():
-            if line.startswith((" ", "python3 -m venv")) or "--request" in line:
-                continue
-            assert set(re.findall(r"`(?:mockveo serve )?(--[a-z-]+)", line)) <= known, line
+            assert set(re.findall(r"`(?:mockveo [a-z]+ )?(--[a-z-]+)", line)) <= valid, line
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_file_that_is_named_is_there(path: Path) -> None:
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_and_named_files_exist(path: Path) -> None:
     text = path.read_text()
-    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-        assert (path.parent / link).exists(), link
-    for name in re.findall(r"`((?:mockveo|tests|scripts|benchmarks|docs|overlays|requirements|\.ci)/[\w./-]*)`", text):
-        if name != "contracts/mockveo_contracts/":
-            assert (ROOT / name).exists(), name
+    for link, _, anchor in (target.partition("#") for target in re.findall(r"\]\((?!http)([^)]+)\)", text)):
+        target = (path.parent / link) if link else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target / "README.md" if target.is_dir() else target), f"{link}#{anchor}"
+    folders = "mockveo|contracts|tests|scripts|benchmarks|docs|overlays|scenarios|requirements|\\.ci"
+    for name in re.findall(rf"`((?:{folders})/[\w./-]*)`", text):
+        assert (ROOT / name).exists(), name
 
 
-def test_the_changelog_has_this_version_or_what_is_to_come() -> None:
+def test_every_guide_and_reference_page_is_in_the_index() -> None:
+    for path in DOCUMENTS:
+        folder = path.parent.name
+        if path.is_relative_to(ROOT / "docs") and folder not in ("rules", "server-rules") and path.name != "README.md":
+            assert f"({path.relative_to(ROOT / 'docs').as_posix()})" in INDEX, path
+
+
+def test_there_are_guides_by_problem() -> None:
+    assert len(list((ROOT / "docs" / "guides").glob("*.md"))) >= 15
+
+
+def test_picture_of_a_report_is_small() -> None:
+    assert (ROOT / "docs" / "images" / "report.png").stat().st_size < 200_000
+
+
+def test_changelog_has_this_version_or_unreleased_changes() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert "## [Unreleased]" in text or f"## [{mockveo.__version__}]" in text
 
@@ -199,25 +164,22 @@ def test_no_document_names_what_must_not_be_named() -> None:
             ), name
 
 
-def test_the_answers_in_the_readme_are_those_that_come() -> None:
-    jobs, errors = (block.splitlines() for block in blocks("json"))
-    key = {"Authorization": "Bearer sk"}
-    seen = []
+def test_answers_in_the_reference_are_those_of_the_server() -> None:
+    jobs, errors = (block.splitlines() for block in fenced(API, "json"))
+    answers = []
     for name in ("normal", "fails"):
         with mockveo.serve(clock="manual", scenario=name, render=False) as server:
-            made = httpx.post(f"{server.base_url}/videos", headers=key, files={"prompt": (None, "p")})
+            created = httpx.post(f"{server.base_url}/videos", headers=KEY, files={"prompt": (None, "p")})
             server.app.world.clock.advance(1000)
-            polled = httpx.get(f"{server.base_url}/videos/{made.json()['id']}", headers=key)
-            seen += [made.text, polled.text]
-            unknown = httpx.get(f"{server.base_url}/videos/nope", headers=key).text
+            polled = httpx.get(f"{server.base_url}/videos/{created.json()['id']}", headers=KEY)
+            answers += [created.text, polled.text]
+            unknown = httpx.get(f"{server.base_url}/videos/nope", headers=KEY).text
             refused = httpx.get(f"{server.base_url}/models").text
     ids = re.compile(r"task_[0-9A-Za-z]{32}|request id: \w+")
-    assert [ids.sub("ID", one) for one in (seen[0], seen[1], seen[3])] == [ids.sub("ID", line) for line in jobs]
-    assert [ids.sub("ID", one) for one in (unknown, refused)] == [ids.sub("ID", line) for line in errors]
+    shown = [ids.sub("ID", line) for line in jobs + errors]
+    assert [ids.sub("ID", text) for text in (answers[0], answers[1], answers[3], unknown, refused)] == shown
 
 
-def test_the_models_in_the_readme_are_those_there_are() -> None:
-    from mockveo.spec.spec import load
-
-    (row,) = re.findall(r"^\| `model` \|(.*)$", README, re.MULTILINE)
+def test_models_in_the_reference_are_those_of_the_document() -> None:
+    (row,) = re.findall(r"^\| `model` \|(.*)$", API, re.MULTILINE)
     assert set(re.findall(r"`([\w.-]+)`", row)) == set(load().aliases or ())

@@ -10,7 +10,7 @@ from doc_blocks import PageRun, blocks
 from paths import ROOT
 
 import mockveo
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 GENERATED = {ROOT / "docs" / folder for folder in ("rules", "server-rules")}

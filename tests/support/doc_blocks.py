@@ -25,7 +25,7 @@ import yaml
 from mockveo_contracts.cases.images import picture
 from paths import ROOT
 
-from mockveo.server.app import ServerThread
+from mockveo.server.run import ServerThread
 
 URL = "http://127.0.0.1:8360"
 #: Commands that change a machine or need the network.
@@ -82,7 +82,7 @@ class PageRun:
         self.bin = directory / "bin"
         self.bin.mkdir()
         for name, command in (("mockveo", '-m mockveo "$@"'), ("python", '"$@"'), ("pytest", '-m pytest "$@"')):
-            (self.bin / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {command}\n')
+            (self.bin / name).write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {command}\n")
             (self.bin / name).chmod(0o755)
         # What a reader has besides what the page shows.
         (directory / "my_app.py").write_text("import os\nprint(os.environ['OPENAI_BASE_URL'])\n")
