@@ -25,12 +25,12 @@ async function result(given) {
     await setTimeout(given.poll_interval_s * 1000);
     video = await client.videos.retrieve(video.id);
   }
-  const told = { video: { id: video.id, status: video.status, model: video.model } };
+  const common = { video: { id: video.id, status: video.status, model: video.model } };
   if (video.status !== "completed")
-    return { outcome: "failed", ...told, error: { type: "failed", message: JSON.stringify(video.error ?? null) } };
+    return { outcome: "failed", ...common, error: { type: "failed", message: JSON.stringify(video.error ?? null) } };
   const path = join(tmpdir(), `mockveo-client-${randomUUID()}.mp4`);
   await writeFile(path, (await client.videos.downloadContent(video.id)).body);
-  return { outcome: "completed", ...told, content_path: path };
+  return { outcome: "completed", ...common, content_path: path };
 }
 
 listen(name, version, FEATURES, (given) =>

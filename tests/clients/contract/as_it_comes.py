@@ -26,7 +26,7 @@ def plays(sdk_of: Any) -> Play:
         with sdk_of(base_url=case["base_url"], api_key=case["api_key"], timeout=case["deadline_s"]) as sdk:
             try:
                 return result(sdk, case)
-            except Exception as error:  # noqa: BLE001 - whatever it raises, its caller is told
+            except Exception as error:  # noqa: BLE001 - the caller gets whatever it raises
                 return {"outcome": "error", "error": {"type": type(error).__name__, "message": str(error)}}
 
     return play
@@ -34,16 +34,16 @@ def plays(sdk_of: Any) -> Play:
 
 def result(sdk: Any, case: Case) -> Result:
     given = {name: value for name, value in case["input"].items() if value and name != "images"}
-    files = [(one["filename"], contents(one["path"]), one["content_type"]) for one in case["input"]["images"]]
+    files = [(image["filename"], contents(image["path"]), image["content_type"]) for image in case["input"]["images"]]
     if files:
         given["input_reference"] = files if len(files) > 1 else files[0]
     video = sdk.videos.create_and_poll(**given, poll_interval_ms=round(case["poll_interval_s"] * 1000))
-    told = {"video": {"id": video.id, "status": video.status, "model": video.model}}
+    common = {"video": {"id": video.id, "status": video.status, "model": video.model}}
     if video.status != "completed":
-        return {"outcome": "failed", **told, "error": {"type": "failed", "message": str(video.error)}}
+        return {"outcome": "failed", **common, "error": {"type": "failed", "message": str(video.error)}}
     path = f"{tempfile.gettempdir()}/mockveo-client-{uuid4().hex}.mp4"
     sdk.videos.download_content(video.id).write_to_file(path)
-    return {"outcome": "completed", **told, "content_path": path}
+    return {"outcome": "completed", **common, "content_path": path}
 
 
 def contents(path: str) -> bytes:

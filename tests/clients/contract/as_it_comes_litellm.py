@@ -26,7 +26,7 @@ litellm.suppress_debug_info = True
 def plays(case: Case) -> Result:
     try:
         return result(case)
-    except Exception as error:  # noqa: BLE001 - whatever it raises, its caller is told
+    except Exception as error:  # noqa: BLE001 - the caller gets whatever it raises
         return {"outcome": "error", "error": {"type": type(error).__name__, "message": str(error)}}
 
 
@@ -41,12 +41,12 @@ def result(case: Case) -> Result:
     while video.status in ("queued", "in_progress"):
         time.sleep(case["poll_interval_s"])
         video = litellm.video_status(video.id, **where)
-    told = {"video": {"id": video.id, "status": video.status, "model": video.model}}
+    common = {"video": {"id": video.id, "status": video.status, "model": video.model}}
     if video.status != "completed":
-        return {"outcome": "failed", **told, "error": {"type": "failed", "message": str(video.error)}}
+        return {"outcome": "failed", **common, "error": {"type": "failed", "message": str(video.error)}}
     path = Path(tempfile.gettempdir(), f"mockveo-client-{uuid4().hex}.mp4")
     path.write_bytes(litellm.video_content(video.id, **where))
-    return {"outcome": "completed", **told, "content_path": str(path)}
+    return {"outcome": "completed", **common, "content_path": str(path)}
 
 
 if __name__ == "__main__":

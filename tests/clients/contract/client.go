@@ -93,11 +93,11 @@ func (a answer) passing() bool {
 }
 
 func (a answer) retryAfter() float64 {
-	told := a.header.Get("Retry-After")
-	if seconds, err := strconv.ParseFloat(told, 64); err == nil {
+	value := a.header.Get("Retry-After")
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
 		return seconds
 	}
-	date, err := http.ParseTime(told)
+	date, err := http.ParseTime(value)
 	now, problem := http.ParseTime(a.header.Get("Date"))
 	if err != nil || problem != nil {
 		return 0

@@ -50,10 +50,10 @@ class Answer {
   }
 
   get retryAfter() {
-    const told = this.headers?.get("retry-after");
-    if (!told) return 0;
-    if (!Number.isNaN(+told)) return +told;
-    return (Date.parse(told) - Date.parse(this.headers.get("date"))) / 1000 || 0;
+    const value = this.headers?.get("retry-after");
+    if (!value) return 0;
+    if (!Number.isNaN(+value)) return +value;
+    return (Date.parse(value) - Date.parse(this.headers.get("date"))) / 1000 || 0;
   }
 }
 

@@ -43,7 +43,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be sent: a form if there are fields. An answer is waited for no longer than `timeout` seconds.
+    """A request to send: a form if it has fields. The client waits at most `timeout` seconds for the answer.
 
     SDKs are asked for an `operation` - create, retrieve, content - on a job of that id, at a `base_url`.
     """
@@ -92,28 +92,28 @@ class Answer(NamedTuple):
         return self.status > 0 and (not promised or self.header("content-encoding") or int(promised) == len(self.body))
 
     def header(self, name: str) -> str:
-        """A header by its name in small letters; empty where there is none."""
+        """A header by its name in small letters; empty if it is missing."""
         return next((value for key, value in self.headers.items() if key.lower() == name), "")
 
     @property
     def json(self) -> dict[str, Any]:
-        """The object of JSON in it; empty where there is none."""
+        """The JSON object in it; empty without such an object."""
         try:
-            found = json.loads(self.body)
+            data = json.loads(self.body)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return data if isinstance(data, dict) else {}
 
     @property
     def job(self) -> dict[str, Any]:
-        """The job in it, out of its outer envelope; empty where there is none."""
-        found = self.json if self.status == 200 and self.whole else {}
-        inner = found.get("data")
-        return inner if isinstance(inner, dict) and "id" in inner else found
+        """The job in it, out of its outer envelope; empty without a job."""
+        body = self.json if self.status == 200 and self.whole else {}
+        inner = body.get("data")
+        return inner if isinstance(inner, dict) and "id" in inner else body
 
     @property
     def error(self) -> Mapping[str, Any]:
-        """What tells of an error, in either envelope."""
+        """The members that describe an error, in either envelope."""
         nested = self.json.get("error")
         return nested if isinstance(nested, dict) else self.json
 
@@ -129,14 +129,14 @@ class Answer(NamedTuple):
 
     @property
     def retry_after(self) -> float:
-        """Seconds that it asks to wait; 0 where it asks for nothing."""
-        told = self.header("retry-after")
+        """The seconds that it asks to wait; 0 without such a header."""
+        value = self.header("retry-after")
         try:
-            return float(told)
+            return float(value)
         except ValueError:
             pass
         try:
-            return (parsedate_to_datetime(told) - parsedate_to_datetime(self.header("date"))).total_seconds()
+            return (parsedate_to_datetime(value) - parsedate_to_datetime(self.header("date"))).total_seconds()
         except (TypeError, ValueError):
             return 0.0
 
@@ -170,15 +170,15 @@ class Call:
             job = yield from self._create()
             job = yield from self._polled(job)
             if job["status"] != "completed":
-                outcome, error = "failed", _told("failed", _reason(job))
+                outcome, error = "failed", _error("failed", _reason(job))
         except GivenUp as given_up:
             outcome, message = given_up.args
-            error = _told(outcome, message)
+            error = _error(outcome, message)
         if outcome == "completed":
             try:
                 path = yield from self._download(job)
             except GivenUp as given_up:
-                error = _told("download", given_up.args[1])
+                error = _error("download", given_up.args[1])
         video = {name: job.get(name) for name in ("id", "status", "model")} if job else None
         return {"outcome": outcome, "video": video, "content_path": path, "error": error}
 
@@ -186,7 +186,8 @@ class Call:
         given = self._case["input"]
         texts = {name: given[name] for name in ("prompt", "model", "size") if given.get(name) is not None}
         files = tuple(
-            File(one["filename"], Path(one["path"]).read_bytes(), one["content_type"]) for one in given["images"]
+            File(image["filename"], Path(image["path"]).read_bytes(), image["content_type"])
+            for image in given["images"]
         )
         troubles = 0
         while True:
@@ -245,7 +246,7 @@ class Call:
         return float(self._case["deadline_s"]) - (time.monotonic() - self._begun)
 
 
-def _told(kind: str, message: str) -> dict[str, str]:
+def _error(kind: str, message: str) -> dict[str, str]:
     return {"type": kind, "message": message}
 
 

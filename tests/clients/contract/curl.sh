@@ -27,7 +27,7 @@ ask() {
 }
 header() { tr -d '\r' <"$place/head" | sed -n "s/^$1: *//Ip" | tail -n 1; }
 value() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$place/body"; }
-# Whether the body is an object to its end: a page is none, nor is half of one.
+# Whether the body is an object to its end: neither a page nor half an object is.
 whole() { case $(cat "$place/body") in "{"*"}") true ;; *) false ;; esac; }
 passing() {
   case $status in
@@ -44,13 +44,13 @@ rest() {
 }
 # back_off TIMES: as long as the answer asks for, or longer with each time.
 back_off() {
-  told=$(header retry-after)
-  case $told in
-    "") told=0 ;;
-    *[!0-9.]*) told=$(($(date -d "$told" +%s) - $(date -d "$(header date)" +%s))) ;;
+  asked=$(header retry-after)
+  case $asked in
+    "") asked=0 ;;
+    *[!0-9.]*) asked=$(($(date -d "$asked" +%s) - $(date -d "$(header date)" +%s))) ;;
   esac
   own=$(sum "$pause * 2 ^ $1")
-  if is "$told > $own"; then rest "$told"; else rest "$own"; fi
+  if is "$asked > $own"; then rest "$asked"; else rest "$own"; fi
 }
 
 set -- --form-string "prompt=$MOCKVEO_PROMPT"

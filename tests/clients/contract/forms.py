@@ -12,8 +12,8 @@ def multipart(request: Request) -> tuple[bytes, dict[str, str]]:
     boundary = uuid4().hex
     parts = [_part(f'name="{name}"', "", value.encode()) for name, value in request.fields.items()]
     parts += [
-        _part(f'name="input_reference"; filename="{_quoted(one.filename)}"', one.content_type, one.data)
-        for one in request.files
+        _part(f'name="input_reference"; filename="{_quoted(file.filename)}"', file.content_type, file.data)
+        for file in request.files
     ]
     body = b"".join(b"--%b\r\n%b\r\n" % (boundary.encode(), part) for part in parts)
     return body + b"--%b--\r\n" % boundary.encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}

@@ -41,9 +41,8 @@ def send(request: Request) -> Answer:
 def answer(heads: str, body: bytes) -> Answer:
     """The last of the answers whose heads there are; those before it are redirects."""
     first, *lines = heads.replace("\r", "").strip().split("\n\n")[-1].split("\n")
-    return Answer(
-        int(first.split()[1]), {name: value.strip() for name, _, value in (one.partition(":") for one in lines)}, body
-    )
+    headers = (line.partition(":") for line in lines)
+    return Answer(int(first.split()[1]), {name: value.strip() for name, _, value in headers}, body)
 
 
 if __name__ == "__main__":

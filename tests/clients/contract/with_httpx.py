@@ -1,4 +1,4 @@
-"""Two clients by httpx, one that blocks and one in asyncio. It follows redirects when it is told to."""
+"""Two clients by httpx, one that blocks and one in asyncio. Following redirects is an option."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ async def async_client(case: Any) -> Result:
         return await played_async(case.message, send)
 
 
-for one in (client, async_client):
-    one.features = FEATURES
-    one.version = httpx.__version__
+for function in (client, async_client):
+    function.features = FEATURES
+    function.version = httpx.__version__
 
 if __name__ == "__main__":
     speak("httpx", httpx.__version__, plays)

@@ -1,4 +1,4 @@
-"""A client by litellm, which sends one image and always a model: where there is none, the one that the page names."""
+"""A client by litellm, which sends one image and always a model: by default that of the documentation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plays(case: Case) -> Result:
 
         def send(request: Request) -> Answer:
             came.clear()
-            # It raises many kinds of errors; what came tells more than they do.
+            # It raises many kinds of errors; the responses say more than they do.
             with suppress(Exception):
                 ask(request, http)
             return Answer(came[-1].status_code, came[-1].headers, came[-1].content) if came else LOST

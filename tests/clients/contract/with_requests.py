@@ -1,4 +1,4 @@
-"""A client by requests, which sends a form of many parts only where there are files: texts are files without a name."""
+"""A client by requests, which sends a form of many parts only with files: texts are files without a name."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ async function run(it) {
 }
 
 async function play(it) {
-  const told = { type: "result", id: it.id, video: null, content_path: null, error: null };
+  const common = { type: "result", id: it.id, video: null, content_path: null, error: null };
   try {
     const { id, status, model, error } = await run(it);
     const outcome = status === "completed" ? "completed" : "failed";
-    say({ ...told, outcome, video: { id, status, model }, error: error ? { type: "job", message: error.message } : null });
+    say({ ...common, outcome, video: { id, status, model }, error: error ? { type: "job", message: error.message } : null });
   } catch (error) {
-    say({ ...told, outcome: "error", error: { type: error.name, message: error.message } });
+    say({ ...common, outcome: "error", error: { type: error.name, message: error.message } });
   }
 }
 

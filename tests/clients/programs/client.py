@@ -44,10 +44,10 @@ class Answer:
     @property
     def json(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.body)
+            data = json.loads(self.body)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return data if isinstance(data, dict) else {}
 
     @property
     def message(self) -> str:
@@ -145,18 +145,18 @@ def form(given: dict[str, Any]) -> tuple[bytes, str]:
 
 
 def play(case: dict[str, Any], *, store: bool = True) -> dict[str, Any]:
-    told: dict[str, Any] = {"type": "result", "id": case["id"], "video": None, "content_path": None, "error": None}
+    common: dict[str, Any] = {"type": "result", "id": case["id"], "video": None, "content_path": None, "error": None}
     try:
         job, video = Call(case).run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+    except Exception as error:  # noqa: BLE001 - every error is reported
         word = {JobFailed: "failed", DeadlinePassed: "timeout"}.get(type(error), "error")
-        return {**told, "outcome": word, "error": {"type": type(error).__name__, "message": str(error)}}
+        return {**common, "outcome": word, "error": {"type": type(error).__name__, "message": str(error)}}
     if store:
         number, path = tempfile.mkstemp(suffix=".mp4")
         with os.fdopen(number, "wb") as file:
             file.write(video)
-        told["content_path"] = path
-    return {**told, "outcome": "completed", "video": {name: job.get(name) for name in ("id", "status", "model")}}
+        common["content_path"] = path
+    return {**common, "outcome": "completed", "video": {name: job.get(name) for name in ("id", "status", "model")}}
 
 
 WRITING = threading.Lock()
@@ -206,9 +206,9 @@ def main(level: str, width: str = "1") -> None:
     elif level == "once":
         say(play(json.loads(sys.stdin.readline())))
     else:
-        told = play(from_environment(), store=False)
-        if told["outcome"] != "completed":
-            sys.exit(told["error"]["message"])
+        result = play(from_environment(), store=False)
+        if result["outcome"] != "completed":
+            sys.exit(result["error"]["message"])
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ def prints_rubbish() -> None:
 
 def answers_twice() -> None:
     def answer(case: Json) -> None:
-        told = json.dumps(play(case))
-        raw(f"{told}\n{told}\n")
+        result = json.dumps(play(case))
+        raw(f"{result}\n{result}\n")
 
     answering(answer)
 
@@ -120,9 +120,9 @@ def never_answers_and_ignores_sigterm(file: str) -> None:
 def leaks_on_standard_error() -> None:
     def answer(case: Json) -> None:
         raw(f"using {case['api_key'][:20]}", file=2)
-        told = play(case)
+        result = play(case)
         raw(f"{case['api_key'][20:]}\n", file=2)
-        say(told)
+        say(result)
 
     answering(answer)
 
@@ -166,8 +166,8 @@ def child_holds_the_pipes(file: str) -> None:
 
 
 def no_newline_at_the_end() -> None:
-    told = json.dumps(play(json.loads(sys.stdin.readline())))
-    raw(told)
+    result = json.dumps(play(json.loads(sys.stdin.readline())))
+    raw(result)
 
 
 def says_other_hellos(how: str) -> None:
@@ -203,8 +203,8 @@ def breaks() -> None:
     answering(lambda case: say({"type": "adapter_error", "id": case["id"], "message": "no flux"}))
 
 
-def tells_oddly(what: str) -> None:
-    answering(lambda case: say({**play(case, store=False), **json.loads(what)}))
+def reports_oddly(members: str) -> None:
+    answering(lambda case: say({**play(case, store=False), **json.loads(members)}))
 
 
 def is_deaf() -> None:

@@ -16,7 +16,7 @@ ask() { # curl's own arguments; sets $status, 000 where the connection broke
     --dump-header "$folder/head" --output "$folder/answer" --write-out '%{http_code}' "$@") || status=000
 }
 whole() { case $(tail -c 1 "$folder/answer") in "}") [ -n "$(value id)" ] ;; *) false ;; esac; }
-pause() { # waits for Retry-After where there is one, else for a growing while; gives up at the deadline
+pause() { # waits for Retry-After if present, else for a growing while; gives up at the deadline
   wait=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([^\r]*\).*/\1/p' "$folder/head" | tr -d '\r')
   case $wait in *GMT) wait=$(($(date -d "$wait" +%s) - $(date +%s))) ;; esac
   long=$(awk "BEGIN { print (${wait:-0} > $interval) ? ${wait:-0} : $interval }")

@@ -224,10 +224,10 @@ def test_who_exits_after_each_case_is_told_of_another_mode() -> None:
         ("answers_for_another", r"a result came for the id \d; expected '\d'"),
         ("stores_nothing", "content_path '/nowhere/out.mp4' cannot be read"),
         ("breaks", "the adapter says: no flux"),
-        ('tells_oddly {"outcome":"succeeded"}', "the outcome is 'succeeded'; expected one of completed.*e.g. "),
-        ('tells_oddly {"video":"x"}', "video of the result is 'x'; expected an object or null"),
-        ('tells_oddly {"content_path":"a\\u0000b"}', "content_path"),
-        ('tells_oddly {"type":"results"}', "did you mean 'result'"),
+        ('reports_oddly {"outcome":"succeeded"}', "the outcome is 'succeeded'; expected one of completed.*e.g. "),
+        ('reports_oddly {"video":"x"}', "video of the result is 'x'; expected an object or null"),
+        ('reports_oddly {"content_path":"a\\u0000b"}', "content_path"),
+        ('reports_oddly {"type":"results"}', "did you mean 'result'"),
     ],
 )
 def test_an_adapter_that_breaks_is_told_of_its_own_case(way: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
