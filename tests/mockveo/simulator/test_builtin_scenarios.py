@@ -60,20 +60,20 @@ class Play:
         return self.client.get(f"videos/{job}/content")
 
     def polls(self, job: str, most: int = 200) -> list[Poll]:
-        """Polls up to the first that tells of an end."""
-        begun, seen = self.world.clock.now(), list[Poll]()
-        while len(seen) < most and not (seen and seen[-1].body.get("status") in ("completed", "failed", "SUCCESS")):
+        """Poll until a response says that the job has ended."""
+        begun, polls = self.world.clock.now(), list[Poll]()
+        while len(polls) < most and not (polls and polls[-1].body.get("status") in ("completed", "failed", "SUCCESS")):
             answer = self.poll(job)
             is_json = answer.headers["content-type"] == "application/json"
             body = answer.json() if is_json else {"html": answer.text}
-            seen.append(Poll(self.world.clock.now() - begun, answer.status_code, body))
-        return seen
+            polls.append(Poll(self.world.clock.now() - begun, answer.status_code, body))
+        return polls
 
     def watch(self, job: str, most: int = 200) -> list[Poll]:
         """The same, where all are answered well."""
-        seen = self.polls(job, most)
-        assert {poll.status for poll in seen} == {200}
-        return seen
+        polls = self.polls(job, most)
+        assert {poll.status for poll in polls} == {200}
+        return polls
 
     def has_its_video(self, job: str) -> None:
         answer = self.content(job)
@@ -193,11 +193,11 @@ def overloaded(play: Play) -> None:
     play.job(503)
 
 
-def never_made(play: Play, status: int, told: str) -> None:
+def never_made(play: Play, status: int, text: str) -> None:
     for _ in range(3):
         answer = play.create()
         assert answer.status_code == status
-        assert re.sub(r" \(request id: \w{31}\)", "", answer.text) == told
+        assert re.sub(r" \(request id: \w{31}\)", "", answer.text) == text
     assert len(play.world.jobs) == 0
 
 
@@ -207,13 +207,13 @@ def no_credit(play: Play) -> None:
 
 def model_not_found(play: Play) -> None:
     message = "no available channel for group default and model veo3.1 (distributor)"
-    told = {"code": "model_not_found", "message": message, "type": "comet_api_error"}
-    never_made(play, 503, json.dumps({"error": told}, separators=(",", ":")))
+    error = {"code": "model_not_found", "message": message, "type": "comet_api_error"}
+    never_made(play, 503, json.dumps({"error": error}, separators=(",", ":")))
 
 
 def bad_key(play: Play) -> None:
     never_made(play, 401, '{"error":{"code":"","message":"Invalid token","type":"comet_api_error"}}')
-    if play.world.plan.scenario.name == "bad-key":  # whoever has chosen it for a create has no job to poll
+    if play.world.plan.scenario.name == "bad-key":  # a create with it makes no job to poll
         assert play.poll("any").status_code == play.content("any").status_code == 401
         assert play.client.get("models").status_code == 401
 
@@ -229,16 +229,16 @@ def accepted_then_dropped(play: Play) -> None:
 
 def flaky_polls(play: Play) -> None:
     job = play.job()["id"]
-    seen = list[int]()
+    statuses = list[int]()
     for number in range(1, 10):
         if number == 4:
             with pytest.raises(httpx.ReadError):
                 play.poll(job)
         else:
             answer = play.poll(job)
-            seen.append(answer.status_code)
+            statuses.append(answer.status_code)
             assert (answer.headers["content-type"] == "text/html") == (number == 8)
-    assert seen == [200, 503, 200, 200, 429, 200, 524, 200]
+    assert statuses == [200, 503, 200, 200, 429, 200, 524, 200]
     play.ends_well(job)
 
 
@@ -319,7 +319,7 @@ def early_completed_at(play: Play) -> None:
     polls = play.watch(made["id"])
     early = [poll.body["completed_at"] for poll in polls if poll.body["status"] == "in_progress"]
     assert len(early) > 3
-    assert all(made["created_at"] <= one <= polls[-1].body["completed_at"] + STEP for one in early)
+    assert all(made["created_at"] <= date <= polls[-1].body["completed_at"] + STEP for date in early)
     play.has_its_video(made["id"])
 
 
@@ -339,9 +339,10 @@ def expired_url(play: Play) -> None:
 def content_not_ready(play: Play) -> None:
     job = play.job()["id"]
     assert play.watch(job)[-1].body["status"] == "completed"
-    told = [(answer.status_code, answer.json()["error"]["message"]) for answer in [play.content(job) for _ in range(3)]]
+    answers = [play.content(job) for _ in range(3)]
+    errors = [(answer.status_code, answer.json()["error"]["message"]) for answer in answers]
     early = (400, "Task is not completed yet, current status: in_progress")
-    assert told == [early, early, (502, "Failed to fetch video content")]
+    assert errors == [early, early, (502, "Failed to fetch video content")]
     play.has_its_video(job)
 
 
@@ -371,7 +372,7 @@ CHECKS = NAMES | {
         no_video_url, expired_url, content_not_ready, truncated_video,
     )
 }  # fmt: skip
-#: A URL that is not there is nothing to see where there is none anyway.
+#: A missing URL does not show in a profile that has no URL.
 OWN: dict[str, dict[str, Any]] = {"no-video-url": {"profile": "docs-2026-10"}}
 SETTINGS: dict[str, Any] = {"clock": "poll", "step": STEP, "seed": 11}
 
@@ -416,7 +417,7 @@ def test_the_nearest_choice_counts_and_a_job_keeps_it(server: ServerThread) -> N
         by_prompt = Play(client, world, form={"prompt": "[mockveo:upper-case] a kite [mockveo:instant]"})
         by_header = Play(client, world, form=by_prompt.form, headers={"X-Mockveo-Scenario": "instant"})
         plain = Play(client, world)
-        jobs = [one.job() for one in (by_header, by_prompt, plain)]
+        jobs = [client.job() for client in (by_header, by_prompt, plain)]
         assert [job["status"] for job in jobs] == ["completed", "SUBMITTED", "queued"]
         world.use(named("overloaded"))
         world.clock.advance(1000)
@@ -461,7 +462,7 @@ def signed(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[Url
     with httpx.Client(base_url=f"{server.url}/@{name}/v1", headers=KEY, verify=NO_TLS) as client:
         play = Play(client, world)
         job, other = (play.job()["id"] for _ in range(2))
-        urls = [play.poll(one).json()["video_url"] for one in (job, other)]
+        urls = [play.poll(name).json()["video_url"] for name in (job, other)]
         yield Url(world, client, *urls, play.content(job).content)
 
 
@@ -488,7 +489,7 @@ def test_a_video_url_refuses_a_key_on_top_of_its_signature(signed: Url) -> None:
 
 def test_a_video_url_that_was_changed_is_refused(signed: Url) -> None:
     path, query = signed.url.split("?")
-    later = re.sub(r"expires=(\d+)", lambda found: f"expires={int(found[1]) + 1}", signed.url)
+    later = re.sub(r"expires=(\d+)", lambda match: f"expires={int(match[1]) + 1}", signed.url)
     swapped = f"{path}?{signed.other.split('?')[1]}"
     changed = [path, later, swapped, signed.url[:-1], f"{path}?{query}0", f"{path}?{query.split('&')[1]}"]
     changed += [signed.url.replace("task_", "task-"), re.sub(r"expires=\d+", "expires=9e9", signed.url)]

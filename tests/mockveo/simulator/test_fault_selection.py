@@ -110,11 +110,11 @@ def test_what_strikes_a_job_by_chance_follows_from_the_seed_alone(
 ) -> None:
     def struck(order: list[int]) -> dict[int, list[bool]]:
         place.world = server.app.worlds.reset("by-chance", {"clock": "manual", "seed": seed})
-        jobs, found = [place.job() for _ in range(3)], dict[int, list[bool]]({0: [], 1: [], 2: []})
+        jobs, faulty = [place.job() for _ in range(3)], dict[int, list[bool]]({0: [], 1: [], 2: []})
         place.play({"operation": "retrieve", "probability": probability, "status": 503})
         for number in order:
-            found[number].append(place.poll(jobs[number]).status_code == 503)
-        return found
+            faulty[number].append(place.poll(jobs[number]).status_code == 503)
+        return faulty
 
     with httpx.Client(headers=KEY, verify=NO_TLS) as client:
         place = Place(server, "by-chance", client)
@@ -126,9 +126,9 @@ def test_chance_is_even_and_strikes_each_job_and_each_fault_for_itself(place: Pl
     fault = {"operation": "retrieve", "probability": 0.5}
     place.play({**fault, "headers": {"x-a": "1"}}, {**fault, "headers": {"x-b": "1"}})
     answers = [[place.poll(job).headers for _ in range(9)] for job in jobs]
-    patterns = {tuple("x-a" in one for one in polls) for polls in answers}
+    patterns = {tuple("x-a" in headers for headers in polls) for polls in answers}
     assert len(patterns) > 30  # of 512
-    pairs = [("x-a" in one, "x-b" in one) for polls in answers for one in polls]
+    pairs = [("x-a" in headers, "x-b" in headers) for polls in answers for headers in polls]
     assert {pair: 50 < pairs.count(pair) < 130 for pair in pairs} == dict.fromkeys(
         [(False, False), (False, True), (True, False), (True, True)], True
     )

@@ -20,7 +20,9 @@ def job(scenario: Scenario, job_id: str = "task_x", lifecycle: tuple[str, ...] =
 
 
 #: Built-in scenarios whose jobs have the document's own statuses.
-KEEP_THE_CONTRACT = sorted(one.name for one in built_in() if not any(phase.status for phase in one.phases))
+KEEP_THE_CONTRACT = sorted(
+    scenario.name for scenario in built_in() if not any(phase.status for phase in scenario.phases)
+)
 phases = st.builds(
     lambda shortest, extra, start, span: {
         "duration": [shortest, shortest + extra],
@@ -37,19 +39,19 @@ ids = st.text("abcXYZ019", min_size=1, max_size=8)
 @given(st.sampled_from(KEEP_THE_CONTRACT), ids, st.lists(st.floats(0, 4000), max_size=20), st.floats(0.1, 1000))
 def test_every_job_unfolds_as_the_contract_says(name: str, job_id: str, times: list[float], pace: float) -> None:
     made = job(named(name), job_id, pace=pace)
-    seen = [view(made, made.created + time) for time in sorted(times)]
+    views = [view(made, made.created + time) for time in sorted(times)]
     order = [*D1[:-1], made.plan.final]
-    for one in seen:
-        assert one.status in order
-        assert isinstance(one.progress, int)
-        assert (one.progress == 100) == (one.status == "completed")
-        assert one.progress == 0 or one.status != "queued"
-        assert one.error is None or one.status == "failed"
-        assert (one.ended_at is None) == (one.status not in ("completed", "failed"))
-    for before, after in pairwise(seen):
+    for shown in views:
+        assert shown.status in order
+        assert isinstance(shown.progress, int)
+        assert (shown.progress == 100) == (shown.status == "completed")
+        assert shown.progress == 0 or shown.status != "queued"
+        assert shown.error is None or shown.status == "failed"
+        assert (shown.ended_at is None) == (shown.status not in ("completed", "failed"))
+    for before, after in pairwise(views):
         assert order.index(before.status) <= order.index(after.status)
         assert before.progress <= after.progress
-    assert len({one.ended_at for one in seen} - {None}) <= 1
+    assert len({shown.ended_at for shown in views} - {None}) <= 1
 
 
 @given(st.lists(phases, min_size=1, max_size=4), ids, st.integers(1, 5))
@@ -120,9 +122,9 @@ def test_jobs_differ_in_how_long_they_take() -> None:
 def test_a_phase_may_have_a_status_of_another_dialect_and_numbers_that_share_it() -> None:
     data = {"phases": [{"duration": 10}, {"duration": 10, "status": "unknown", "progress": [0, 50]}, {"duration": 10}]}
     made = job(scenario(data))
-    seen = [view(made, made.created + at) for at in (5, 12, 17, 25, 35)]
-    assert [one.status for one in seen] == ["queued", "unknown", "unknown", "in_progress", "completed"]
-    assert [one.progress for one in seen] == [50, 0, 50, 50, 100]
+    views = [view(made, made.created + at) for at in (5, 12, 17, 25, 35)]
+    assert [shown.status for shown in views] == ["queued", "unknown", "unknown", "in_progress", "completed"]
+    assert [shown.progress for shown in views] == [50, 0, 50, 50, 100]
     assert [(moment.at, moment.status) for moment in timeline(made)] == [
         (10, "queued"), (20, "unknown"), (30, "in_progress"), (40, "completed"),
     ]  # fmt: skip
@@ -147,7 +149,12 @@ def test_progress_may_go_back_where_somebody_wants_that() -> None:
     assert 20 <= shown[-1] <= 30
 
 
-@given(st.sampled_from([one.name for one in built_in()]), ids, st.floats(0, 3000), st.sampled_from(["normal", "fails"]))
+@given(
+    st.sampled_from([scenario.name for scenario in built_in()]),
+    ids,
+    st.floats(0, 3000),
+    st.sampled_from(["normal", "fails"]),
+)
 def test_an_ending_that_is_forced_leaves_what_was_shown(name: str, job_id: str, now: float, ending: str) -> None:
     made = job(named(name), job_id)
     now += made.created

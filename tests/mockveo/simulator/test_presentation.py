@@ -51,16 +51,16 @@ def test_the_model_is_resolved_or_echoed(model: str, at_create: str, in_polls: s
     assert (shown(style, created=True)["model"], shown(style)["model"]) == (at_create, in_polls)
 
 
-def test_statuses_are_told_in_other_words_at_the_end_too() -> None:
+def test_statuses_of_a_style_replace_the_final_status_too() -> None:
     style = {"style": {"statuses": {"queued": "NOT_START", "completed": "SUCCESS"}}}
     assert [shown(style, at)["status"] for at in (0, 50, 1000)] == ["NOT_START", "in_progress", "SUCCESS"]
 
 
-def test_progress_is_told_as_text() -> None:
+def test_progress_as_text_has_a_percent_sign() -> None:
     assert [shown({"style": {"progress": "text"}}, at)["progress"] for at in (0, 1000)] == ["0%", "100%"]
 
 
-def test_the_outer_envelope_tells_the_url_or_the_reason() -> None:
+def test_outer_envelope_holds_the_url_or_the_reason() -> None:
     done = shown({"style": {"envelope": True}}, 1000)
     assert (done["code"], done["data"]["id"]) == ("success", "task_1")
     assert done["data"]["fail_reason"] == "http://other/v.mp4"

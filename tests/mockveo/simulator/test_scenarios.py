@@ -18,12 +18,12 @@ FAULT = orjson.loads(SCHEMA.read_bytes())["$defs"]["fault"]["properties"]
 
 def test_each_built_in_one_is_found_by_its_name_and_has_a_sentence_and_its_source() -> None:
     for name, path in built_in_scenarios().items():
-        one = named(name)
-        assert one.name == name
-        assert one.summary.endswith(".")
-        assert "\n" not in one.summary
-        assert one.data["source"].endswith(".")
-        assert find(str(path)) == one
+        built = named(name)
+        assert built.name == name
+        assert built.summary.endswith(".")
+        assert "\n" not in built.summary
+        assert built.data["source"].endswith(".")
+        assert find(str(path)) == built
 
 
 def test_the_ones_that_were_promised_are_there() -> None:
@@ -33,7 +33,7 @@ def test_the_ones_that_were_promised_are_there() -> None:
         " unknown-status upper-case echo-model flip-model gateway-envelope early-completed-at no-video-url expired-url"
         " content-not-ready truncated-video"
     )
-    assert set(promised.split()) <= {one.name for one in built_in()}
+    assert set(promised.split()) <= {scenario.name for scenario in built_in()}
     assert next(iter(built_in())).name == "normal"
 
 
@@ -182,9 +182,9 @@ def test_whether_a_create_is_applied_follows_from_what_is_sent() -> None:
 
 
 def test_what_it_was_made_of_makes_it_again() -> None:
-    for one in built_in():
-        data = yamlfiles.parse(yamlfiles.dump(one.data).encode(), "again", ScenarioError)
-        assert scenario(data, one.name) == one
+    for built in built_in():
+        data = yamlfiles.parse(yamlfiles.dump(built.data).encode(), "again", ScenarioError)
+        assert scenario(data, built.name) == built
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 50))

@@ -18,8 +18,8 @@ def world(seed: int = 1, **values: object) -> World:
     return World(SPEC, settings.of(clock="manual", **values), named("normal"), seed=seed)
 
 
-def add(one: World, **values: str) -> str:
-    return one.add("sk", "veo_3_1", {"prompt": "p", "size": "16x9", **values}, ()).id
+def add(world: World, **values: str) -> str:
+    return world.add("sk", "veo_3_1", {"prompt": "p", "size": "16x9", **values}, ()).id
 
 
 @given(st.integers(0, 2**32))
@@ -29,8 +29,8 @@ def test_the_same_seed_gives_the_same_ids(seed: int) -> None:
 
 
 def test_ids_are_unique_and_of_the_observed_form() -> None:
-    one = world()
-    ids = {add(one) for _ in range(2000)}
+    simulated = world()
+    ids = {add(simulated) for _ in range(2000)}
     assert len(ids) == 2000
     assert all(re.fullmatch(r"task_[0-9A-Za-z]{32}", name) for name in ids)
     assert set("".join(ids).replace("task_", "")) == set(
@@ -39,22 +39,22 @@ def test_ids_are_unique_and_of_the_observed_form() -> None:
 
 
 def test_what_many_jobs_share_is_kept_once() -> None:
-    one = world()
-    first, second = (one.jobs.get(add(one, size="".join(["9x", "16"]))) for _ in range(2))
+    simulated = world()
+    first, second = (simulated.jobs.get(add(simulated, size="".join(["9x", "16"]))) for _ in range(2))
     assert first is not None
     assert second is not None
     assert first.echo is second.echo
-    assert one.accounts.owner(b"Bearer sk-a") is one.accounts.owner(b"Bearer sk-a")
+    assert simulated.accounts.owner(b"Bearer sk-a") is simulated.accounts.owner(b"Bearer sk-a")
 
 
 def test_what_is_shared_is_bounded() -> None:
-    one = world()
+    simulated = world()
     for number in range(MAX_KEYS + 100):
-        one.accounts.owner(b"Bearer sk-%d" % number)
-        add(one, size=str(number))
-    assert len(one.accounts._owners) <= MAX_KEYS
-    assert len(one._echoes) <= MAX_SHARED_ECHOES
-    assert one.accounts.owner(b"Bearer sk-new") == "sk-new"
+        simulated.accounts.owner(b"Bearer sk-%d" % number)
+        add(simulated, size=str(number))
+    assert len(simulated.accounts._owners) <= MAX_KEYS
+    assert len(simulated._echoes) <= MAX_SHARED_ECHOES
+    assert simulated.accounts.owner(b"Bearer sk-new") == "sk-new"
 
 
 def test_credit_is_each_keys_own() -> None:

@@ -54,7 +54,7 @@ def test_a_name_that_cannot_be_one_is_explained(server: ServerThread, path: str)
     assert "cannot be the name of a world; wanted up to 100 letters" in answer.json()["error"]["message"]
 
 
-def test_an_unknown_path_is_told_without_the_worlds_name(server: ServerThread) -> None:
+def test_error_of_an_unknown_path_omits_the_name_of_the_world(server: ServerThread) -> None:
     for path in ("/@mine/v2/x", "/@mine/v2/x/"):
         answer = httpx.get(f"{server.url}{path}", headers=KEY)
         assert answer.json()["error"]["message"] == f"Invalid URL (GET {path.removeprefix('/@mine')})"
@@ -126,7 +126,7 @@ STEP = st.one_of(
 
 async def transcript(app: Application, prefix: str, steps: list[tuple[str, Any]]) -> list[Any]:
     """Everything that comes back, to the byte; a connection that is lost counts by its kind."""
-    seen: list[Any] = []
+    results: list[Any] = []
     jobs: list[str] = ["none"]
     world = app.worlds.get(prefix.removeprefix("/@"))
     transport = httpx.ASGITransport(app=app)
@@ -146,16 +146,16 @@ async def transcript(app: Application, prefix: str, steps: list[tuple[str, Any]]
                 else:
                     answer = await http.request(method, path + ("/content" if step == "content" else ""))
             except httpx.TransportError as error:
-                seen.append(type(error).__name__)
+                results.append(type(error).__name__)
                 continue
-            seen.append((answer.status_code, answer.headers.raw, answer.content))
+            results.append((answer.status_code, answer.headers.raw, answer.content))
             jobs += re.findall(r"task_\w{32}", answer.text) if step == "create" else []
-    return seen
+    return results
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    data=ANY_SCENARIO | st.sampled_from([dict(one.data) for one in built_in()]),
+    data=ANY_SCENARIO | st.sampled_from([dict(scenario.data) for scenario in built_in()]),
     steps=st.lists(STEP, min_size=3, max_size=15),
     clock=st.sampled_from(["manual", "poll"]),
     seed=st.integers(0, 2**32),
@@ -165,7 +165,7 @@ def test_the_same_seed_clock_and_requests_give_the_same_bytes(
     data: Any, steps: list[tuple[str, Any]], clock: str, seed: int, cut: int
 ) -> None:
     """Also when another world is called in between."""
-    seen = []
+    results = []
     for disturbed in (False, True):
         app = mockveo.app(clock=clock, seed=seed, render=False)
         app.worlds.reset("mine", {}, scenario(data))
@@ -176,8 +176,8 @@ def test_the_same_seed_clock_and_requests_give_the_same_bytes(
                 await transcript(app, "/@other", [("create", "x"), ("poll", 0), ("advance", 50.0)])
             return first + await transcript(app, "/@mine", steps[cut:])
 
-        seen.append(asyncio.run(run(disturbed=disturbed, app=app)))
-    assert seen[0] == seen[1]
+        results.append(asyncio.run(run(disturbed=disturbed, app=app)))
+    assert results[0] == results[1]
 
 
 def test_another_seed_gives_other_ids() -> None:
