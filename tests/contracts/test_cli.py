@@ -30,11 +30,11 @@ from zoo_client import CorrectClient
 
 class Reversing(CorrectClient):
     def images(self):
-        return self.given.images[::-1]
+        return self.input.images[::-1]
 
 class Cutting(CorrectClient):
     def prompt(self):
-        return self.given.prompt.partition("\\n")[0]
+        return self.input.prompt.partition("\\n")[0]
 
 class Hurried(CorrectClient):
     def interval(self):

@@ -15,7 +15,7 @@ from mockveo_contracts.pytest import client_contract
 
 class Cutting(CorrectClient):
     def prompt(self):
-        return self.given.prompt.partition("\\n")[0]
+        return self.input.prompt.partition("\\n")[0]
 
 class Hurried(CorrectClient):
     def interval(self):

@@ -39,7 +39,7 @@ MODULES = {
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
     "mockveo_contracts/cli": "__init__ cases check replay report reporting rules verify",
     "mockveo_contracts/clients": (
-        "__init__ check client_report driver functions interruption messages pending processes programs search "
+        "__init__ check driver functions interruption messages pending processes programs recorder search "
         "sessions testbed virtual_time wire_log"
     ),
     "mockveo_contracts/reports": (

@@ -12,8 +12,8 @@ import httpx
 from hypothesis import strategies as st
 from mockveo_contracts import Case, JobFailed, Outcome
 from mockveo_contracts.cases.definitions import parse_case
-from mockveo_contracts.clients.client_report import ClientRecorder
 from mockveo_contracts.clients.functions import Functions
+from mockveo_contracts.clients.recorder import ClientRecorder
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.known_failures import KnownFailure
 from mockveo_contracts.reports.model import ClientSubject, Report, SkippedCase, without_verdicts

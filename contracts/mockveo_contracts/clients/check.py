@@ -12,9 +12,9 @@ from mockveo.errors import SettingsError
 from mockveo.rules.client_rules import client_rules
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
-from mockveo_contracts.clients.client_report import ClientRecorder
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.interruption import Interrupted, Stop
+from mockveo_contracts.clients.recorder import ClientRecorder
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.finding import COUNTED
 from mockveo_contracts.reports.known_failures import KnownFailure, check_cases

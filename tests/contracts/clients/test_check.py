@@ -33,12 +33,12 @@ correct.features = CorrectClient.features  # type: ignore[attr-defined]
 
 class _Cutting(CorrectClient):
     def prompt(self) -> str:
-        return self.call.prompt.partition("\n")[0]
+        return self.input.prompt.partition("\n")[0]
 
 
 class _Swapping(CorrectClient):
     def images(self) -> Any:
-        return self.call.images[::-1]
+        return self.input.images[::-1]
 
 
 def cutting(case: Case) -> Outcome:

@@ -53,7 +53,7 @@ def test_search_shrinks_the_case_that_breaks_a_rule() -> None:
         """Spoils prompts with a semicolon."""
 
         def prompt(self) -> str:
-            return self.call.prompt.replace(";", ",")
+            return self.input.prompt.replace(";", ",")
 
     def client(case: Case) -> Outcome:
         return Careless(case)()
@@ -116,7 +116,7 @@ def impatient(case: Case) -> Outcome:
     for image in call.images:
         data = Path(image.path).read_bytes()
         parts.append(("input_reference", (image.filename, data, image.content_type)))
-    with httpx.CorrectClient(headers={"Authorization": f"Bearer {case.api_key}"}, base_url=case.base_url) as http:
+    with httpx.Client(headers={"Authorization": f"Bearer {case.api_key}"}, base_url=case.base_url) as http:
         answer = http.post("/videos", files=parts)
         while answer.status_code == 200:
             video = answer.json()

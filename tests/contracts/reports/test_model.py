@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts import Case, Outcome
-from mockveo_contracts.clients.client_report import MAX_EXCHANGES
+from mockveo_contracts.clients.recorder import MAX_EXCHANGES
 from mockveo_contracts.clients.wire_log import MAX_LINES, kept
 from mockveo_contracts.reports.case_result import CaseResult, LogLine
 from mockveo_contracts.reports.finding import COPIED_FROM_CASE, Finding
