@@ -21,7 +21,7 @@ from mockveo.text import truncate
 #: Mistakes reported at once; arbitrary.
 MAX_MISTAKES: Final = 10
 #: Characters of a wrong value in a message; arbitrary, so that a message stays a line or two.
-MAX_SHOWN: Final = 80
+MAX_VALUE_CHARACTERS: Final = 80
 
 
 class DataSchema:
@@ -77,7 +77,7 @@ class DataSchema:
 
 def shown(value: Any) -> str:
     """Return a value as JSON, truncated."""
-    return truncate(orjson.dumps(value).decode(), MAX_SHOWN)
+    return truncate(orjson.dumps(value).decode(), MAX_VALUE_CHARACTERS)
 
 
 def _kinds(schema: Mapping[str, Any]) -> str:

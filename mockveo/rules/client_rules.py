@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from mockveo.rules import outcome, requests, sequence
 from mockveo.rules.engine import RuleBook, Verdict
 from mockveo.rules.trace import CallTrace, split_calls
+from mockveo.traffic.exchange import ClockName, ExchangeJson
 
 
 @cache
@@ -20,7 +21,7 @@ def client_rules() -> RuleBook[CallTrace]:
     return RuleBook(path, requests.checks, sequence.checks, outcome.checks, pages="docs/rules")
 
 
-def judge_traffic(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[Verdict]:
+def judge_traffic(trace: Iterable[ExchangeJson], *, clock: ClockName = "time", pace: float = 1.0) -> list[Verdict]:
     """Return the rules that traffic without a known case breaks: only those that requests alone decide."""
     book = client_rules()
     wire = [rule.id for rule in book.rules.values() if rule.wire]
@@ -53,6 +54,6 @@ def findings_of(verdict: Verdict) -> Iterator[TrafficFinding]:
         yield TrafficFinding(rule.id, rule.severity, verdict.verdict, breach.message, rule.source, breach.exchanges)
 
 
-def findings(trace: Iterable[Mapping[str, Any]]) -> list[TrafficFinding]:
+def findings(trace: Iterable[ExchangeJson]) -> list[TrafficFinding]:
     """Return what `judge_traffic` finds, a finding for each breach."""
     return [finding for verdict in judge_traffic(trace) for finding in findings_of(verdict)]

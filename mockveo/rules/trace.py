@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from mockveo.spec.job_statuses import FINAL
-from mockveo.traffic.exchange import Exchange
+from mockveo.traffic.exchange import ClockName, Exchange, ExchangeJson
 
 #: Silence after which the same form is another call. Longer than any pause that the pages advise.
 MAX_SILENCE_S: Final = 120.0
@@ -87,7 +87,7 @@ class CallTrace:
         return spent_s + max([wait_s, *pauses]) >= float(limit_s)
 
 
-def split_calls(trace: Iterable[Mapping[str, Any]], *, clock: str = "time", pace: float = 1.0) -> list[CallTrace]:
+def split_calls(trace: Iterable[ExchangeJson], *, clock: ClockName = "time", pace: float = 1.0) -> list[CallTrace]:
     """Return the calls in the traffic of a world, each with its own exchanges.
 
     A call is the creates with one form and one key, and the requests about their jobs. The same form after a long

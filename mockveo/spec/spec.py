@@ -31,7 +31,7 @@ from mockveo.text import truncate
 
 DEFAULT_PROFILE: Final = "docs-2026-03"
 #: Characters of a message about a wrong value, which repeats the value; arbitrary.
-MAX_MESSAGE: Final = 300
+MAX_MESSAGE_CHARACTERS: Final = 300
 _BRACES: Final = re.compile(r"\{(\w+)\}")
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 
@@ -106,7 +106,7 @@ def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -
         wanted = ", ".join(map(str, kind.options))
         return Problem(name, False, f"{name}: {str(error.instance)[:80]!r} is not one of {wanted}")
     blank = isinstance(values.get(name), str) and not values[name].strip()
-    message = truncate(error.message, MAX_MESSAGE)
+    message = truncate(error.message, MAX_MESSAGE_CHARACTERS)
     return Problem(name, blank, f"{name}: {message}" if name else message)
 
 

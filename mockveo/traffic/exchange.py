@@ -6,10 +6,10 @@ Logs, the control API, reports and saved traffic share the form. `ExchangeRecord
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypeAlias, TypedDict
 from urllib.parse import parse_qs
 
 from mockveo.http.statuses import RETRYABLE
@@ -18,6 +18,9 @@ from mockveo.spec.operations import short_name
 
 #: The hint of a request for a job that does not exist; the rule `poll-own-id` recognises such a request by it.
 UNKNOWN_JOB: Final = "no job has this id"
+
+#: The times that an exchange has: Unix seconds, and seconds of its world's clock.
+ClockName: TypeAlias = Literal["time", "at"]
 
 
 class FieldJson(TypedDict):
@@ -141,7 +144,7 @@ class Exchange:
     response_bytes: int
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, clock: str = "time") -> Exchange:
+    def from_json(cls, data: ExchangeJson, *, clock: ClockName = "time") -> Exchange:
         """Return the exchange in the JSON form; `clock` is the name of the clock that `at` is read from."""
         request = data["request"]
         response = data.get("response") or _NO_RESPONSE

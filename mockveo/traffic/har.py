@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from mockveo._version import __version__
-from mockveo.traffic.exchange import RequestJson, ResponseJson
+from mockveo.traffic.exchange import ExchangeJson, RequestJson, ResponseJson
 from mockveo.traffic.record import ExchangeRecord
 
 #: An object of the HAR specification.
@@ -30,7 +30,7 @@ class HarPage:
     id: str
     title: str
     #: The exchanges in their JSON form.
-    trace: list[Mapping[str, Any]]
+    trace: Sequence[ExchangeJson]
     #: The URL that paths are relative to; "" takes it from the requests' headers.
     root: str = ""
 
@@ -59,7 +59,7 @@ def _log(pages: list[HarJson], entries: list[HarJson]) -> HarJson:
     return {"log": {"version": "1.2", "creator": creator, "pages": pages, "entries": entries}}
 
 
-def _root(data: Mapping[str, Any]) -> str:
+def _root(data: ExchangeJson) -> str:
     """Return the root of a request's world by its Host header."""
     hosts = [value for name, value in data["request"]["headers"] if name.lower() == "host"]
     host = hosts[0] if hosts else "localhost"
@@ -79,7 +79,7 @@ def _recorded(record: ExchangeRecord, root: str) -> HarJson:
     return entry
 
 
-def _entry(data: Mapping[str, Any], root: str) -> HarJson:
+def _entry(data: ExchangeJson, root: str) -> HarJson:
     """Return the entry of an exchange in its JSON form."""
     milliseconds = data.get("duration_ms") or 0
     return {

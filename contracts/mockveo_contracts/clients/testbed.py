@@ -20,7 +20,7 @@ from mockveo.settings import of
 from mockveo.simulator.clock import Clock
 from mockveo.simulator.world import World
 from mockveo.spec.spec import Spec
-from mockveo.traffic.exchange import Exchange
+from mockveo.traffic.exchange import ClockName, Exchange, ExchangeJson
 from mockveo_contracts.case import Case, Image, Input
 from mockveo_contracts.cases.definitions import SPEED, TestCase
 from mockveo_contracts.cases.images import MEDIA_TYPES, picture
@@ -39,13 +39,13 @@ class CaseRun:
     test_case: TestCase
     #: What the client was given, in the shape of the client protocol.
     case: Mapping[str, Any]
-    trace: Sequence[Mapping[str, Any]]
+    trace: Sequence[ExchangeJson]
     #: In the shape of the client protocol, with `content`, `leaks` and `ended_by`; None if the client gave none.
     outcome: Mapping[str, Any] | None
     features: Mapping[str, Any]
     defaults: Mapping[str, Any]
     #: Which seconds of an exchange count, "at" = the world's, "time" = ours, and how many pass in one of the client's.
-    clock: str
+    clock: ClockName
     pace: float
     #: What broke in the adapter, which is never a verdict on the client.
     adapter_error: str = ""

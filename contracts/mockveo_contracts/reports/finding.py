@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
+from mockveo.traffic.exchange import ClockName, ExchangeJson
 from mockveo_contracts.reports.case_result import CaseResult, JsonObject, LogLine
 from mockveo_contracts.reports.known_failures import KnownFailure
 
@@ -37,9 +38,9 @@ class Finding:
     exchanges: tuple[int, ...] = ()
     case: CaseResult
     #: Which time of an exchange in the trace is the client's, and how many of its seconds are one of the client's.
-    clock: str = "time"
+    clock: ClockName = "time"
     pace: float = 1.0
-    trace: tuple[JsonObject, ...] = ()
+    trace: tuple[ExchangeJson, ...] = ()
     #: What the client wrote.
     output: str = ""
     #: The file that the case was read from.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mockveo.traffic.exchange import ExchangeJson
 from mockveo.traffic.har import HarPage, har_of_pages
-from mockveo_contracts.reports.case_result import JsonObject
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.json_report import as_text
 from mockveo_contracts.reports.model import Report, ServerSubject
@@ -26,7 +26,7 @@ def _page(case: str, findings: Sequence[Finding], root: str) -> HarPage:
     return HarPage(case, f"{case}: {broken}", _in_clients_time(findings[0]), root)
 
 
-def _in_clients_time(finding: Finding) -> list[JsonObject]:
+def _in_clients_time(finding: Finding) -> list[ExchangeJson]:
     """Return a trace timed by the client's clock; the real times of a case in virtual time say nothing."""
     first = finding.trace[0]
     return [
