@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -180,6 +180,8 @@ def json_type(annotation: Any) -> set[str]:
     """Return the types of JSON that the values of an annotation have."""
     if isinstance(annotation, UnionType) or str(annotation).startswith("typing.Union"):
         return set().union(*map(json_type, get_args(annotation)))
+    if get_origin(annotation) is Literal:
+        return set().union(*(json_type(type(value)) for value in get_args(annotation)))
     origin = get_origin(annotation) or annotation
     names = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null", tuple: "array"}
     return {names.get(origin, "object")}
