@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import pytest
 
@@ -46,8 +46,8 @@ class ContractWarning(UserWarning):
 def client_contract(
     client: Callable[[Any], Any] | Sequence[str],
     *,
-    mode: str = "session",
-    features: Mapping[str, Any] | None = None,
+    mode: Literal["session", "once", "run"] = "session",
+    features: Mapping[str, int | bool] | None = None,
     cases: Sequence[str] = (),
     corpus: str | os.PathLike[str] | None = None,
     generated: int | None = None,
