@@ -30,22 +30,22 @@ from mockveo.spec.spec import load
 FEATURES = {"images": 2, "content": False, "deadline": True, "poll_interval": True, "model": True, "size": True}
 
 
-def test_what_is_usual() -> None:
-    one = parse_case({}, "mine")
-    assert (one.name, one.prompt, one.model, one.size, one.images) == (
+def test_case_without_data_has_the_defaults() -> None:
+    case = parse_case({}, "mine")
+    assert (case.name, case.prompt, case.model, case.size, case.images) == (
         "mine",
         "A paper kite floats above a field.",
         None,
         None,
         (),
     )
-    assert (one.deadline, one.poll_interval, one.seed) == (6.0, 0.05, 0)
-    assert [phase.longest for phase in one.scenario.phases] == [8, 12]
-    assert one.scenario.ending == "success"
+    assert (case.deadline, case.poll_interval, case.seed) == (6.0, 0.05, 0)
+    assert [phase.longest for phase in case.scenario.phases] == [8, 12]
+    assert case.scenario.ending == "success"
 
 
-def test_all_that_can_be_said() -> None:
-    one = parse_case(
+def test_case_takes_every_key() -> None:
+    case = parse_case(
         {
             "name": "group/mine",
             "says": "x",
@@ -62,13 +62,13 @@ def test_all_that_can_be_said() -> None:
             "seed": 4,
         }
     )
-    assert (one.prompt, one.images, one.deadline, one.poll_interval) == (
+    assert (case.prompt, case.images, case.deadline, case.poll_interval) == (
         "ababab",
         (("a.png", 5000), ("b.jpg", 9)),
         2,
         0.5,
     )
-    assert (one.world, one.scenario.phases, one.needs, one.seed) == ("group.mine", (), {"content"}, 4)
+    assert (case.world, case.scenario.phases, case.needs, case.seed) == ("group.mine", (), {"content"}, 4)
 
 
 def test_a_built_in_scenario_by_name() -> None:
@@ -87,12 +87,12 @@ def test_a_built_in_scenario_by_name() -> None:
         ({"name": "Two Words"}, r'name is "Two Words"; expected a text: a name of lower-case letters'),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told(data: object, message: str) -> None:
+def test_mistake_is_explained(data: object, message: str) -> None:
     with pytest.raises(CaseError, match=message):
         parse_case(data)
 
 
-def test_a_mistake_in_the_scenario_is_told() -> None:
+def test_mistake_in_the_scenario_is_explained() -> None:
     with pytest.raises(ScenarioError, match="did you mean 'failure'"):
         parse_case({"scenario": {"ending": "failed"}})
 
@@ -109,24 +109,24 @@ def test_the_examples_of_the_schema_are_right() -> None:
             parse_case({"call": {key: example}})
 
 
-def test_the_catalogue_is_whole() -> None:
-    found = catalogue()
-    assert 60 <= len(found) <= 140
-    assert all(one.description.endswith(".") for one in found.values())
-    assert len({one.world for one in found.values()}) == len(found)
-    assert len({one.key for one in found.values()}) == len(found)
+def test_catalogue_has_unique_described_cases() -> None:
+    cases = catalogue()
+    assert 60 <= len(cases) <= 140
+    assert all(case.description.endswith(".") for case in cases.values())
+    assert len({case.world for case in cases.values()}) == len(cases)
+    assert len({case.key for case in cases.values()}) == len(cases)
 
 
 @pytest.mark.parametrize("profile", ["docs-2026-03", "docs-2026-10", "gateway"])
 def test_every_case_can_be_played_under_every_profile(profile: str) -> None:
     with Testbed(profile=profile) as stage:
-        for one in catalogue().values():
-            stage.open(one).close()
+        for case in catalogue().values():
+            stage.open(case).close()
 
 
-def test_what_a_profile_refuses() -> None:
+def test_profile_refuses_calls_outside_its_document() -> None:
     usual, autumn = load(None), load(None, profile="docs-2026-10")
-    assert [one.name for one in catalogue().values() if one.refused_by(usual)] == []
+    assert [case.name for case in catalogue().values() if case.refused_by(usual)] == []
     assert "1280x720" in find("call/size").refused_by(autumn)
     assert "veo3.1-fast" in find("call/model").refused_by(autumn)
     assert "input_reference" in find("image/two-ordered").refused_by(autumn)
@@ -134,26 +134,26 @@ def test_what_a_profile_refuses() -> None:
 
 
 def test_every_operation_meets_every_kind_of_fault() -> None:
-    seen = {
+    faults = {
         (fault.operation, name)
-        for one in catalogue().values()
-        for fault in one.scenario.faults
+        for case in catalogue().values()
+        for fault in case.scenario.faults
         for name in fault.names
     }  # fmt: skip
-    assert {name for operation, name in seen if operation == "create"} >= {
+    assert {name for operation, name in faults if operation == "create"} >= {
         *("error", "status", "retry_after", "html", "malformed", "empty", "redirect", "delay", "truncate", "reset"),
         "close",
     }
-    assert {name for operation, name in seen if operation == "retrieve"} >= {
+    assert {name for operation, name in faults if operation == "retrieve"} >= {
         *("error", "status", "retry_after", "html", "malformed", "empty", "redirect", "delay", "truncate", "reset"),
         *("close", "drip"),
     }
-    assert {name for operation, name in seen if operation == "content"} >= {
+    assert {name for operation, name in faults if operation == "content"} >= {
         *("error", "status", "retry_after", "html", "redirect", "truncate", "reset", "bandwidth"),
     }
 
 
-def test_what_a_client_lacks() -> None:
+def test_missing_features_are_listed() -> None:
     case = parse_case({"call": {"images": [{"filename": "a.png"}] * 2, "model": "veo3"}, "needs": ["content"]})
     assert case.missing(FEATURES) == ["content"]
     assert case.missing({**FEATURES, "content": True}) == []
@@ -174,19 +174,24 @@ def test_names_and_patterns_and_files(tmp_path: Path) -> None:
 def test_a_corpus_is_found_from_its_root(tmp_path: Path) -> None:
     written = write(parse_case({}, "generated/mine"), Path("a/corpus"), tmp_path)
     assert written.file == "a/corpus/generated.mine.yaml"
-    (found,) = corpus(Path("a/corpus"), tmp_path)
-    assert (found, found.file) == (written, written.file)
+    (read_again,) = corpus(Path("a/corpus"), tmp_path)
+    assert (read_again, read_again.file) == (written, written.file)
     (tmp_path / "file").write_text("")
     with pytest.raises(CaseError, match=r"file/x/y\.yaml: the case cannot be written: "):
         write(parse_case({}, "y"), Path("file/x"), tmp_path)
 
 
-def test_a_script_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
-    for one in catalogue().values():
-        again = read(Path(write(one, tmp_path).file))
-        assert again == one
-        assert (again.world, again.key, again.prompt, again.scenario) == (one.world, one.key, one.prompt, one.scenario)
-        assert as_yaml(again) == as_yaml(one)
+def test_case_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    for case in catalogue().values():
+        again = read(Path(write(case, tmp_path).file))
+        assert again == case
+        assert (again.world, again.key, again.prompt, again.scenario) == (
+            case.world,
+            case.key,
+            case.prompt,
+            case.scenario,
+        )
+        assert as_yaml(again) == as_yaml(case)
 
 
 def test_two_files_of_a_corpus_cannot_have_one_name(tmp_path: Path) -> None:
@@ -199,32 +204,32 @@ def test_two_files_of_a_corpus_cannot_have_one_name(tmp_path: Path) -> None:
         list(corpus(tmp_path))
 
 
-def test_a_file_that_is_none(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MockveoError, match=r"nothing\.yaml"):
         find(str(tmp_path / "nothing.yaml"))
 
 
 @given(st.integers(1, 200_000), st.sampled_from(["image/png", "image/jpeg"]))
-def test_a_picture_is_exactly_as_long_as_is_wanted(size: int, content_type: str) -> None:
+def test_picture_has_exactly_the_requested_length(size: int, content_type: str) -> None:
     assert len(picture(content_type, size, "a")) == size
 
 
 @pytest.mark.parametrize("size", [200, 4200, 5000, 65537, 65538, 131_000, 5_000_000])
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg"])
-def test_a_picture_is_one(size: int, content_type: str) -> None:
+def test_picture_is_valid(size: int, content_type: str) -> None:
     from io import BytesIO
 
     from PIL import Image
 
-    one, other = picture(content_type, size, "a"), picture(content_type, size, "b")
-    assert len(one) == size
-    assert one != other
-    with Image.open(BytesIO(one)) as image:
+    first, other = picture(content_type, size, "a"), picture(content_type, size, "b")
+    assert len(first) == size
+    assert first != other
+    with Image.open(BytesIO(first)) as image:
         image.load()
         assert image.size == (1, 1)
         assert image.get_format_mimetype() == content_type
     if content_type == "image/png":
-        assert struct.unpack(">I", one[-4:])[0] == zlib.crc32(b"IEND")
+        assert struct.unpack(">I", first[-4:])[0] == zlib.crc32(b"IEND")
 
 
 def test_yaml_of_a_case_can_be_read_by_people() -> None:

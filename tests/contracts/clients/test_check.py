@@ -59,7 +59,7 @@ def test_a_correct_client() -> None:
     assert report.findings == []
     assert report.exit_status == 0
     names = [name for name in catalogue() if name.startswith("text/")]
-    assert [one.name for one in report.cases] == names
+    assert [case.name for case in report.cases] == names
     assert report.data["summary"]["cases"] == len(names)
     assert report.data["rules"]["prompt-exact"]["pass"] == len(names)
     assert report.data["rules"]["refs-order"]["not exercised"] == len(names)
@@ -67,8 +67,8 @@ def test_a_correct_client() -> None:
 
 def test_a_broken_client() -> None:
     report = checked(cutting, replace(TEXT, again="mockveo check --case '{case}' --python x:y"))
-    assert {one.rule for one in report.findings} == {"prompt-exact"}
-    assert [one.case.name for one in report.findings] == ["text/newlines", "text/crlf", "text/boundary"]
+    assert {finding.rule for finding in report.findings} == {"prompt-exact"}
+    assert [finding.case.name for finding in report.findings] == ["text/newlines", "text/crlf", "text/boundary"]
     (first, *_) = report.findings
     assert first.verdict == "violation"
     assert first.message.startswith("the prompt arrived as 'A kite.'; expected 'A kite.\\n\\n")
@@ -81,25 +81,25 @@ def test_a_broken_client() -> None:
 
 
 def test_progress_counts_every_case() -> None:
-    told: list[tuple[int, int, str, int]] = []
-    plan = CheckPlan(cases=("image/*",), progress=lambda *what: told.append(what), generated=0)
+    calls: list[tuple[int, int, str, int]] = []
+    plan = CheckPlan(cases=("image/*",), progress=lambda *arguments: calls.append(arguments), generated=0)
     report = checked(correct, plan)
     total = len(report.cases)
-    assert [one[:2] for one in told] == [(number, total) for number in range(1, total + 1)]
+    assert [call[:2] for call in calls] == [(number, total) for number in range(1, total + 1)]
 
 
 def test_what_a_client_has_no_features_for_is_skipped_by_name() -> None:
     report = checked(correct, CheckPlan(generated=0, cases=("image/*", "content/*")), features={"images": 1})
-    why = {one.case: one.reason for one in report.skipped}
+    why = {skipped.case: skipped.reason for skipped in report.skipped}
     assert why["image/two-ordered"] == "the client does not declare images=2"
     assert why["content/503"] == "the client does not declare content"
     assert "image/one" not in why
-    assert {one.name for one in report.cases} & set(why) == set()
+    assert {case.name for case in report.cases} & set(why) == set()
 
 
 def test_what_a_profile_refuses_is_skipped() -> None:
     report = checked(correct, CheckPlan(generated=0, cases=("call/*",), profile="docs-2026-10"), profile="docs-2026-10")
-    assert {one.case for one in report.skipped} >= {"call/size", "call/everything"}
+    assert {skipped.case for skipped in report.skipped} >= {"call/size", "call/everything"}
     assert "the profile docs-2026-10 refuses its call" in report.skipped[0].reason
     assert report.findings == []
 
@@ -125,7 +125,7 @@ def test_known_failures(tmp_path: Path) -> None:
     plan = replace(TEXT, known=tuple(read(file)))
     report = checked(cutting, plan)
     assert report.exit_status == 0
-    assert {one.known_failure and one.known_failure.reason for one in report.findings} == {"ticket 7"}
+    assert {finding.known_failure and finding.known_failure.reason for finding in report.findings} == {"ticket 7"}
     assert report.data["summary"]["known"] == len(report.findings)
     assert report.count("violation") == 0
 
@@ -172,13 +172,16 @@ def test_a_known_failure_of_a_case_that_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_a_case_is_repeated_by_its_file_where_it_has_one(tmp_path: Path) -> None:
-    one = write(parse_case({"call": {"prompt": "a\nb"}}, "mine"), tmp_path / "a corpus")
+    test_case = write(parse_case({"call": {"prompt": "a\nb"}}, "mine"), tmp_path / "a corpus")
     plan = CheckPlan(
         cases=("mine",), corpus=tmp_path / "a corpus", generated=0, again="mockveo check --case {case} -- x"
     )
-    for cases in (("mine",), (one.file,)):
+    for cases in (("mine",), (test_case.file,)):
         (finding,) = checked(cutting, replace(plan, cases=cases)).findings
-        assert finding.reproduce == (f"mockveo check --case '{one.file}' -- x", f"mockveo replay '{one.file}'")
+        assert finding.reproduce == (
+            f"mockveo check --case '{test_case.file}' -- x",
+            f"mockveo replay '{test_case.file}'",
+        )
 
 
 def test_a_generated_case_without_a_file_cannot_be_repeated_by_its_name() -> None:
@@ -195,13 +198,13 @@ def test_a_document_that_wants_a_model_gets_one() -> None:
     )
     assert report.findings == []
     assert report.rules["report-completed"].counts["pass"] == 2
-    assert {(one.outcome or {})["outcome"] for one in report.cases} == {"completed"}
+    assert {(case.outcome or {})["outcome"] for case in report.cases} == {"completed"}
 
 
 def test_a_corpus_is_played_after_the_catalogue(tmp_path: Path) -> None:
     write(parse_case({"call": {"prompt": "a\nb"}, "says": "Mine."}, "mine"), tmp_path)
     report = checked(cutting, CheckPlan(cases=("mine", "text/newlines"), corpus=tmp_path, generated=0))
-    assert [one.case.name for one in report.findings] == ["mine", "text/newlines"]
+    assert [finding.case.name for finding in report.findings] == ["mine", "text/newlines"]
     whole = checked(cutting, CheckPlan(cases=("*",), corpus=tmp_path, generated=0))
     assert whole.cases[-1].name == "mine"
 
@@ -216,25 +219,25 @@ def test_generated_failures_are_written_to_the_corpus_and_found_again(tmp_path: 
     with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(driver, only, test_cases=())
     assert report.generated > 30
-    found = {one.rule: one for one in report.findings}
-    assert set(found) == {"refs-order"}
+    findings = {finding.rule: finding for finding in report.findings}
+    assert set(findings) == {"refs-order"}
     (path,) = (tmp_path / "corpus").iterdir()
-    assert found["refs-order"].reproduce[-1] == f"mockveo replay {path}"
-    case = found["refs-order"].case
+    assert findings["refs-order"].reproduce[-1] == f"mockveo replay {path}"
+    case = findings["refs-order"].case
     assert len(case.call["images"]) == 2
     assert set(case.call) == {"images"}
     assert set(case.scenario) == {"phases"}
     again = checked(swapping, CheckPlan(cases=(case.name,), corpus=only.corpus, generated=0))
-    assert [one.rule for one in again.findings] == ["refs-order"]
+    assert [finding.rule for finding in again.findings] == ["refs-order"]
     by_file = checked(swapping, CheckPlan(cases=(str(path),), generated=0))
-    assert [one.rule for one in by_file.findings] == ["refs-order"]
+    assert [finding.rule for finding in by_file.findings] == ["refs-order"]
 
 
 def test_what_the_catalogue_has_shown_is_not_searched_for_again(tmp_path: Path) -> None:
     chosen = [catalogue()["image/two-ordered"]]
     with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(driver, CheckPlan(corpus=tmp_path, generated=40), test_cases=chosen)
-    assert [one.case.name for one in report.findings] == ["image/two-ordered"]
+    assert [finding.case.name for finding in report.findings] == ["image/two-ordered"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -249,11 +252,11 @@ class _Breaking:
         self.adapter_error = adapter_error
 
     def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        for one in self.driver.play(scripts):
+        for run in self.driver.play(scripts):
             self.left -= 1
             if self.left < 0 and not self.adapter_error:
                 raise DriverError("it is gone")
-            yield replace(one, adapter_error=self.adapter_error)
+            yield replace(run, adapter_error=self.adapter_error)
 
     def __enter__(self) -> Any:
         return self
@@ -273,9 +276,9 @@ def test_no_case_that_could_be_judged_ends_with_2() -> None:
     with Functions(correct) as driver:
         report = check(_Breaking(driver, adapter_error="it broke"), TEXT)
         assert report.exit_status == 2
-        assert {one.verdict for one in report.findings} == {"adapter error"}
+        assert {finding.verdict for finding in report.findings} == {"adapter error"}
         searched = check(_Breaking(driver, adapter_error="it broke"), CheckPlan(generated=5), test_cases=())
-        assert [one.message for one in searched.findings] == ["it broke"]
+        assert [finding.message for finding in searched.findings] == ["it broke"]
 
 
 def test_what_drives_what() -> None:
@@ -305,8 +308,10 @@ def test_a_client_that_answers_in_between_is_given_all() -> None:
     quick = {"call": {"deadline_s": 0.05}}
     named = [f"{'answers' if number % 5 == 4 else 'mute'}-{number}" for number in range(12)]
     answers = 'case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
-    with Programs(["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2) as one:
-        report = check(one, CheckPlan(generated=0), test_cases=[parse_case(quick, name) for name in named])
+    with Programs(
+        ["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2
+    ) as driver:
+        report = check(driver, CheckPlan(generated=0), test_cases=[parse_case(quick, name) for name in named])
     assert (report.aborted, len(report.cases)) == ("", 12)
 
 
@@ -319,7 +324,7 @@ def test_an_end_that_costs_nothing_stops_nothing() -> None:
     with Functions(waiting, features={"deadline": True}) as driver:
         report = check(driver, CheckPlan(generated=0), test_cases=cases)
     assert (report.aborted, len(report.cases)) == ("", 12)
-    assert all((one.outcome or {})["ended_by"] for one in report.cases)
+    assert all((case.outcome or {})["ended_by"] for case in report.cases)
 
 
 def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
@@ -333,7 +338,7 @@ def test_what_was_found_is_kept_when_a_search_ends_before_its_time() -> None:
     with Functions(swapping, features=CorrectClient.features) as driver:
         report = check(Ending(driver), CheckPlan(generated=60), test_cases=())
     assert (report.aborted, report.exit_status) == ("it is gone", 2)
-    assert {one.rule for one in report.findings} == {"refs-order"}
+    assert {finding.rule for finding in report.findings} == {"refs-order"}
     assert report.generated == 20  # and once there was nothing to play
 
 
@@ -346,13 +351,13 @@ def test_known_failures_may_begin_with_a_mark(encoding: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("encoding", "what"),
+    ("encoding", "name"),
     [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("latin-1", "not UTF-8")],
 )
-def test_known_failures_that_are_not_utf_8(encoding: str, what: str, tmp_path: Path) -> None:
+def test_known_failures_that_are_not_utf_8(encoding: str, name: str, tmp_path: Path) -> None:
     file = tmp_path / "known.txt"
     file.write_text("prompt-exact text/*  # für später\n", encoding=encoding)
     with pytest.raises(
-        KnownFailuresError, match=f"known.txt is {what}; expected UTF-8 text, with lines like retry-after"
+        KnownFailuresError, match=f"known.txt is {name}; expected UTF-8 text, with lines like retry-after"
     ):
         read(file)

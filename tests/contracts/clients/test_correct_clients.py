@@ -52,7 +52,7 @@ class ContractClient(NamedTuple):
     home: str = ""
     reasons: tuple[Reason, ...] = ()
     mode: str = "session"
-    #: It plays one in so many cases where not all are to be played.
+    #: It plays one in so many cases, if it should not play all.
     share: int = 6
 
 
@@ -100,7 +100,9 @@ def _nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def command(client: ContractClient, place: Path) -> list[str]:
     """The command that starts a client; skips where its environment is missing."""
     home = environment(client.home) if client.home else Path()
-    program, *arguments = (os.fspath(CLIENTS / "contract" / one) if "." in one else one for one in client.command)
+    program, *arguments = (
+        os.fspath(CLIENTS / "contract" / argument) if "." in argument else argument for argument in client.command
+    )
     if program.endswith(".go"):
         return [compiled(program, place)]
     if program == "python":
@@ -121,28 +123,28 @@ def played(driver: Driver, cases: Iterable[TestCase], seed: int, generated: int)
     report = check(
         driver,
         CheckPlan(generated=generated, seed=seed),
-        [definitions.parse_case({**one.data, "seed": seed}) for one in cases],
+        [definitions.parse_case({**test_case.data, "seed": seed}) for test_case in cases],
     )
     assert not report.aborted
     return report
 
 
 def share(number: int, count: int) -> list[TestCase]:
-    """Every so-manieth case of the catalogue, beginning with this one."""
+    """Every nth case of the catalogue, beginning with this one."""
     return list(definitions.catalogue().values())[number % count :: count]
 
 
-def found(report: Report) -> set[tuple[str, str, str]]:
-    return {(one.rule, one.verdict, one.case.name) for one in report.findings}
+def findings_of(report: Report) -> set[tuple[str, str, str]]:
+    return {(finding.rule, finding.verdict, finding.case.name) for finding in report.findings}
 
 
-def shown(report: Report, known: Iterable[Reason] = ()) -> list[str]:
-    """What nobody has a reason for, so that one can read what happened."""
-    excused = {(one.rule, one.verdict) for one in known}
+def shown(report: Report, reasons: Iterable[Reason] = ()) -> list[str]:
+    """Return the findings without a reason, as lines that show what happened."""
+    excused = {(reason.rule, reason.verdict) for reason in reasons}
     return [
-        f"{one.verdict} {one.rule}: {one.message} - case {one.case} {one.output[-500:]}"
-        for one in report.findings
-        if (one.rule, one.verdict) not in excused
+        f"{finding.verdict} {finding.rule}: {finding.message} - case {finding.case} {finding.output[-500:]}"
+        for finding in report.findings
+        if (finding.rule, finding.verdict) not in excused
     ]
 
 
@@ -163,41 +165,41 @@ def test_nothing_is_found_of_a_correct_function(name: str, seed: int) -> None:
 def test_nothing_is_found_of_a_correct_program(name: str, seed: int, tmp_path: Path) -> None:
     client = PROGRAMS[name]
     cases = dict.fromkeys(share(0, 1) if WHOLE else share(list(PROGRAMS).index(name), client.share))
-    cases |= dict.fromkeys(definitions.find(one.case) for one in client.reasons)
+    cases |= dict.fromkeys(definitions.find(reason.case) for reason in client.reasons)
     declared = {} if client.mode == "session" else FULL
     with Programs(command(client, tmp_path), mode=client.mode, features=declared) as driver:
         report = played(driver, cases, seed, 20 if WHOLE else 0)
     assert shown(report, client.reasons) == []
-    assert {(one.rule, one.verdict, one.case) for one in client.reasons} <= found(report)
-    assert {one.reason for one in report.skipped} <= {"the client does not declare images=2"}
+    assert {(reason.rule, reason.verdict, reason.case) for reason in client.reasons} <= findings_of(report)
+    assert {skipped.reason for skipped in report.skipped} <= {"the client does not declare images=2"}
 
 
 def documented() -> dict[str, tuple[str, dict[tuple[str, str, str], bool]]]:
     """SDK -> its version, and of each rule, verdict and case of its table whether that is found."""
-    told: dict[str, tuple[str, dict[tuple[str, str, str], bool]]] = {}
+    tables: dict[str, tuple[str, dict[tuple[str, str, str], bool]]] = {}
     for table in FINDINGS.read_text("utf-8").split("\n\n"):
         if not table.startswith("| rule |"):
             continue
-        head, _, *rows = ([one.strip(" `") for one in line.strip("|").split("|")] for line in table.splitlines())
+        head, _, *rows = ([cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines())
         for column, title in enumerate(head[3:], 3):
             name, version = title.split()
-            told[name] = version, {(row[0], row[1], row[2]): row[column] == "yes" for row in rows}
-    return told
+            tables[name] = version, {(row[0], row[1], row[2]): row[column] == "yes" for row in rows}
+    return tables
 
 
 @pytest.mark.parametrize("name", AS_THEY_COME)
 def test_the_document_tells_what_an_sdk_breaks_as_it_comes(name: str, tmp_path: Path) -> None:
     version, says = documented()[name]
     cases = definitions.matching(tuple(dict.fromkeys(case for *_, case in says)), definitions.catalogue())
-    # There is no need to wait for long for what never comes.
+    # Cases that never end need no long wait.
     with Programs(command(AS_THEY_COME[name], tmp_path), patience=1.0) as driver:
         report = played(driver, cases, 0, 0)
     assert driver.client.version == version
-    excused = {(one.rule, one.verdict) for one in AS_THEY_COME[name].reasons}
-    assert {one for one in found(report) if one[:2] not in excused} == {
-        one for one, is_found in says.items() if is_found
+    excused = {(reason.rule, reason.verdict) for reason in AS_THEY_COME[name].reasons}
+    assert {finding for finding in findings_of(report) if finding[:2] not in excused} == {
+        finding for finding, is_found in says.items() if is_found
     }
-    assert not [one for one in report.cases if one.adapter_error]
+    assert not [case for case in report.cases if case.adapter_error]
 
 
 def test_curl_sends_again_on_a_connection_that_it_has_used(tmp_path: Path) -> None:
@@ -209,4 +211,4 @@ def test_curl_sends_again_on_a_connection_that_it_has_used(tmp_path: Path) -> No
     follow = ContractClient(("python", "with_curl.py", "follow"))
     for client, wanted in ((follow, {("no-blind-retry", "warning", case.name)}), (PROGRAMS["curl"], set())):
         with Programs(command(client, tmp_path)) as driver:
-            assert found(played(driver, [case], 0, 0)) == wanted
+            assert findings_of(played(driver, [case], 0, 0)) == wanted

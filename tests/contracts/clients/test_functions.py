@@ -37,10 +37,10 @@ def play(client: Any, data: Mapping[str, Any] | None = None, **more: Any) -> Cas
     return played(client, parse_case({**(data or {}), **more}, "mine"))
 
 
-def played(client: Any, one: TestCase) -> CaseRun:
+def played(client: Any, test_case: TestCase) -> CaseRun:
     with Functions(client) as driver:
-        (found,) = driver.play([one])
-    return found
+        (run,) = driver.play([test_case])
+    return run
 
 
 def headers(case: Case) -> dict[str, str]:
@@ -53,17 +53,17 @@ def post(case: Case, http: httpx.Client) -> dict[str, Any]:
 
 
 def test_a_case_as_a_client_gets_it() -> None:
-    seen: list[Case] = []
+    cases: list[Case] = []
 
     def client(case: Case) -> Outcome:
-        seen.append(case)
+        cases.append(case)
         assert Path(case.input.images[0].path).name == "a.jpg"
         assert len(Path(case.input.images[0].path).read_bytes()) == 5000
         return Outcome("error")
 
     call = {"images": [{"filename": "a.jpg"}, {"filename": "a.jpg"}], "size": "9x16"}
-    found = play(client, call=call)
-    (case,) = seen
+    run = play(client, call=call)
+    (case,) = cases
     assert case.base_url.endswith("/@mine/v1")
     assert (case.input.prompt, case.input.model, case.input.size) == (
         PROMPT,
@@ -74,8 +74,8 @@ def test_a_case_as_a_client_gets_it() -> None:
     assert case.input.images[0].path != case.input.images[1].path
     assert not Path(case.input.images[0].path).exists()
     assert (case.poll_interval_s, case.deadline_s) == (0.05, 6.0)
-    assert found.case["api_key"] == case.api_key
-    assert len({image["sha256"] for image in found.case["input"]["images"]}) == 2
+    assert run.case["api_key"] == case.api_key
+    assert len({image["sha256"] for image in run.case["input"]["images"]}) == 2
 
 
 def test_a_run_takes_virtual_time_only(http: httpx.Client) -> None:
@@ -86,11 +86,11 @@ def test_a_run_takes_virtual_time_only(http: httpx.Client) -> None:
         return Outcome("completed", read_job(http.get(f"{case.base_url}/videos/{job['id']}", headers=headers(case))))
 
     begun = time.perf_counter()
-    found = play(client, scenario={"phases": [{"duration": 4990}]}, call={"deadline_s": 600})
+    run = play(client, scenario={"phases": [{"duration": 4990}]}, call={"deadline_s": 600})
     assert time.perf_counter() - begun < 10
-    assert [one["job_status"] for one in found.trace] == ["queued", "completed"]
-    first, second = found.call_trace.exchanges
-    assert found.call_trace.seconds(first, second) == pytest.approx(50, abs=0.1)
+    assert [exchange["job_status"] for exchange in run.trace] == ["queued", "completed"]
+    first, second = run.call_trace.exchanges
+    assert run.call_trace.seconds(first, second) == pytest.approx(50, abs=0.1)
 
 
 def test_a_coroutine_is_driven_on_a_loop_that_jumps() -> None:
@@ -104,11 +104,11 @@ def test_a_coroutine_is_driven_on_a_loop_that_jumps() -> None:
         return Outcome("completed", job)
 
     begun = time.perf_counter()
-    found = play(client, scenario={"phases": [{"duration": 14900}]}, call={"deadline_s": 600})
+    run = play(client, scenario={"phases": [{"duration": 14900}]}, call={"deadline_s": 600})
     assert time.perf_counter() - begun < 10
-    assert [one["job_status"] for one in found.trace].count("queued") == 3
-    assert found.outcome is not None
-    assert found.outcome["outcome"] == "completed"
+    assert [exchange["job_status"] for exchange in run.trace].count("queued") == 3
+    assert run.outcome is not None
+    assert run.outcome["outcome"] == "completed"
 
 
 def test_a_client_with_a_loop_of_its_own_is_driven_alike() -> None:
@@ -129,31 +129,31 @@ def test_what_a_client_raises_is_its_outcome(error: Exception, outcome: str) -> 
     def client(_: Case) -> Outcome:
         raise error
 
-    found = play(client)
-    assert found.outcome is not None
-    assert found.outcome["outcome"] == outcome
-    assert found.outcome["error"] == {"type": type(error).__name__, "message": "so it is"}
-    assert not found.adapter_error
+    run = play(client)
+    assert run.outcome is not None
+    assert run.outcome["outcome"] == outcome
+    assert run.outcome["error"] == {"type": type(error).__name__, "message": "so it is"}
+    assert not run.adapter_error
 
 
 def test_a_client_that_exits_has_not_ended_the_check() -> None:
     def client(_: Case) -> Outcome:
         sys.exit("enough")
 
-    found = play(client)
-    assert found.outcome is not None
-    assert found.outcome["outcome"] == "error"
+    run = play(client)
+    assert run.outcome is not None
+    assert run.outcome["outcome"] == "error"
 
 
 def test_a_mapping_will_do() -> None:
-    found = play(lambda _: {"outcome": "failed", "error": {"message": "x"}, "more": 1})
-    assert found.outcome is not None
-    assert found.outcome["outcome"] == "failed"
-    assert found.outcome["video"] is None
+    run = play(lambda _: {"outcome": "failed", "error": {"message": "x"}, "more": 1})
+    assert run.outcome is not None
+    assert run.outcome["outcome"] == "failed"
+    assert run.outcome["video"] is None
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("returned", "message"),
     [
         (None, r"the client returned None; expected an Outcome, e.g. Outcome\('completed'\)"),
         ("completed", "the client returned 'completed'; expected an Outcome"),
@@ -163,10 +163,10 @@ def test_a_mapping_will_do() -> None:
         (Outcome("completed", content_path="/no/such"), "content_path '/no/such' cannot be read: No such file"),
     ],
 )  # fmt: skip
-def test_a_result_that_is_none_is_an_adapter_error(told: Any, message: str) -> None:
-    found = play(lambda _: told)
-    assert re.search(message, found.adapter_error)
-    assert found.verdicts() == []
+def test_invalid_result_is_an_adapter_error(returned: Any, message: str) -> None:
+    run = play(lambda _: returned)
+    assert re.search(message, run.adapter_error)
+    assert run.verdicts() == []
 
 
 def test_a_stored_file_is_read_and_deleted(tmp_path: Path) -> None:
@@ -176,9 +176,9 @@ def test_a_stored_file_is_read_and_deleted(tmp_path: Path) -> None:
         path.write_bytes(b"abc")
         return Outcome("completed", content_path=str(path))
 
-    found = play(client)
-    assert found.outcome is not None
-    assert found.outcome["content"]["bytes"] == 3
+    run = play(client)
+    assert run.outcome is not None
+    assert run.outcome["content"]["bytes"] == 3
     assert not path.exists()
 
 
@@ -225,12 +225,12 @@ WAYS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("where", WAYS)
 def test_the_key_is_looked_for_everywhere(where: str, capsys: pytest.CaptureFixture[str]) -> None:
     def client(case: Case) -> Outcome:
-        told = WAYS[where](case.api_key)
-        return Outcome("error", error={"message": told if where == "result" else "x"})
+        text = WAYS[where](case.api_key)
+        return Outcome("error", error={"message": text if where == "result" else "x"})
 
-    found = play(client)
-    assert found.outcome is not None
-    assert bool(found.outcome["leaks"]) == (where != "nowhere")
+    run = play(client)
+    assert run.outcome is not None
+    assert bool(run.outcome["leaks"]) == (where != "nowhere")
     assert capsys.readouterr() == ("", "")
 
 
@@ -240,11 +240,11 @@ def test_what_others_write_meanwhile_is_left_alone(capsys: pytest.CaptureFixture
         return Outcome("error")
 
     with Functions(client) as driver:
-        found = []
+        runs = []
         for play in driver.play(parse_case({}, f"s{number}") for number in range(2)):
             sys.stdout.write("theirs\n")
-            found.append(play)
-    assert [one.output for one in found] == ["mine\n", "mine\n"]
+            runs.append(play)
+    assert [run.output for run in runs] == ["mine\n", "mine\n"]
     assert capsys.readouterr().out == "theirs\ntheirs\n"
 
 
@@ -255,10 +255,10 @@ def test_a_client_that_polls_for_ever_is_ended_and_judged(http: httpx.Client) ->
             time.sleep(case.poll_interval_s)
             http.get(f"{case.base_url}/videos/{job['id']}", headers=headers(case))
 
-    found = play(client, scenario={"ending": "never"}, call={"deadline_s": 1})
-    assert found.outcome is not None
-    assert (found.outcome["outcome"], found.outcome["ended_by"]) == (None, "10 s")
-    assert 150 < len(found.trace) < 230
+    run = play(client, scenario={"ending": "never"}, call={"deadline_s": 1})
+    assert run.outcome is not None
+    assert (run.outcome["outcome"], run.outcome["ended_by"]) == (None, "10 s")
+    assert 150 < len(run.trace) < 230
 
 
 def test_a_client_that_asks_without_a_pause_is_ended(http: httpx.Client) -> None:
@@ -267,9 +267,9 @@ def test_a_client_that_asks_without_a_pause_is_ended(http: httpx.Client) -> None
         while True:
             http.get(f"{case.base_url}/videos/{job['id']}", headers=headers(case))
 
-    found = play(client, scenario={"ending": "never"}, call={"deadline_s": 600})
-    assert found.outcome is not None
-    assert found.outcome["ended_by"] == "1500 requests"
+    run = play(client, scenario={"ending": "never"}, call={"deadline_s": 600})
+    assert run.outcome is not None
+    assert run.outcome["ended_by"] == "1500 requests"
 
 
 class _Odd:
@@ -287,7 +287,7 @@ CYCLE["again"] = CYCLE
 
 
 @pytest.mark.parametrize(
-    "told",
+    "returned",
     [
         {"outcome": "completed", "video": {"id": b"x"}},
         {"outcome": "completed", "video": {"made": datetime.now(UTC)}},
@@ -300,10 +300,10 @@ CYCLE["again"] = CYCLE
         Outcome("completed", content_path="/"),
     ],
 )
-def test_whatever_is_returned_the_check_goes_on(told: Any) -> None:
-    found = play(lambda _: told)
-    assert found.adapter_error
-    assert found.verdicts() == []
+def test_any_returned_value_lets_the_check_go_on(returned: Any) -> None:
+    run = play(lambda _: returned)
+    assert run.adapter_error
+    assert run.verdicts() == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError("x"), GeneratorExit(), _Mute()])
@@ -311,13 +311,13 @@ def test_whatever_is_raised_is_an_error(error: BaseException) -> None:
     def client(_: Case) -> Outcome:
         raise error
 
-    found = play(client)
-    assert found.outcome is not None
-    assert found.outcome["outcome"] == "error"
-    assert found.outcome["error"]["type"] == type(error).__name__
+    run = play(client)
+    assert run.outcome is not None
+    assert run.outcome["outcome"] == "error"
+    assert run.outcome["error"]["type"] == type(error).__name__
 
 
-def test_a_client_that_sets_signal_handlers_is_told_of() -> None:
+def test_client_that_sets_signal_handlers_is_an_adapter_error() -> None:
     def client(_: Case) -> Outcome:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         raise AssertionError
@@ -325,22 +325,22 @@ def test_a_client_that_sets_signal_handlers_is_told_of() -> None:
     assert "check it as a program" in play(client).adapter_error
 
 
-def test_nobody_falls_back_to_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_never_falls_back_to_the_real_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     monkeypatch.setenv("COMETAPI_BASE_URL", "https://paid.example")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    seen: dict[str, str] = {}
+    environment: dict[str, str] = {}
 
     def client(case: Case) -> Outcome:
-        seen.update(os.environ)
+        environment.update(os.environ)
         with urllib.request.urlopen(case.base_url.replace("/v1", "/api/models")) as answer:
             assert answer.status == 200
         return Outcome("error")
 
-    found = play(client)
-    assert found.outcome is not None
-    assert found.outcome["error"] is None
-    assert not [name for name in seen if name.startswith(("OPENAI_", "COMETAPI_"))]
+    run = play(client)
+    assert run.outcome is not None
+    assert run.outcome["error"] is None
+    assert not [name for name in environment if name.startswith(("OPENAI_", "COMETAPI_"))]
     assert os.environ["OPENAI_API_KEY"] == "sk-real"
 
 
@@ -355,8 +355,8 @@ def test_a_limiter_that_is_older_than_the_case_is_none_the_worse(http: httpx.Cli
 
     with Functions(client) as driver:
         plays = list(driver.play(parse_case({}, f"s{number}") for number in range(4)))
-    assert [len(one.trace) for one in plays] == [1, 1, 1, 1]
-    assert [one.outcome and one.outcome["outcome"] for one in plays] == ["completed"] * 4
+    assert [len(run.trace) for run in plays] == [1, 1, 1, 1]
+    assert [run.outcome and run.outcome["outcome"] for run in plays] == ["completed"] * 4
 
 
 def test_two_checks_at_once_do_not_meet(http: httpx.Client) -> None:
@@ -368,7 +368,7 @@ def test_two_checks_at_once_do_not_meet(http: httpx.Client) -> None:
     streams = sys.stdout, sys.stderr
     with ThreadPoolExecutor(2) as pool:
         plays = list(pool.map(lambda number: played(client, parse_case({}, f"s{number}")), range(4)))
-    assert [len(one.trace) for one in plays] == [1, 1, 1, 1]
+    assert [len(run.trace) for run in plays] == [1, 1, 1, 1]
     assert (sys.stdout, sys.stderr) == streams
     assert time.sleep.__name__ == "sleep"
 
@@ -394,7 +394,7 @@ def test_threads_do_not_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "message"),
+    ("path", "message"),
     [
         ("client", "--python is 'client'; expected a module and a function in it, e.g. my_client:client"),
         ("no_such_thing:client", "there is no module 'no_such_thing' here"),
@@ -403,9 +403,9 @@ def test_threads_do_not_stay() -> None:
         ("json:__name__", "is not a function; expected one that takes a case"),
     ],
 )
-def test_a_function_that_cannot_be_loaded(what: str, message: str) -> None:
+def test_a_function_that_cannot_be_loaded(path: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load(what)
+        load(path)
 
 
 def test_a_module_that_needs_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

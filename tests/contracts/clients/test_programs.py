@@ -44,8 +44,8 @@ def played(driver: Programs, *scripts: TestCase) -> list[CaseRun]:
 
 def broken(play: CaseRun) -> dict[str, str]:
     """The rules that are broken by more than an info, with their messages."""
-    found = [one for one in play.verdicts() if one.verdict in ("violation", "warning")]
-    return {one.rule.id: "; ".join(breach.message for breach in one.breaches) for one in found}
+    findings = [verdict for verdict in play.verdicts() if verdict.verdict in ("violation", "warning")]
+    return {verdict.rule.id: "; ".join(breach.message for breach in verdict.breaches) for verdict in findings}
 
 
 def gone(pid: int) -> bool:
@@ -57,7 +57,7 @@ def gone(pid: int) -> bool:
         except ProcessLookupError:
             return True
         if Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-            return True  # nobody has asked for its status yet
+            return True  # a zombie, whose status was not read yet
         time.sleep(0.01)
     return False
 
@@ -93,9 +93,9 @@ def test_a_correct_session_is_found_correct(width: int) -> None:
         assert (driver.client.name, driver.client.version) == ("stdlib", "1.0")
         assert driver.client.features["content"] is True
         plays = {play.test_case.name: play for play in driver.play(GOOD)}
-        assert list(plays) == [one.name for one in GOOD] or width > 1
-        assert {name: broken(play) for name, play in plays.items()} == {one.name: {} for one in GOOD}
-        assert [plays[one.name].outcome["outcome"] for one in GOOD] == OUTCOMES
+        assert list(plays) == [test_case.name for test_case in GOOD] or width > 1
+        assert {name: broken(play) for name, play in plays.items()} == {test_case.name: {} for test_case in GOOD}
+        assert [plays[test_case.name].outcome["outcome"] for test_case in GOOD] == OUTCOMES
         assert [play.adapter_error for play in plays.values()] == [""] * len(GOOD)
         assert plays["good/0"].outcome["content"]["bytes"] > 4096
         # Again, and alone.
@@ -113,8 +113,8 @@ def test_a_correct_program_of_one_case_is_found_correct(mode: str, command: list
         pytest.skip("curl is not here")
     driver = Programs(command, mode=mode, features=DECLARED)
     plays = {play.test_case.name: play for play in played(driver, *GOOD)}
-    assert {name: broken(play) for name, play in plays.items()} == {one.name: {} for one in GOOD}
-    assert [plays[one.name].outcome["outcome"] for one in GOOD] == OUTCOMES
+    assert {name: broken(play) for name, play in plays.items()} == {test_case.name: {} for test_case in GOOD}
+    assert [plays[test_case.name].outcome["outcome"] for test_case in GOOD] == OUTCOMES
     assert [play.adapter_error for play in plays.values()] == [""] * len(GOOD)
 
 
@@ -122,7 +122,7 @@ def test_a_program_of_one_case_that_stores_videos_is_judged_by_them() -> None:
     (play,) = played(Programs([*CLIENT, "once"], mode="once", features=features_of("content,deadline")))
     assert play.outcome["content"]["bytes"] > 4096
     assert not Path(play.outcome["content_path"]).exists()
-    assert {one.rule.id: one.verdict for one in play.verdicts()}["content-exact"] == "pass"
+    assert {verdict.rule.id: verdict.verdict for verdict in play.verdicts()}["content-exact"] == "pass"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_program_of_one_case_that_stores_videos_is_judged_by_them() -> None:
     ],
 )
 @pytest.mark.parametrize("mode", ["session", "run"])
-def test_what_cannot_be_started_is_told(
+def test_program_that_cannot_be_started_is_explained(
     command: list[str], says: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -151,7 +151,7 @@ def test_what_cannot_be_started_is_told(
         played(Programs(command, mode=mode))
 
 
-def test_settings_that_cannot_be_are_told() -> None:
+def test_invalid_settings_are_explained() -> None:
     with pytest.raises(SettingsError, match="the mode is 'twice'; expected one of session, once, run"):
         Programs(CLIENT, mode="twice")
     with pytest.raises(SettingsError, match="a session declares its features in its hello"):
@@ -173,22 +173,22 @@ HELLOS = {
 
 
 @pytest.mark.parametrize("hello", HELLOS)
-def test_a_hello_that_is_none_is_told(hello: str) -> None:
+def test_invalid_hello_is_explained(hello: str) -> None:
     with pytest.raises(DriverError, match=HELLOS[hello]):
         played(misbehaving("says_other_hellos", hello))
 
 
-def test_no_hello_is_told_with_its_likely_cause() -> None:
-    with pytest.raises(DriverError, match=r"said no hello in 0.3 s; expected a line like .*flush") as told:
+def test_missing_hello_is_explained_with_its_likely_cause() -> None:
+    with pytest.raises(DriverError, match=r"said no hello in 0.3 s; expected a line like .*flush") as raised:
         played(misbehaving("never_says_hello", startup=0.3))
-    assert "standard error: nothing" in str(told.value)
+    assert "standard error: nothing" in str(raised.value)
     with pytest.raises(
         DriverError, match=r"ended with exit status 1 before it said hello.*(?s:.)*no module named flux"
     ):
         played(misbehaving("dies_at_start"))
 
 
-def test_who_dies_is_started_again_once(tmp_path: Path) -> None:
+def test_crashed_client_is_restarted_once(tmp_path: Path) -> None:
     names = ["one", "die", "three"]
     plays = played(misbehaving("dies_once", str(tmp_path / "starts")), *map(case, names))
     assert [(play.test_case.name, bool(play.adapter_error)) for play in plays] == [
@@ -201,7 +201,7 @@ def test_who_dies_is_started_again_once(tmp_path: Path) -> None:
     assert plays[1].verdicts() == []
 
 
-def test_who_dies_twice_is_not_started_any_more() -> None:
+def test_client_that_crashes_twice_is_not_restarted() -> None:
     done = []
     says = r"exit status 3 while it was at die2; it had been started again once before(?s:.)*flux"
     with misbehaving("dies") as driver, pytest.raises(DriverError, match=says):
@@ -211,7 +211,7 @@ def test_who_dies_twice_is_not_started_any_more() -> None:
         played(misbehaving("killed"), *map(case, ["one", "two"]))
 
 
-def test_who_exits_after_each_case_is_told_of_another_mode() -> None:
+def test_client_that_exits_after_each_case_is_pointed_to_another_mode() -> None:
     with pytest.raises(DriverError, match="driven with --mode once"):
         played(misbehaving("exits_after_each"), *map(case, "abcdef"))
 
@@ -230,7 +230,7 @@ def test_who_exits_after_each_case_is_told_of_another_mode() -> None:
         ('reports_oddly {"type":"results"}', "did you mean 'result'"),
     ],
 )
-def test_an_adapter_that_breaks_is_told_of_its_own_case(way: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_adapter_is_reported_for_its_own_case(way: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mockveo_contracts.clients.sessions.BROKEN_ADAPTER_TIMEOUT_S", 0.2)
     plays = played(misbehaving(*way.split(" ", 1)), case("one"), case("two"))
     assert [play.test_case.name for play in plays] == ["one", "two"]
@@ -240,7 +240,7 @@ def test_an_adapter_that_breaks_is_told_of_its_own_case(way: str, says: str, mon
 
 
 @pytest.mark.parametrize("declared", ["deadline", "none"])
-def test_who_does_not_answer_is_ended_and_started_again(declared: str) -> None:
+def test_silent_client_is_ended_and_restarted(declared: str) -> None:
     quick = {"deadline_s": 0.4}
     scripts = [case("mute", call=quick), case("two"), case("three")]
     plays = {play.test_case.name: play for play in played(misbehaving("never_answers", declared), *scripts)}
@@ -250,7 +250,7 @@ def test_who_does_not_answer_is_ended_and_started_again(declared: str) -> None:
     assert broken(plays["two"]) == broken(plays["three"]) == {}
 
 
-def test_cases_that_were_open_beside_one_that_is_ended_are_played_again() -> None:
+def test_cases_that_are_open_when_the_client_is_ended_are_played_again() -> None:
     scripts = [
         case("mute", call={"deadline_s": 0.3}),
         case("slow", scenario={"phases": [{"duration": 150}]}),
@@ -262,13 +262,13 @@ def test_cases_that_were_open_beside_one_that_is_ended_are_played_again() -> Non
     assert broken(plays["slow"]) == broken(plays["x"]) == {}
 
 
-def test_who_reads_nothing_any_more_keeps_nobody_waiting() -> None:
+def test_client_that_stops_reading_does_not_block_the_check() -> None:
     long = case("long", call={"prompt": {"text": "kite ", "times": 50000}, "deadline_s": 0.2})
     (play,) = played(misbehaving("is_deaf"), long)
     assert play.outcome["ended_by"] == "0.3 s"
 
 
-def test_who_ignores_being_ended_is_killed_with_its_children(tmp_path: Path) -> None:
+def test_client_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     (play,) = played(misbehaving("never_answers_and_ignores_sigterm", str(file)), case(call={"deadline_s": 0.2}))
     assert play.outcome["ended_by"]
@@ -292,13 +292,13 @@ def test_children_do_not_outlive_a_client(way: str, tmp_path: Path) -> None:
         ("leaks_at_the_end", "standard error, after the result"),
     ],
 )
-def test_a_key_in_what_is_written_is_seen(way: str, place: str) -> None:
+def test_key_in_the_output_is_found(way: str, place: str) -> None:
     plays = played(misbehaving(way), case("one"), case("two"))
     assert plays[-1].outcome["leaks"] == [place]
-    assert broken(plays[-1])["key-in-output"] == f"the key was in {place}"
+    assert broken(plays[-1])["key-in-output"] == f"the key appeared in {place}"
 
 
-def test_a_key_that_is_written_later_is_told_of_its_own_case() -> None:
+def test_key_that_is_written_late_is_reported_for_its_own_case() -> None:
     plays = played(misbehaving("leaks_later"), case("one"), case("two"), case("three"))
     assert [play.outcome["leaks"] for play in plays] == [["standard error, after the result"]] * 2 + [[]]
     with misbehaving("leaks_later") as driver:
@@ -307,16 +307,16 @@ def test_a_key_that_is_written_later_is_told_of_its_own_case() -> None:
 
 
 @pytest.mark.parametrize("way", ["writes_like_windows", "is_loud"])
-def test_what_is_unusual_is_no_mistake(way: str) -> None:
+def test_unusual_but_valid_output_is_accepted(way: str) -> None:
     plays = played(misbehaving(way), case("one"), case("two"))
     assert [(play.outcome["outcome"], play.adapter_error) for play in plays] == [("completed", "")] * 2
 
 
 @pytest.mark.parametrize("mode", ["session", "once"])
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_of_many_mistakes_three_are_told_and_the_others_counted(mode: str, order: str) -> None:
+def test_many_mistakes_are_shown_by_three_and_a_count(mode: str, order: str) -> None:
     lines = "".join(f"debug {number}\\n" for number in range(1000))
-    told = [f"os.write(1, b'{lines}')", "say(play(message))"]
+    steps = [f"os.write(1, b'{lines}')", "say(play(message))"]
     program = f"""
 import json, os, sys
 sys.path.insert(0, {str(HERE)!r})
@@ -326,20 +326,20 @@ for line in sys.stdin:
     if message["type"] == "hello":
         say({{"type": "hello"}})
     else:
-        {"; ".join(told if order == "before" else told[::-1])}
+        {"; ".join(steps if order == "before" else steps[::-1])}
 """
-    told = [
+    errors = [
         play.adapter_error
         for play in played(Programs([sys.executable, "-c", program], mode=mode), case("one"), case("two"))
     ]
-    texts = [text.count("the line 'debug ") for text in told]
-    counted = [int(number) for text in told for number in re.findall("and ([0-9]+) more", text)]
+    texts = [text.count("the line 'debug ") for text in errors]
+    counted = [int(number) for text in errors for number in re.findall("and ([0-9]+) more", text)]
     if order == "before":
         assert (texts, counted) == ([3, 3], [997, 997])
     else:  # of a session, it may be taken for the next case's
         assert max(texts) <= 6
         assert counted
-    assert max(map(len, told)) < 3000
+    assert max(map(len, errors)) < 3000
 
 
 def test_a_level_1_program_may_leave_the_newline_out() -> None:
@@ -347,7 +347,7 @@ def test_a_level_1_program_may_leave_the_newline_out() -> None:
     assert (play.outcome["outcome"], play.adapter_error) == ("completed", "")
 
 
-def test_a_level_1_program_without_a_result_is_told() -> None:
+def test_level_1_program_without_a_result_is_explained() -> None:
     (play,) = played(misbehaving("exits", "4", mode="once"))
     assert "ended with exit status 4 and wrote no result; expected a line like" in play.adapter_error
     (play,) = played(misbehaving("never_says_hello", mode="once"), case(call={"deadline_s": 0.2}))
@@ -401,26 +401,26 @@ def test_the_environment_of_a_level_0_program() -> None:
     call = {"size": "9x16", "images": [{"filename": "a.png"}, {"filename": "b.jpg"}]}
     with Testbed() as stage:
         scene = stage.open(case(call=call))
-        found = variables(scene.case)
-        assert json.loads(found["MOCKVEO_CASE"]) == scene.case.message
-        assert found["OPENAI_BASE_URL"] == found["COMETAPI_BASE_URL"] == scene.case.base_url
-        assert found["OPENAI_API_KEY"] == found["COMETAPI_KEY"] == scene.case.api_key
-        assert [Path(path).name for path in found["MOCKVEO_IMAGES"].split(os.pathsep)] == ["a.png", "b.jpg"]
-        assert (found["MOCKVEO_POLL_INTERVAL_S"], found["MOCKVEO_DEADLINE_S"]) == ("0.05", "6")
-        assert found["MOCKVEO_SIZE"] == "9x16"
-        assert "MOCKVEO_MODEL" not in found
+        environment = variables(scene.case)
+        assert json.loads(environment["MOCKVEO_CASE"]) == scene.case.message
+        assert environment["OPENAI_BASE_URL"] == environment["COMETAPI_BASE_URL"] == scene.case.base_url
+        assert environment["OPENAI_API_KEY"] == environment["COMETAPI_KEY"] == scene.case.api_key
+        assert [Path(path).name for path in environment["MOCKVEO_IMAGES"].split(os.pathsep)] == ["a.png", "b.jpg"]
+        assert (environment["MOCKVEO_POLL_INTERVAL_S"], environment["MOCKVEO_DEADLINE_S"]) == ("0.05", "6")
+        assert environment["MOCKVEO_SIZE"] == "9x16"
+        assert "MOCKVEO_MODEL" not in environment
         assert "MOCKVEO_IMAGES" not in variables(stage.open(case()).case)
 
 
-def test_keys_and_addresses_of_ours_stay_out_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_and_addresses_of_the_service_stay_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COMETAPI_KEY", "OPENAI_API_KEY", "OPENAI_ORG_ID", "MOCKVEO_MODEL"):
         monkeypatch.setenv(name, "sk-mine")
     monkeypatch.setenv("no_proxy", "example.org")
     with misbehaving("shows_its_environment") as driver:
         assert driver.client.name == "none"
-    found = processes.environment({"MOCKVEO_SIZE": "x"})
-    assert [name for name in found if name.startswith(("COMETAPI", "OPENAI", "MOCKVEO"))] == ["MOCKVEO_SIZE"]
-    assert found["no_proxy"] == "example.org,127.0.0.1,localhost"
+    environment = processes.environment({"MOCKVEO_SIZE": "x"})
+    assert [name for name in environment if name.startswith(("COMETAPI", "OPENAI", "MOCKVEO"))] == ["MOCKVEO_SIZE"]
+    assert environment["no_proxy"] == "example.org,127.0.0.1,localhost"
 
 
 LIBFAKETIME = [
@@ -455,7 +455,7 @@ def test_a_client_of_long_pauses_can_be_made_faster(mode: str) -> None:
     }
     assert time.monotonic() - begun < 10
     assert {name: broken(play) for name, play in plays.items()} == {"polls": {}, "waits": {}, "never": {}}
-    assert [plays[one.name].outcome["outcome"] for one in scripts] == ["completed", "completed", "timeout"]
+    assert [plays[test_case.name].outcome["outcome"] for test_case in scripts] == ["completed", "completed", "timeout"]
     asked = plays["waits"].call_trace.polls
     assert plays["waits"].call_trace.seconds(*asked[:2]) >= 10.9
     assert plays["never"].case["deadline_s"] == pytest.approx(48)
@@ -476,7 +476,7 @@ def test_node_can_be_made_faster() -> None:
 
 
 @pytest.mark.skipif(not LIBFAKETIME, reason="libfaketime is not here")
-def test_what_does_not_load_libfaketime_is_told() -> None:
+def test_program_that_does_not_load_libfaketime_is_refused() -> None:
     # As one that is linked statically: nothing of the variable is left when the client starts.
     plain = ["env", "--unset=LD_PRELOAD", *CLIENT, "session"]
     with pytest.raises(DriverError, match=r"the client does not load libfaketime.*leave --accelerate out"):
@@ -494,7 +494,7 @@ def test_libfaketime_leaves_nothing_behind() -> None:
     assert name not in os.listdir("/dev/shm")
 
 
-def test_what_cannot_be_made_faster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libfaketime_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "LIBFAKETIME_FOLDERS", ("/no/such/place",))
     remedy = "install the package" if sys.platform == "linux" else "leave --accelerate out"
     with pytest.raises(DriverError, match=rf"--accelerate.* needs libfaketime.*{remedy}"):
@@ -505,7 +505,7 @@ def test_what_cannot_be_made_faster_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("mode", ["session", "run"])
-def test_who_stops_listening_leaves_nothing_behind(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_driver_leaves_no_process_behind(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[processes.Process] = []
     begin = processes.Process.__init__
 
@@ -533,7 +533,7 @@ def test_who_stops_listening_leaves_nothing_behind(mode: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("mode", ["session", "once"])
-def test_plays_that_nobody_waits_for_are_ended(mode: str) -> None:
+def test_runs_that_are_not_awaited_are_ended(mode: str) -> None:
     slow = case("slow", scenario={"phases": [{"duration": 300}]}, call={"deadline_s": 20})
     with Programs([*CLIENT, mode, "3"][: 4 if mode == "session" else 3], mode=mode) as driver:
         plays = driver.play([case("one"), case("two"), slow])

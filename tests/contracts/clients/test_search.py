@@ -76,7 +76,7 @@ def test_search_shrinks_within_its_limit_of_runs() -> None:
     class Counting(Functions):
         def play(self, scripts: Any) -> Any:
             scripts = list(scripts)
-            played.update(one.name for one in scripts)
+            played.update(test_case.name for test_case in scripts)
             return super().play(scripts)
 
     with Counting(client) as driver:

@@ -105,18 +105,18 @@ def test_a_result_that_another_thread_is_about_to_have_is_waited_for() -> None:
 
 
 def test_the_clocks_never_go_back_from_case_to_case() -> None:
-    seen: list[float] = [time.monotonic()]
+    times: list[float] = [time.monotonic()]
     for _ in range(3):
-        inside(lambda: (seen.append(time.monotonic()), time.sleep(100), seen.append(time.monotonic()))[0])
-    assert seen == sorted(seen)
+        inside(lambda: (times.append(time.monotonic()), time.sleep(100), times.append(time.monotonic()))[0])
+    assert times == sorted(times)
 
 
 def test_the_layer_can_be_left_in_any_order() -> None:
     before = time.sleep, threading.Thread.start, threading.Condition.wait, asyncio.new_event_loop
-    one, other = installed(), installed()
-    one.__enter__()
+    first, other = installed(), installed()
+    first.__enter__()
     other.__enter__()
-    one.__exit__(None, None, None)
+    first.__exit__(None, None, None)
     assert inside(lambda: time.sleep(100)).now() == pytest.approx(100)
     other.__exit__(None, None, None)
     assert (time.sleep, threading.Thread.start, threading.Condition.wait, asyncio.new_event_loop) == before
