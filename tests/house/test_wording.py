@@ -19,8 +19,6 @@ TO_DO: set[str] = {
     "mockveo/simulator",
     "openapi.yaml",
     "scenarios",
-    "tests/contracts/cases",
-    "tests/contracts/clients",
     "tests/mockveo/server",
     "tests/mockveo/simulator",
 }

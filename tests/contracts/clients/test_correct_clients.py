@@ -188,7 +188,7 @@ def documented() -> dict[str, tuple[str, dict[tuple[str, str, str], bool]]]:
 
 
 @pytest.mark.parametrize("name", AS_THEY_COME)
-def test_the_document_tells_what_an_sdk_breaks_as_it_comes(name: str, tmp_path: Path) -> None:
+def test_document_lists_what_each_sdk_breaks(name: str, tmp_path: Path) -> None:
     version, says = documented()[name]
     cases = definitions.matching(tuple(dict.fromkeys(case for *_, case in says)), definitions.catalogue())
     # Cases that never end need no long wait.
