@@ -15,7 +15,9 @@ from mockveo.server.run import ServerThread
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(verify=NO_TLS, trust_env=False) as client:
+    # A kept connection that a fault has closed would fail the next request before it reaches the server.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(verify=NO_TLS, trust_env=False, limits=limits) as client:
         yield client
 
 
