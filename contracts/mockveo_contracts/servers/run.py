@@ -65,7 +65,8 @@ class VerifyRun:
     def _report(self, profile: str) -> Report:
         name = f"mockveo {self.control.version}" if self.control else urlsplit(self.url).netloc
         return Report(
-            subject=ServerSubject(name, self.url),
+            # The keys were sent already, so the version may contain one of a server that only looks like a mockveo.
+            subject=ServerSubject(self._redactor.redact(name), self.url),
             rules=without_verdicts(server_rules().rules),
             seed=self.plan.seed,
             profile=profile,
