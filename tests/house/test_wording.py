@@ -12,13 +12,12 @@ WORDING = runpy.run_path(str(ROOT / "scripts" / "wording.py"))
 
 #: Folders and files that still have other words. `scripts/wording.py FOLDER` prints the places, `--count` their number.
 TO_DO: set[str] = {
-    "README.md",
     "docs",
     "mockveo/server",
     "mockveo/settings.py",
     "mockveo/simulator",
-    "openapi.yaml",
-    "scenarios",
+    "tests/contracts/cases",
+    "tests/contracts/clients",
     "tests/mockveo/server",
     "tests/mockveo/simulator",
 }
