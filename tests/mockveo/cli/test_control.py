@@ -71,7 +71,7 @@ def test_use_switches_the_scenario_by_name_or_file_for_all_or_once(server: Serve
     assert [create(server, "cli-use", prompt).status_code for prompt in "ab"] == [403, 200]
     assert run("use", str(tmp_path / "teapot.yaml"), *here) == "the scenario is teapot\n"
     assert create(server, "cli-use").status_code == 418
-    assert run("use", "instant", *here).startswith("the scenario is instant: Jobs have completed")
+    assert run("use", "instant", *here).startswith("the scenario is instant: Jobs have already completed")
     assert "did you mean 'fails'?" in run("use", "fial", *here, status=1)
     assert "gone.yaml: cannot be read" in run("use", "./gone.yaml", *here, status=2)
     assert run("reset", *here) == "world reset\n"
