@@ -16,8 +16,6 @@ TO_DO: set[str] = {
     "mockveo/server",
     "mockveo/settings.py",
     "mockveo/simulator",
-    "tests/contracts/cases",
-    "tests/contracts/clients",
     "tests/mockveo/server",
     "tests/mockveo/simulator",
 }
