@@ -122,7 +122,7 @@ async def _refuse_world(send: Any) -> None:
 async def _invalid_name(path: str, send: Any) -> None:
     name = path[2:].partition("/")[0][:MAX_NAME_CHARACTERS]
     message = (
-        f"{name!r} cannot be the name of a world; wanted up to 100 letters, digits, dots, hyphens, underscores"
+        f"{name!r} cannot be the name of a world; expected up to 100 letters, digits, dots, hyphens, underscores"
         " and tildes, e.g. /@mine/v1/videos"
     )
     await _send(error_of_ours(400, "invalid_world", message), send)

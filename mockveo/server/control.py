@@ -79,7 +79,7 @@ class Control:
         return result if isinstance(result, Response) else json_response(200, result)
 
     async def _unknown_path(self, call: RequestContext, _: ControlRequest) -> Json:
-        message = f"{call.scope['path']} is unknown; wanted one of {', '.join(self._document.paths)}"
+        message = f"{call.scope['path']} is unknown; expected one of {', '.join(self._document.paths)}"
         raise ControlError(404, "unknown_path", message)
 
     async def get_health(self, _: RequestContext, __: ControlRequest) -> Json:
@@ -141,7 +141,7 @@ class Control:
     async def define_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
         name = call.path_value
         if name in built_in_scenarios():
-            message = f"{name!r} is a built-in scenario; wanted another name, e.g. my-{name}"
+            message = f"{name!r} is a built-in scenario; expected another name, e.g. my-{name}"
             raise ControlError(409, "scenario_exists", message)
         defined = scenarios.scenario({**request.body, "name": name}, name)
         call.world.scenarios.remember(defined)
@@ -152,7 +152,7 @@ class Control:
 
     async def queue_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
         if len(call.world.scenarios.waiting()) >= MAX_WAITING:
-            message = f"{MAX_WAITING} scenarios are waiting; wanted fewer, or DELETE {ROOT}/queue"
+            message = f"{MAX_WAITING} scenarios are waiting; expected fewer, or DELETE {ROOT}/queue"
             raise ControlError(409, "queue_full", message)
         call.world.scenarios.enqueue(_chosen(call, request.body["scenario"]))
         return await self.get_queue(call, request)
@@ -184,7 +184,7 @@ class Control:
         queries, jobs = request.queries, list(call.world.jobs)
         statuses = call.world.spec.statuses | {stage.status for job in jobs for stage in job.plan.stages}
         if "status" in queries and queries["status"] not in statuses:
-            message = f"no job can be {queries['status']!r}; wanted {' or '.join(sorted(statuses))}"
+            message = f"no job can be {queries['status']!r}; expected {' or '.join(sorted(statuses))}"
             raise ControlError(400, "invalid_request", message)
         shown = [_job(call, job) for job in reversed(jobs)]
         matching = [job for job in shown if _job_matches(job, queries)]
@@ -197,7 +197,7 @@ class Control:
     async def end_job(self, call: RequestContext, request: ControlRequest) -> Json:
         job = _find_job(call)
         if call.world.view(job).ended_at is not None:
-            raise ControlError(409, "job_ended", f"the job {job.id} has ended already; wanted one that has not")
+            raise ControlError(409, "job_ended", f"the job {job.id} has ended already; expected one that has not")
         call.world.end(job, scenarios.forced(request.body))
         return await self.get_job(call, request)
 
@@ -262,7 +262,7 @@ class Control:
 
 
 async def _not_allowed(methods: list[str], call: RequestContext, _: ControlRequest) -> Json:
-    message = f"{call.scope['method']} is not for this path; wanted {' or '.join(methods)}"
+    message = f"{call.scope['method']} is not for this path; expected {' or '.join(methods)}"
     raise ControlError(405, "method_not_allowed", message)
 
 

@@ -71,15 +71,15 @@ class ControlDocument:
             return {}
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
         if forms.media_type(content_type) != forms.JSON:
-            message = f"The Content-Type is {content_type!r}, wanted application/json with e.g. {example}"
+            message = f"The Content-Type is {content_type!r}; expected application/json with e.g. {example}"
             raise ControlError(415, "not_json", message)
         try:
             body = orjson.loads(data)
         except ValueError as error:
-            raise ControlError(400, "not_json", f"The body is not JSON: {error}; wanted e.g. {example}") from None
+            raise ControlError(400, "not_json", f"The body is not JSON: {error}; expected e.g. {example}") from None
         for problem in self._document.validator(schema).iter_errors(body):
             place = ".".join(map(str, problem.instance_path)) or "the body"
-            raise ControlError(400, "invalid_request", f"{place}: {problem.message}; wanted e.g. {example}")
+            raise ControlError(400, "invalid_request", f"{place}: {problem.message}; expected e.g. {example}")
         return body
 
     def _checked_queries(self, call: RequestContext, pointer: str) -> dict[str, str]:
@@ -88,8 +88,8 @@ class ControlDocument:
         schemas = {each["name"]: each["schema"] for each in parameters if each["in"] == "query"}
         for name in sent:
             if name not in schemas:
-                wanted = f"wanted one of {', '.join(schemas)}" if schemas else "this path has no parameters"
-                raise ControlError(400, "invalid_request", f"{name!r} is not a parameter; {wanted}")
+                expected = f"expected one of {', '.join(schemas)}" if schemas else "this path has no parameters"
+                raise ControlError(400, "invalid_request", f"{name!r} is not a parameter; {expected}")
         queries = {}
         for name, schema in schemas.items():
             value = sent[name][0] if name in sent else schema.get("default")
@@ -104,13 +104,13 @@ class ControlDocument:
 async def _read_body(call: RequestContext) -> bytes:
     length = call.headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        message = f"The body has {int(length)} bytes, wanted at most {MAX_BODY_BYTES}."
+        message = f"The body has {int(length)} bytes; expected at most {MAX_BODY_BYTES}."
         raise ControlError(413, "body_too_large", message)
     chunks: list[bytes] = []
     try:
         await call.read(chunks.append, MAX_BODY_BYTES)
     except ApiError:
-        message = f"The body has more than {MAX_BODY_BYTES} bytes, wanted fewer."
+        message = f"The body has more than {MAX_BODY_BYTES} bytes; expected fewer."
         raise ControlError(413, "body_too_large", message) from None
     except IncompleteBody as error:
         message = f"The body ended after {error.received} bytes, before its length."

@@ -56,7 +56,7 @@ def record_error(exchange: ExchangeRecord, name: str, hint: str = "") -> None:
 
 
 def record_response(exchange: ExchangeRecord, response: Response, sent_bytes: int) -> None:
-    """Record a response of whose body so many bytes are to be sent."""
+    """Record a response, and how many bytes of its body will be sent."""
     exchange.status, exchange.response_bytes, exchange.response_headers = response.status, sent_bytes, response.headers
     if sent_bytes <= MAX_KEPT_BODY_BYTES:
         exchange.response_body = response.body[:sent_bytes]

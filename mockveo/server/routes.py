@@ -61,7 +61,7 @@ def _check(operation: Operation) -> None:
             raise SpecError(f"{operation.id} has no error example named {name!r} among its responses")
     if operation.id in ("retrieveVideo", "retrieveVideoContent") and operation.path.count("{") != 1:
         raise SpecError(
-            f"the path of {operation.id} is {operation.path}, wanted one parameter: /v1/videos/{{video_id}}"
+            f"the path of {operation.id} is {operation.path}; expected one parameter: /v1/videos/{{video_id}}"
         )
     if operation.id != "retrieveVideoContent" and operation.success is None:
         raise SpecError(f"{operation.id} has no response 200 with a schema for application/json")

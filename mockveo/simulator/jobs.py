@@ -1,7 +1,7 @@
 """A job: an immutable record made by a create, and `view(job, now)`, a pure function of it and the time.
 
 There are no timers and no background tasks, and no read writes anything: a late first reader sees the end at once,
-and whoever looks twice at the same time sees the same. All that is random about a job follows from its id.
+and two reads at the same time see the same. All that is random about a job follows from its id.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Stage(NamedTuple):
 
 
 class JobPlan(NamedTuple):
-    """A scenario in the words of a spec. One plan is shared by all jobs of a scenario."""
+    """A scenario in the words of a spec, shared by all jobs of the scenario."""
 
     stages: tuple[Stage, ...]
-    #: The status at the end, and the progress of a job that has come there.
+    #: The status and the progress at the end.
     final: str
     progress: int
     error: Mapping[str, str] | None
-    #: Whether it ever comes there.
+    #: Whether it ever ends.
     ends: bool
     scenario: Scenario
     #: Its key among the scenarios of a world, under which creates are counted.
@@ -41,11 +41,10 @@ class JobPlan(NamedTuple):
 
 
 def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str, key: str = "") -> JobPlan:
-    """The plan of jobs of a scenario, given the statuses on the way of a job that succeeds and the one that failed.
+    """Return the plan of a scenario, given the statuses of a job that succeeds and the one of a failure.
 
-    Phases that name no status get those of the way, one after the other. Where the spec has more statuses before the
-    end than there are such phases, they share the last of them if it is the last of all; where it has fewer, the last
-    status lasts.
+    Phases without a status get those of the lifecycle, one after the other. If the spec has more statuses before the
+    end than such phases, the remaining ones share the last phase; if it has fewer, the last status continues.
     """
     way, success = lifecycle[:-1] or lifecycle, lifecycle[-1]
     stages: list[Stage] = []
@@ -60,7 +59,7 @@ def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str, key: str 
         span, share = phase.end - phase.start, len(statuses)
         for step, status in enumerate(statuses):
             start, end = phase.start + span * step // share, phase.start + span * (step + 1) // share
-            # At least one value; a line that goes down has none too many.
+            # At least one value; a line that goes down has enough of them.
             end = end if end < start else max(end, start + 1)
             stages.append(Stage(status, phase.shortest / share, phase.longest / share, start, end, phase.steps))
     if scenario.ending == "success":
@@ -78,26 +77,26 @@ def _last_progress(stages: list[Stage]) -> int:
 
 
 class Job(NamedTuple):
-    """What a create made. Small on purpose: a server may hold a million."""
+    """The record that a create made. Small on purpose: a server may hold a million."""
 
     id: str
-    #: The bearer key it belongs to.
+    #: The bearer key to which it belongs.
     owner: str
-    #: The model as it was sent, and the provider's id that it was resolved to.
+    #: The model as it was sent, and the provider's id for it.
     alias: str
     model: str
     prompt: str
     #: Other fields of the form, by name; some answers repeat them.
     echo: Mapping[str, Any]
-    #: The bytes of the images, in order; empty where nobody will look at them.
+    #: The bytes of the images, in order; empty if no clip is rendered.
     images: tuple[bytes, ...]
-    #: How many there were.
+    #: How many images were sent.
     image_count: int
-    #: When, in seconds of the world's clock.
+    #: When it was created, in seconds of the world's clock.
     created: float
-    #: When, in Unix seconds.
+    #: The same in Unix seconds.
     created_at: int
-    #: Seconds of the world's clock in one second of its dates, then.
+    #: Seconds of the world's clock in one second of its dates, at that time.
     pace: float
     plan: JobPlan
     #: The plan if it was chosen for this job, by a header, in its prompt or from the queue.
@@ -110,25 +109,25 @@ class View(NamedTuple):
     status: str
     #: 0..100; 100 exactly with success.
     progress: int
-    #: When it came to its end, in Unix seconds; None before.
+    #: When it ended, in Unix seconds; None before.
     ended_at: int | None
     error: Mapping[str, str] | None
 
 
 def duration_fraction(job_id: str) -> float:
-    """In [0, 1): how long this job's phases last between the shortest and the longest."""
+    """Return the place of a job's durations between shortest and longest, in [0, 1)."""
     return zlib.crc32(job_id.encode()) / 2**32
 
 
 def end(job: Job) -> float:
-    """When the job comes to its end, in seconds of the world's clock; infinity for never."""
+    """Return when the job ends, in seconds of the world's clock; infinity for never."""
     if not job.plan.ends:
         return math.inf
     return job.created + sum(lasts for _, lasts in _stages(job))
 
 
 def view(job: Job, now: float) -> View:
-    """The job at `now`, in seconds of the world's clock."""
+    """Return the job as it is at `now`, in seconds of the world's clock."""
     elapsed = max(now - job.created, 0.0)
     total, draw, timeline = 0.0, duration_fraction(job.id), job.plan
     for stage in timeline.stages:
@@ -146,13 +145,13 @@ def view(job: Job, now: float) -> View:
 def _progress(stage: Stage, done: float) -> int:
     if stage.steps:
         return stage.steps[min(int(done * len(stage.steps)), len(stage.steps) - 1)]
-    # Of a line that goes down too, should somebody want a server that breaks the contract.
+    # A line may go down too, for a server that breaks the contract.
     low, high = sorted((stage.start, stage.end - 1))
     return max(low, min(stage.start + int((stage.end - stage.start) * done), high))
 
 
 def _stages(job: Job) -> Iterator[tuple[Stage, float]]:
-    """The stages of a job and how many seconds each one lasts."""
+    """Yield the stages of a job and how many seconds each lasts."""
     draw = duration_fraction(job.id)
     for stage in job.plan.stages:
         yield stage, stage.shortest + draw * (stage.longest - stage.shortest)
@@ -167,7 +166,7 @@ class Moment(NamedTuple):
 
 
 def timeline(job: Job) -> list[Moment]:
-    """How the job goes, change by change, its end included if it comes to one."""
+    """Return the changes of the job's status, its end included if it has one."""
     at, moments = job.created, []
     for stage, lasts in _stages(job):
         moments.append(Moment(at, stage.status, _progress(stage, 0.0)))
@@ -178,7 +177,7 @@ def timeline(job: Job) -> list[Moment]:
 
 
 def ended(job: Job, ending: JobPlan, now: float) -> Job:
-    """The job, made to end now with the ending of another plan; what it has shown so far stays as it was."""
+    """Return the job ended now, with the ending of another plan; what it has shown so far stays."""
     left, stages = max(now - job.created, 0.0), []
     for stage, lasts in _stages(job):
         if left <= 0:

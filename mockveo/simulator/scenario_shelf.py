@@ -86,7 +86,9 @@ class ScenarioShelf:
             return None
         names = [name.strip() for name in TAG.findall(prompt)]
         if len(names) < len(TAG_START.findall(prompt)):
-            raise ScenarioError("the prompt has a tag that is not closed or has no colon; wanted e.g. [mockveo:fails]")
+            raise ScenarioError(
+                "the prompt has a tag that is not closed or has no colon; expected e.g. [mockveo:fails]"
+            )
         plans = [self.by_name(name) for name in names]
         return plans[0]
 
@@ -144,7 +146,7 @@ class ScenarioShelf:
             if fault.error is not None and self._spec.error(fault.error) is None:
                 raise ScenarioError(
                     f"scenario {new.name}: faults[{place}].error is {fault.error!r}, which the document does not have;"
-                    f" {self._suggestion(fault.error)}wanted one of {', '.join(self._spec.error_names)}"
+                    f" {self._suggestion(fault.error)}expected one of {', '.join(self._spec.error_names)}"
                 )
         if len(self._plans) >= MAX_SCENARIOS:
             self._plans.clear()

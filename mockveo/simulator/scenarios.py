@@ -1,8 +1,8 @@
-"""A scenario: plain data that says how a world behaves - how jobs unfold, how answers look, which faults strike.
+"""A scenario: plain data that says how jobs unfold, how responses look and which faults occur.
 
-`scenario.schema.json` is the whole vocabulary, with a sentence for each key; here it becomes values that the rest
-of mockveo works with. A person writes a scenario as YAML, a test selects it by name or gives it as a mapping, and a
-failing check writes one: `Scenario.data` is what was given, always fit to be written down and read again.
+`scenario.schema.json` is the whole vocabulary, with a sentence for each key; here it becomes typed values for the
+rest of mockveo. A person writes a scenario as YAML, a test selects it by name or gives it as a mapping, and a
+failing check writes one: `Scenario.data` is what was given, and can always be written to JSON and read again.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from mockveo.errors import ScenarioError, did_you_mean
 from mockveo.schemas import DataSchema, shown
 
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
-#: Seconds a `video_url` lives where nothing else is said. Source: assumed.
-URL_LIFE: Final = 3600.0
+#: How long a `video_url` is valid by default. Source: assumed.
+URL_LIFE_S: Final = 3600.0
 #: Seconds in the queue ("a few" is all that is known; 5 to 15 is assumed), and of work ("most jobs take 1-3 minutes",
 #: say the public pages), for scenarios that name no phases.
 USUAL: Final = ({"duration": [5, 15], "progress": 0}, {"duration": [60, 180], "progress": {"from": 0, "to": 99}})
 
 
 class Phase(NamedTuple):
-    """How long a job stays in one status and the progress it shows meanwhile."""
+    """The time that a job stays in one status, and its progress meanwhile."""
 
     shortest: float
     longest: float
     #: None = the document's.
     status: str | None
-    #: From and to, or the numbers that share the phase where there are `steps`.
+    #: From and to, or the numbers that share the phase if there are `steps`.
     start: int
     end: int
     steps: tuple[int, ...]
@@ -53,7 +53,7 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How answers about jobs look; the fields are the keys of `style`."""
+    """The look of responses about jobs; the fields are the keys of `style`."""
 
     extra: Mapping[str, Any] = field(default_factory=dict)
     omit: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """When it strikes and what it does; the fields are the keys of a fault."""
+    """The conditions and the effects of a fault; the fields are its keys."""
 
     operation: str = "any"
     nth: Range | None = None
@@ -81,7 +81,7 @@ class Fault:
     code: str | None = ""
     message: str | None = None
     retry_after: float | None = None
-    #: Whether Retry-After is told as a date.
+    #: Whether Retry-After is a date.
     as_date: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     #: JSON, as bytes.
@@ -102,19 +102,19 @@ class Fault:
     truncate: int | None = None
     reset: bool = False
     close: bool = False
-    #: Whether a create that is struck makes its job all the same.
+    #: Whether a create with this fault makes its job all the same.
     applied: bool = True
 
     @property
     def hides_result(self) -> bool:
-        """Whether a client cannot make out its job from what it gets, so that it may well try again."""
+        """Whether the client cannot read its job from the response, so that it may retry."""
         refused = self.error is not None or (self.status or 200) >= 400 or self.redirect is not None
         broken = self.reset or self.close or self.truncate is not None or self.malformed or self.html or self.empty
         return refused or broken or self.json is not None or self.text is not None
 
     @property
     def names(self) -> list[str]:
-        """What it does, in the words of the schema, e.g. ["status", "delay"]."""
+        """Its effects, in the words of the schema, e.g. ["status", "delay"]."""
         return [name for name in _EFFECTS if getattr(self, name) != _PLAIN[name]]
 
 
@@ -128,7 +128,7 @@ _PLAIN: Final = {name: getattr(Fault(), name) for name in _EFFECTS}
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a world does. Equal to another one that was made of the same data."""
+    """The behaviour of a world. Scenarios made from the same data are equal."""
 
     name: str
     summary: str = field(compare=False)
@@ -143,10 +143,10 @@ class Scenario:
     url_life: float = field(compare=False)
     style: Style | None = field(compare=False)
     faults: tuple[Fault, ...] = field(compare=False)
-    #: What it was made of.
+    #: The data from which it was made.
     data: Mapping[str, Any] = field(repr=False)
 
-    #: Whether answers about jobs look as the document says.
+    #: Whether responses about jobs look as the document says.
     plain: bool = field(compare=False)
 
     __hash__ = object.__hash__
@@ -158,17 +158,17 @@ def _vocabulary() -> DataSchema:
 
 
 def scenario(data: Any, name: str = "unnamed") -> Scenario:
-    """The scenario that plain data describes. `name` is for data that has none.
+    """Return the scenario that plain data describes; `name` is for data without a name.
 
-    Raises ScenarioError, whose text names the key, the value, what was wanted and the nearest right word.
+    Raises ScenarioError, whose message names the key, the value, what was expected and the nearest valid word.
     """
     try:
         # A copy, of which everything can be written down again, and within other JSON too.
         data = _whole(orjson.loads(orjson.dumps([[[[data]]]]))[0][0][0][0])
     except (TypeError, ValueError, RecursionError) as problem:
-        raise ScenarioError(f"scenario {name} is not what JSON can say: {problem}") from None
+        raise ScenarioError(f"scenario {name} cannot be written as JSON: {problem}") from None
     if not isinstance(data, dict):
-        raise ScenarioError(f"scenario {name} is {shown(data)}; wanted a mapping, e.g. {{ending: failure}}")
+        raise ScenarioError(f"scenario {name} is {shown(data)}; expected a mapping, e.g. {{ending: failure}}")
     mistakes = _vocabulary().mistakes(data) or list(_senseless(data))
     if mistakes:
         raise ScenarioError("\n  ".join([f"scenario {_name(data, name)}: {mistakes[0]}", *mistakes[1:]]))
@@ -176,12 +176,12 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
     return Scenario(
         name=_name(data, name),
         summary=data.get("summary", ""),
-        phases=tuple(_phase(one) for one in data.get("phases", USUAL)),
+        phases=tuple(_phase(phase) for phase in data.get("phases", USUAL)),
         ending=data.get("ending", "success"),
         error=data.get("error"),
         completed_at=data.get("completed_at"),
         video_url=None if url is None else url is not False,
-        url_life=url["expires"] if isinstance(url, dict) else URL_LIFE,
+        url_life=url["expires"] if isinstance(url, dict) else URL_LIFE_S,
         style=_style(data["style"]) if data.get("style") else None,
         faults=tuple(map(_fault, data.get("faults", ()))),
         data=data,
@@ -190,7 +190,7 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
 
 
 def _whole(data: Any) -> Any:
-    """JSON with its whole numbers as such: to JSON Schema 10.0 is an integer too."""
+    """Return JSON with whole numbers as int; to JSON Schema 10.0 is an integer too."""
     if isinstance(data, dict):
         return {key: _whole(value) for key, value in data.items()}
     if isinstance(data, list):
@@ -199,20 +199,20 @@ def _whole(data: Any) -> Any:
 
 
 def named(name: str) -> Scenario:
-    """The built-in scenario of that name. Raises ScenarioError, which names the nearest and all there are."""
+    """Return a built-in scenario. Raises ScenarioError, which lists the valid names."""
     path = built_in_scenarios().get(name)
     if path is None:
         near = did_you_mean(name, built_in_scenarios())
         raise ScenarioError(
-            f"the scenario {name!r} does not exist; {near}wanted one of {', '.join(built_in_scenarios())}"
+            f"the scenario {name!r} does not exist; {near}expected one of {', '.join(built_in_scenarios())}"
         )
     return _built_in(path)
 
 
 def forced(ending: Mapping[str, Any]) -> Scenario:
-    """What a job does that is made to end now: `ending` is success or failure, `error` the reason of a failure.
+    """Return the scenario of a job that is ended now, as success or as failure with an `error`.
 
-    Without `error` a failure has the usual reason, with None it has none. Raises ScenarioError as `scenario` does.
+    Without `error` a failure has the usual reason, with None no reason. Raises ScenarioError as `scenario` does.
     """
     usual = {"error": named("fails").error} if ending["ending"] == "failure" else {}
     data = {**usual, **ending}
@@ -225,19 +225,19 @@ def _built_in(path: Path) -> Scenario:
 
 
 def read(path: Path) -> Scenario:
-    """The scenario of a YAML or JSON file. Raises ScenarioError, which names the file."""
+    """Return the scenario of a YAML or JSON file. Raises ScenarioError, which names the file."""
     data = yamlfiles.parse(yamlfiles.read(path, ScenarioError), path.name, ScenarioError)
     return scenario(data, path.stem)
 
 
-def find(what: str) -> Scenario:
-    """The built-in scenario of that name, or the one in the file of that path."""
-    return read(Path(what)) if is_path(what) else named(what)
+def find(name_or_path: str) -> Scenario:
+    """Return a built-in scenario by its name, or the scenario of a file."""
+    return read(Path(name_or_path)) if is_path(name_or_path) else named(name_or_path)
 
 
-def is_path(what: str) -> bool:
-    """Whether this is the path of a file rather than a name."""
-    return "/" in what or "\\" in what or what.endswith((".yaml", ".yml", ".json"))
+def is_path(text: str) -> bool:
+    """Return whether a text is the path of a file rather than a name."""
+    return "/" in text or "\\" in text or text.endswith((".yaml", ".yml", ".json"))
 
 
 def _name(data: Mapping[str, Any], otherwise: str) -> str:
@@ -276,7 +276,7 @@ def _fault(data: Mapping[str, Any]) -> Fault:
 
 
 def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
-    """Whether nothing of the job's own answer is sent."""
+    """Return whether nothing of the job's own response is sent."""
     cut = (values.get("reset") or values.get("close")) and "truncate" not in values
     refused = values.get("status", 200) >= 400
     another = {"error", "redirect", "json", "text"} & set(values) or values.get("html") or values.get("empty")
@@ -284,11 +284,11 @@ def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
 
 
 def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
-    """What the schema cannot say: what is well formed and can mean nothing."""
+    """Yield what the schema cannot express: keys that are valid alone and meaningless together."""
     for place, phase in enumerate(data.get("phases", ())):
         yield from _backwards(phase, "duration", f"phases[{place}]")
     if "error" in data and data.get("ending") != "failure":
-        yield "error is the reason of a failure, and jobs do not fail; wanted ending: failure beside it"
+        yield "error is the reason of a failure, and jobs do not fail; expected ending: failure with it"
     for place, fault in enumerate(data.get("faults", ())):
         for mistake in _senseless_fault(fault):
             yield f"faults[{place}]{mistake}"
@@ -299,34 +299,34 @@ def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
 def _backwards(data: Mapping[str, Any], key: str, place: str) -> Iterator[str]:
     ends = data.get(key)
     if isinstance(ends, list) and ends[1] is not None and ends[0] > ends[1]:
-        yield f"{place}.{key} is {shown(ends)}; wanted the smaller first: {shown(ends[::-1])}"
+        yield f"{place}.{key} is {shown(ends)}; expected the smaller first: {shown(ends[::-1])}"
 
 
 def _senseless_fault(values: Mapping[str, Any]) -> Iterator[str]:
     effects = [key for key in values if key in _EFFECTS and values[key] is not False]
     if not effects:
-        yield f": it does nothing; wanted e.g. status: 503, or one of {', '.join(_EFFECTS)}"
+        yield f": it does nothing; expected e.g. status: 503, or one of {', '.join(_EFFECTS)}"
     bodies = [key for key in ("json", "text", "html", "malformed", "empty") if key in effects]
     cuts = [key for key in ("reset", "close") if key in effects]
     others = [key for key in ("redirect", "status", "error") if key in effects]
-    for beside in (bodies, cuts, others if "redirect" in others else []):
-        if len(beside) > 1:
-            yield f": {' and '.join(beside)} stand side by side; wanted one of them"
+    for exclusive in (bodies, cuts, others if "redirect" in others else []):
+        if len(exclusive) > 1:
+            yield f": {' and '.join(exclusive)} exclude each other; expected one of them"
     lost = [key for key in effects if key not in (*cuts, "delay")]
     if cuts and lost and "truncate" not in effects:
-        yield f": with {cuts[0]} nothing is answered, so {lost[0]} is lost; wanted one of them, or truncate beside them"
+        yield f": with {cuts[0]} there is no response, so {lost[0]} is lost; expected one of them, or truncate too"
     if {"envelope", "code", "message"} & set(values) and "status" not in values:
-        yield ": envelope, code and message say how a `status` is told; wanted e.g. status: 503"
+        yield ": envelope, code and message describe the error of a `status`; expected e.g. status: 503"
     if "applied" in values and values.get("operation") not in ("create", "any", None):
-        yield f".applied is of creates, and the operation is {values['operation']}; wanted operation: create"
+        yield f".applied is of creates, and the operation is {values['operation']}; expected operation: create"
     if values.get("applied") is False and not _replaces_the_answer(values) and set(bodies) <= {"malformed"}:
         yield (
-            ".applied is false, so there is no job to answer with; wanted an answer beside it, e.g. status: 503,"
+            ".applied is false, so there is no job to respond with; expected a response, e.g. status: 503,"
             " or reset: true"
         )
 
 
 def built_in() -> Iterator[Scenario]:
-    """All built-in scenarios."""
+    """Yield all built-in scenarios."""
     for name in built_in_scenarios():
         yield named(name)

@@ -62,7 +62,7 @@ class Worlds:
         """
         for key in changes or {}:
             if key not in OWN:
-                raise SettingsError(f"{key!r} is not a setting of a world; wanted one of {', '.join(OWN)}")
+                raise SettingsError(f"{key!r} is not a setting of a world; expected one of {', '.join(OWN)}")
         world = self._made(name, replace(self._settings, **typed(changes or {})), scenario)
         with self._lock:
             if name:

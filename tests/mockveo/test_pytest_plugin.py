@@ -344,7 +344,7 @@ def test_invalid_marker_is_explained_in_one_line(tmp_path: Path) -> None:
     assert done.outcomes == {"passed": 1, "error": 6}, done.text
     shown = {name: text.strip().splitlines()[0] for name, text in sections(done.text).items()}
     assert shown["test_a_key"].startswith(
-        "mockveo: @pytest.mark.mockveo: 'sped' is not a setting of a world; wanted one of profile, scenario, clock"
+        "mockveo: @pytest.mark.mockveo: 'sped' is not a setting of a world; expected one of profile, scenario, clock"
     )
     assert shown["test_a_position"] == (
         "mockveo: @pytest.mark.mockveo has the argument 'fails'; expected keywords, e.g. scenario='fails'"
@@ -399,7 +399,7 @@ def test_ini_values_in_toml_are_numbers(tmp_path: Path) -> None:
             "speed = fast",
             "mockveo: the ini value mockveo_speed is invalid: could not convert string to float: 'fast",
         ),
-        ("clock = sun", "mockveo: --clock is 'sun', wanted one of wall, manual, poll, e.g. --clock manual"),
+        ("clock = sun", "mockveo: --clock is 'sun'; expected one of wall, manual, poll, e.g. --clock manual"),
     ],
 )
 def test_invalid_ini_value_is_explained(tmp_path: Path, value: str, message: str) -> None:

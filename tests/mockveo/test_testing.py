@@ -412,9 +412,9 @@ def test_closed_world_can_still_be_inspected(worlds: MockveoWorlds) -> None:
 
 
 def test_invalid_setting_of_a_world_is_explained(worlds: MockveoWorlds) -> None:
-    with pytest.raises(SettingsError, match=f"'name' is not a setting of a world; wanted one of {', '.join(OWN)}"):
+    with pytest.raises(SettingsError, match=f"'name' is not a setting of a world; expected one of {', '.join(OWN)}"):
         worlds.new(name="x")
-    with pytest.raises(SettingsError, match="speed is 'fast', wanted float"):
+    with pytest.raises(SettingsError, match="speed is 'fast'; expected float"):
         worlds.new(speed="fast")
     assert worlds.report() == []
 

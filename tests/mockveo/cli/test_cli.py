@@ -206,15 +206,15 @@ def test_taken_port_is_explained_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--speed", "-1"], "mockveo: --speed is -1.0, wanted 0 or more, e.g. --speed 10\n"),
-        (["--speed", "0"], "mockveo: --speed is 0, wanted more than that; what stops time is --clock manual\n"),
+        (["--speed", "-1"], "mockveo: --speed is -1.0; expected 0 or more, e.g. --speed 10\n"),
+        (["--speed", "0"], "mockveo: --speed is 0; expected more than 0. To stop time use --clock manual\n"),
         (
             ["--clock", "sundial"],
-            "mockveo: --clock is 'sundial', wanted one of wall, manual, poll, e.g. --clock manual\n",
+            "mockveo: --clock is 'sundial'; expected one of wall, manual, poll, e.g. --clock manual\n",
         ),
         (
             ["--scenario", "nromal"],
-            "mockveo: the scenario 'nromal' does not exist; did you mean 'normal'? wanted one of normal,",
+            "mockveo: the scenario 'nromal' does not exist; did you mean 'normal'? expected one of normal,",
         ),
         (["--profile", "x"], "mockveo: the profile 'x' does not exist; expected one of docs-2026-03,"),
         (["--spec", "nowhere.yaml"], "mockveo: nowhere.yaml: cannot be read: No such file or directory\n"),

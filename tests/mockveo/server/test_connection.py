@@ -55,8 +55,8 @@ def receive(connection: socket.socket) -> RawResponse:
     while True:
         chunk = connection.recv(65536)
         data += chunk
-        found = re.search(rb"content-length: (\d+)\r\n", data)
-        if not chunk or (found and len(data.partition(b"\r\n\r\n")[2]) >= int(found[1])):
+        length = re.search(rb"content-length: (\d+)\r\n", data)
+        if not chunk or (length and len(data.partition(b"\r\n\r\n")[2]) >= int(length[1])):
             return RawResponse(data)
 
 
@@ -138,12 +138,12 @@ def test_half_a_form_is_refused(
 
 
 @pytest.mark.parametrize("charset", ["undefined", "utf-8", "\xff"])
-def test_a_wild_charset_is_no_reason_to_fail(server: ServerThread, charset: str) -> None:
+def test_unknown_charset_is_tolerated(server: ServerThread, charset: str) -> None:
     body = FIELD.replace(b'"prompt"\r\n', f'"prompt"\r\nContent-Type: text/plain; charset={charset}\r\n'.encode())
     assert exchange(server, head(f"{BOUNDARY}; charset={charset}", len(body) + 5) + body + b"--b--").status == 200
 
 
-def test_a_body_shorter_than_promised_is_told_so(server: ServerThread) -> None:
+def test_body_shorter_than_promised_is_refused_with_the_reason(server: ServerThread) -> None:
     answer = exchange(server, head(length=1000) + FIELD, half_close=True)
     assert answer.status == 400
     assert answer.json == {
@@ -153,14 +153,16 @@ def test_a_body_shorter_than_promised_is_told_so(server: ServerThread) -> None:
     assert "connection: close" in answer.head
 
 
-def test_a_chunked_body_without_its_end_is_told_so(server: ServerThread) -> None:
+def test_chunked_body_without_its_end_is_refused_with_the_reason(server: ServerThread) -> None:
     answer = exchange(server, head() + b"5\r\n--b\r\n\r\n", half_close=True)
     assert answer.status == 400
     assert answer.json["message"] == "the body ended after 5 bytes, without its last chunk"
 
 
 @pytest.mark.parametrize("sent", [b"", FIELD], ids=["nothing", "some"])
-def test_a_body_that_stalls_is_told_so(server: ServerThread, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+def test_body_that_stalls_is_refused_with_the_reason(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
     monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 1.0)
     answer = exchange(server, head(length=1000) + sent)
     assert answer.status == 400
@@ -284,7 +286,7 @@ def test_a_head_that_is_too_large_is_refused(server: ServerThread, size: int) ->
     assert answer.json["error"]["code"] == "head_too_large"
 
 
-def test_many_small_heads_on_one_connection_are_no_large_one(server: ServerThread) -> None:
+def test_many_small_heads_on_one_connection_are_served(server: ServerThread) -> None:
     request = b"GET /api/models HTTP/1.1\r\nHost: localhost\r\nX: %s\r\n\r\n" % (b"x" * 1000)
     with connect(server) as connection:
         for _ in range(100):
@@ -292,7 +294,7 @@ def test_many_small_heads_on_one_connection_are_no_large_one(server: ServerThrea
             assert receive(connection).status == 200
 
 
-def test_what_a_server_remembers_of_wild_requests_is_bounded() -> None:
+def test_memory_of_hostile_requests_is_bounded() -> None:
     sizes = []
     with (
         mockveo.serve(max_image_bytes=MIB, render=False) as server,
@@ -308,7 +310,7 @@ def test_what_a_server_remembers_of_wild_requests_is_bounded() -> None:
     assert sizes[-1] - sizes[14] < 12 * MIB
 
 
-def test_a_note_about_a_wild_name_is_short(server: ServerThread, client: httpx.Client) -> None:
+def test_note_about_a_long_name_is_short(server: ServerThread, client: httpx.Client) -> None:
     fields = {"prompt": "p", **{f"{number}" * 5000: "1" for number in range(100, 200)}}
     job = client.post("/v1/videos", json=fields).json()["id"]
     noted = {exchange.job_id: exchange for exchange in server.app.world.journal}[job]
@@ -325,7 +327,7 @@ def test_a_note_about_a_wild_name_is_short(server: ServerThread, client: httpx.C
         (b"{" + b",".join(b'"%d":1' % number for number in range(2000)) + b"}", "more than 1000 members"),
     ],
 )
-def test_odd_json_is_refused_with_the_reason(client: httpx.Client, body: bytes, message: str) -> None:
+def test_hostile_json_is_refused_with_the_reason(client: httpx.Client, body: bytes, message: str) -> None:
     answer = client.post("/v1/videos", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["code"] == "invalid_request"
@@ -370,14 +372,14 @@ def test_an_image_of_ten_megabytes_is_taken(server: ServerThread) -> None:
     assert answer.status_code == 200
 
 
-def test_what_is_not_http_is_refused(server: ServerThread) -> None:
+def test_bytes_that_are_not_http_are_refused(server: ServerThread) -> None:
     assert exchange(server, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").status == 400
 
 
-# Beside the operations
+# Besides the operations
 
 
-def test_another_name_than_ours_in_host_is_refused(server: ServerThread) -> None:
+def test_foreign_host_header_is_refused(server: ServerThread) -> None:
     request = b"GET /v1/models HTTP/1.1\r\nHost: evil.com\r\nAuthorization: Bearer sk\r\n\r\n"
     answer = exchange(server, request)
     assert answer.status == 421
@@ -385,7 +387,7 @@ def test_another_name_than_ours_in_host_is_refused(server: ServerThread) -> None
     assert "--allow-host evil.com" in answer.json["error"]["message"]
 
 
-def test_a_name_that_is_allowed_is_served() -> None:
+def test_allowed_host_name_is_served() -> None:
     with mockveo.serve(allow_host="mock.test", render=False) as server:
         assert httpx.get(f"{server.url}/api/models", headers={"Host": "mock.test:99"}).status_code == 200
 
@@ -430,18 +432,18 @@ def test_a_browser_page_of_this_machine_may_call(client: httpx.Client) -> None:
         assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
 
 
-def test_a_preflight_is_no_way_around_the_host_header(client: httpx.Client) -> None:
+def test_preflight_with_a_foreign_host_is_refused(client: httpx.Client) -> None:
     asked = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST", "Host": "evil.com"}
     assert client.options("/v1/videos", headers=asked).status_code == 421
 
 
-def test_a_page_of_the_web_may_not(client: httpx.Client) -> None:
+def test_page_of_another_site_gets_no_cors_headers(client: httpx.Client) -> None:
     origin = {"Origin": "https://evil.com", "Access-Control-Request-Method": "POST"}
     assert client.options("/v1/videos", headers=origin).status_code == 400
     assert "access-control-allow-origin" not in client.get("/v1/models", headers=origin).headers
 
 
-def test_a_bug_of_ours_is_a_500_that_says_so(
+def test_internal_error_is_a_500_that_says_so(
     server: ServerThread, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:

@@ -41,21 +41,21 @@ class WorldControl:
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
-        self.seen: set[str] = set()
+        self.called: set[str] = set()
 
     def __call__(self, operation: str, body: Any = None, /, **values: str) -> Any:
         method, path = OPERATIONS[operation]
-        self.seen.add(operation)
+        self.called.add(operation)
         url = path.format_map({name: quote(value, safe="") for name, value in values.items()})
         query = {name: value for name, value in values.items() if f"{{{name}}}" not in path}
         answer = self.http.request(method, f"/_mockveo{url}", json=body, params=query)
         return self.held(answer, f"/paths/{escape(path)}/{method}/responses")
 
     def held(self, answer: httpx.Response, responses: str = "") -> Any:
-        found = answer.json()
+        body = answer.json()
         pointer = f"{responses}/200" if answer.status_code == 200 else "/components/responses/Error"
-        DOCUMENT.validator(f"{pointer}/content/application~1json/schema").validate(found)
-        return found
+        DOCUMENT.validator(f"{pointer}/content/application~1json/schema").validate(body)
+        return body
 
     def create(self, prompt: str = "p", **headers: str) -> httpx.Response:
         return self.http.post("/v1/videos", files={"prompt": (None, prompt)}, headers={**KEY, **headers})
@@ -77,20 +77,20 @@ def test_every_operation_does_what_its_document_says(world: WorldControl) -> Non
     assert world("getReady")["base_url"].endswith("/v1")
     assert {"name": "", "scenario": "normal"}.items() <= world("listWorlds")["worlds"][0].items()
     assert world("getDocument")["info"]["title"] == "mockveo's control API"
-    assert {one["name"] for one in world("listScenarios")["scenarios"]} > {"normal", "fails"}
+    assert {scenario["name"] for scenario in world("listScenarios")["scenarios"]} > {"normal", "fails"}
     assert world("findScenario", name="fails")["scenario"]["ending"] == "failure"
     assert world("getScenario")["name"] == "normal"
     assert world("setScenario", {"scenario": "slow"})["name"] == "slow"
     assert world("defineScenario", {"ending": "never"}, name="mine")["scenario"] == {"ending": "never", "name": "mine"}
-    assert [one["name"] for one in world("queueScenario", {"scenario": "mine"})["scenarios"]] == ["mine"]
+    assert [scenario["name"] for scenario in world("queueScenario", {"scenario": "mine"})["scenarios"]] == ["mine"]
     assert len(world("getQueue")["scenarios"]) == 1
     assert world("clearQueue") == {"scenarios": []}
     assert world("getClock")["mode"] == "manual"
     assert world("advanceClock", {"seconds": 2.5})["now"] == 2.5
     assert world("changeClock", {"mode": "poll", "step": 3})["step"] == 3
     job = world.create().json()["id"]
-    assert [one["id"] for one in world("listJobs")["jobs"]] == [job]
-    assert [one["status"] for one in world("getJob", id=job)["timeline"]] == ["queued", "in_progress", "completed"]
+    assert [listed["id"] for listed in world("listJobs")["jobs"]] == [job]
+    assert [step["status"] for step in world("getJob", id=job)["timeline"]] == ["queued", "in_progress", "completed"]
     assert world("endJob", {"ending": "success"}, id=job)["status"] == "completed"
     assert world("listExchanges")["count"] == 1
     assert world("getExchange", number="1")["job"] == job
@@ -99,16 +99,16 @@ def test_every_operation_does_what_its_document_says(world: WorldControl) -> Non
     assert world("clearJournal") == {"count": 0}
     assert world("resetWorld")["ready"] is True
     assert world("listJobs")["count"] == 0
-    assert world.seen == set(OPERATIONS) - {"followExchanges"}
+    assert world.called == set(OPERATIONS) - {"followExchanges"}
 
 
 def test_a_queued_scenario_is_the_next_creates_and_then_used_up(world: WorldControl) -> None:
     world("queueScenario", {"scenario": "retry-after"})
     assert [world.create("a").status_code for _ in range(4)] == [429, 429, 200, 200]
-    assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "retry-after"]
+    assert [job["scenario"] for job in world("listJobs")["jobs"]] == ["normal", "retry-after"]
 
 
-def test_what_a_create_took_from_the_queue_another_one_does_not_get(world: WorldControl) -> None:
+def test_scenario_taken_from_the_queue_goes_to_one_create(world: WorldControl) -> None:
     world("queueScenario", {"scenario": "retry-after"})
     assert [world.create(prompt).status_code for prompt in "abaa"] == [429, 200, 429, 200]
 
@@ -155,35 +155,35 @@ def test_jobs_and_exchanges_are_filtered_and_counted(world: WorldControl) -> Non
     world("endJob", {"ending": "failure"}, id=jobs[0])
     world.poll(jobs[1])
     world.poll("nope")
-    assert [one["id"] for one in world("listJobs", ended="false")["jobs"]] == [jobs[2], jobs[1]]
-    assert [one["id"] for one in world("listJobs", status="failed")["jobs"]] == [jobs[0]]
+    assert [job["id"] for job in world("listJobs", ended="false")["jobs"]] == [jobs[2], jobs[1]]
+    assert [job["id"] for job in world("listJobs", status="failed")["jobs"]] == [jobs[0]]
     assert world("listJobs", limit="1")["count"] == 3
     assert world("listExchanges", operation="create")["count"] == 3
     assert world("listExchanges", operation="retrieve", status="400")["count"] == 1
     assert world("listExchanges", job=jobs[1])["count"] == 2
-    assert [one["number"] for one in world("listExchanges", since="3")["exchanges"]] == [4, 5]
-    assert [one["number"] for one in world("listExchanges", limit="2")["exchanges"]] == [4, 5]
+    assert [exchange["number"] for exchange in world("listExchanges", since="3")["exchanges"]] == [4, 5]
+    assert [exchange["number"] for exchange in world("listExchanges", limit="2")["exchanges"]] == [4, 5]
     assert world("listExchanges", limit="0") == {"count": 5, "exchanges": []}
     world("setScenario", {"scenario": "no-credit"})
     world.create()
-    assert [one["faults"] for one in world("listExchanges", faulty="true")["exchanges"]] == [["error"]]
+    assert [exchange["faults"] for exchange in world("listExchanges", faulty="true")["exchanges"]] == [["error"]]
 
 
-def test_an_exchange_is_told_in_full_but_for_the_key(world: WorldControl) -> None:
+def test_exchange_is_shown_in_full_without_the_key(world: WorldControl) -> None:
     image = {"input_reference": ("ä.png", b"12345", "image/png")}
     world.http.post("/v1/videos", data={"prompt": "ä kite"}, files=image, headers={**KEY, "Cookie": "c=1"})
-    one = world("getExchange", number="1")
-    assert one["request"]["fields"] == [{"name": "prompt", "value": "ä kite"}]
-    (file,) = one["request"]["files"]
+    exchange = world("getExchange", number="1")
+    assert exchange["request"]["fields"] == [{"name": "prompt", "value": "ä kite"}]
+    (file,) = exchange["request"]["files"]
     assert (file["filename"], file["content_type"], file["bytes"]) == ("ä.png", "image/png", 5)
-    assert len(one["request"]["body_sha256"]) == 64
-    assert one["response"]["body"]["id"] == one["job"]
-    assert ["content-type", "application/json"] in one["response"]["headers"]
-    assert "sk-secret" not in json.dumps([one, world("exportJournal")])
-    assert "c=1" not in json.dumps(one)
+    assert len(exchange["request"]["body_sha256"]) == 64
+    assert exchange["response"]["body"]["id"] == exchange["job"]
+    assert ["content-type", "application/json"] in exchange["response"]["headers"]
+    assert "sk-secret" not in json.dumps([exchange, world("exportJournal")])
+    assert "c=1" not in json.dumps(exchange)
 
 
-def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: WorldControl) -> None:
+def test_client_that_left_is_distinguished_from_one_that_waited(world: WorldControl) -> None:
     world("setScenario", {"scenario": {"faults": [{"operation": "create", "delay": 0.4}]}})
     with pytest.raises(httpx.ReadTimeout):
         world.http.post("/v1/videos", files={"prompt": (None, "p")}, headers=KEY, timeout=0.1)
@@ -201,27 +201,27 @@ def test_a_client_that_did_not_wait_is_told_from_one_that_did(world: WorldContro
     assert world("listJobs")["count"] == 2
 
 
-def test_what_is_sent_before_a_client_leaves_is_told(world: WorldControl) -> None:
+def test_bytes_sent_before_a_client_leaves_are_recorded(world: WorldControl) -> None:
     world("setScenario", {"scenario": {"phases": [], "faults": [{"operation": "content", "bandwidth": 20000}]}})
     job = world.create().json()["id"]
     with world.http.stream("GET", f"/v1/videos/{job}/content", headers=KEY) as answer:
         for _ in answer.iter_raw():
             break
     deadline = time.monotonic() + 5
-    while not (one := world("getExchange", number="2"))["client_left"]:
+    while not (exchange := world("getExchange", number="2"))["client_left"]:
         assert time.monotonic() < deadline
-    assert 0 < one["response"]["body_bytes"] < 100_000
+    assert 0 < exchange["response"]["body_bytes"] < 100_000
 
 
-def test_a_redirect_tells_whether_the_key_came_along(world: WorldControl) -> None:
+def test_redirect_records_whether_the_key_was_sent_along(world: WorldControl) -> None:
     fault = {"operation": "models", "redirect": {"status": 307, "origin": "other"}}
     world("setScenario", {"scenario": {"faults": [fault]}})
     asked = world.http.get("/v1/models", headers=KEY)
     for headers in ({}, KEY):
         httpx.get(asked.headers["location"], headers=headers)
     first, without, along = world("listExchanges")["exchanges"]
-    assert [one["elsewhere"] for one in (first, without, along)] == [False, True, True]
-    assert [one["key_sent"] for one in (first, without, along)] == [True, False, True]
+    assert [exchange["elsewhere"] for exchange in (first, without, along)] == [False, True, True]
+    assert [exchange["key_sent"] for exchange in (first, without, along)] == [True, False, True]
     assert "(other origin) " in along["line"]
 
 
@@ -246,7 +246,7 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
         {"scenario": {"faults": [{"error": "nope"}]}},
         {},
         400,
-        "faults[0].error is 'nope', which the document does not have; wanted one of",
+        "faults[0].error is 'nope', which the document does not have; expected one of",
     ),
     ("setScenario", {"scenario": {"faults": [{"error": "overload"}]}}, {}, 400, "did you mean 'overloaded'?"),
     (
@@ -257,25 +257,25 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
         "did you mean 'rate_limited'?",
     ),
     ("setScenario", {"scenario": 3}, {}, 400, "scenario: 3 is not of types"),
-    ("setScenario", {}, {}, 400, '"scenario" is a required property; wanted e.g. {"scenario":"fails"}'),
+    ("setScenario", {}, {}, 400, '"scenario" is a required property; expected e.g. {"scenario":"fails"}'),
     ("queueScenario", {"scenario": "../secret.yaml"}, {}, 400, "the scenario '../secret.yaml' does not exist"),
     ("resetWorld", {"scenario": "/etc/passwd"}, {}, 400, "the scenario '/etc/passwd' does not exist"),
-    ("resetWorld", {"sed": 1}, {}, 400, "'sed' is not a setting of a world; wanted one of profile,"),
-    ("resetWorld", {"speed": "fast"}, {}, 400, "speed is 'fast', wanted float"),
+    ("resetWorld", {"sed": 1}, {}, 400, "'sed' is not a setting of a world; expected one of profile,"),
+    ("resetWorld", {"speed": "fast"}, {}, 400, "speed is 'fast'; expected float"),
     ("resetWorld", {"port": 1}, {}, 400, "'port' is not a setting of a world"),
     ("advanceClock", {"seconds": -1}, {}, 400, "seconds: -1 is less than the minimum of 0"),
     ("advanceClock", {"seconds": 1e300}, {}, 400, "is greater than the maximum"),
     ("changeClock", {"mode": "sundial"}, {}, 400, "mode: "),
-    ("changeClock", {}, {}, 400, "wanted e.g."),
+    ("changeClock", {}, {}, 400, "expected e.g."),
     ("defineScenario", {}, {"name": "fails"}, 409, "'fails' is a built-in scenario"),
     ("defineScenario", {}, {"name": "a b"}, 400, 'name is "a b"; expected a text: a name of letters'),
     ("findScenario", None, {"name": "fial"}, 404, "did you mean 'fails'?"),
     ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("getExchange", None, {"number": "7"}, 404, "has no exchange 7"),
-    ("listJobs", None, {"state": "x"}, 400, "'state' is not a parameter; wanted one of status, ended, limit"),
+    ("listJobs", None, {"state": "x"}, 400, "'state' is not a parameter; expected one of status, ended, limit"),
     ("listJobs", None, {"limit": "many"}, 400, "limit: "),
-    ("listJobs", None, {"status": "done"}, 400, "no job can be 'done'; wanted completed or failed or in_progress or"),
+    ("listJobs", None, {"status": "done"}, 400, "no job can be 'done'; expected completed or failed or in_progress or"),
     ("listExchanges", None, {"operation": "creat"}, 400, "operation: "),
 ]
 
@@ -350,20 +350,20 @@ def test_other_machines_are_refused(client: str, status: int) -> None:
     assert asyncio.run(ask()) == status
 
 
-def test_events_tell_exchanges_as_they_happen_and_a_reset(world: WorldControl) -> None:
+def test_events_show_exchanges_at_once_and_a_reset(world: WorldControl) -> None:
     with world.http.stream("GET", "/_mockveo/events") as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         lines = stream.iter_lines()
         assert next(lines) == ": mockveo"
         threading.Timer(0.05, world.create).start()
-        told = [next(lines) for _ in range(5)]
-        assert told[1:3] == ["event: exchange", "id: 1"]
-        assert json.loads(told[3].removeprefix("data: "))["operation"] == "createVideo"
+        events = [next(lines) for _ in range(5)]
+        assert events[1:3] == ["event: exchange", "id: 1"]
+        assert json.loads(events[3].removeprefix("data: "))["operation"] == "createVideo"
         world("resetWorld")
         world.create()
-        told = [next(lines) for _ in range(6)]
-        assert told[0] == "event: reset"
-        assert told[4] == "id: 1"
+        events = [next(lines) for _ in range(6)]
+        assert events[0] == "event: reset"
+        assert events[4] == "id: 1"
 
 
 def test_events_go_on_where_a_client_has_stopped(world: WorldControl) -> None:
@@ -397,7 +397,7 @@ def test_a_server_with_a_listener_stops_at_once() -> None:
     ),
     query=st.dictionaries(st.sampled_from(["limit", "since", "status", "x"]), st.text("0123x", max_size=4), max_size=2),
 )
-def test_whatever_is_sent_is_answered_in_one_of_two_shapes(
+def test_any_request_gets_one_of_two_shapes(
     world: WorldControl, method: str, path: str, body: Any, query: dict[str, str]
 ) -> None:
     assume(".." not in path.split("/"))  # which httpx resolves
@@ -407,11 +407,11 @@ def test_whatever_is_sent_is_answered_in_one_of_two_shapes(
         world.held(answer)
 
 
-def test_what_is_queued_is_for_one_create_though_a_fault_strikes_it(world: WorldControl) -> None:
+def test_queued_scenario_stays_with_its_create_despite_a_fault(world: WorldControl) -> None:
     slow = {"ending": "failure", "faults": [{"operation": "create", "delay": 0.01}]}
     world("queueScenario", {"scenario": slow})
     assert [world.create().status_code for _ in range(3)] == [200, 200, 200]
-    assert [one["scenario"] for one in world("listJobs")["jobs"]] == ["normal", "normal", "unnamed"]
+    assert [job["scenario"] for job in world("listJobs")["jobs"]] == ["normal", "normal", "unnamed"]
 
 
 def test_clearing_the_queue_clears_what_creates_have_begun(world: WorldControl) -> None:
@@ -422,23 +422,23 @@ def test_clearing_the_queue_clears_what_creates_have_begun(world: WorldControl) 
 
 
 @pytest.mark.parametrize("tag", ["[MOCKVEO:fails]", "[ mockveo : fails ]", "[mockveo:fails] and [mockveo:fails]"])
-def test_a_tag_may_be_written_otherwise(world: WorldControl, tag: str) -> None:
+def test_tag_ignores_case_and_blanks(world: WorldControl, tag: str) -> None:
     assert world.create(f"a {tag} b").status_code == 200
     assert world("listJobs")["jobs"][0]["scenario"] == "fails"
 
 
 @pytest.mark.parametrize("tag", ["[mockveo:fails", "[mockveo fails]", "[mockveo:fails][mockveo:nope]", "[mockveo:]"])
-def test_a_tag_that_is_none_is_never_silently_normal(world: WorldControl, tag: str) -> None:
+def test_invalid_tag_is_refused(world: WorldControl, tag: str) -> None:
     assert world.create(f"a {tag} b").status_code == 400
     assert world("listJobs")["count"] == 0
 
 
 @pytest.mark.parametrize("text", ["mockveo:fails", "[mock] [mockveos:x]", "a [b] c"])
-def test_what_is_no_tag_is_a_prompt(world: WorldControl, text: str) -> None:
+def test_brackets_without_a_tag_are_part_of_the_prompt(world: WorldControl, text: str) -> None:
     assert world.create(text).status_code == 200
 
 
-def test_a_listener_that_knows_more_than_there_is_is_told_of_the_reset(world: WorldControl) -> None:
+def test_listener_ahead_of_the_journal_gets_a_reset(world: WorldControl) -> None:
     world.create()
     with world.http.stream("GET", "/_mockveo/events", headers={"Last-Event-ID": "7"}) as stream:
         lines = [line for line, _ in zip(stream.iter_lines(), range(5), strict=False)]
@@ -469,7 +469,7 @@ def test_bodies_that_are_too_long_or_too_short_are_refused_in_the_one_shape(
     assert b"body_ended" in data
 
 
-def test_a_scenario_that_cannot_be_told_again_is_not_taken(world: WorldControl) -> None:
+def test_scenario_that_cannot_be_written_again_is_refused(world: WorldControl) -> None:
     deep: Any = 1
     for _ in range(252):
         deep = [deep]

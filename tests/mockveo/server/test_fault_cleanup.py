@@ -93,7 +93,7 @@ NO_PAUSE = {"drip": {"bytes": 100, "every": 0}}
 
 @pytest.fixture
 def alone() -> Iterator[Place]:
-    """A world of a server that nobody else uses."""
+    """A world of a server that no other test uses."""
     with mockveo.serve(clock="manual", render=False) as server, httpx.Client(headers=KEY, verify=NO_TLS) as client:
         yield Place(server, "alone", client)
 
@@ -124,7 +124,7 @@ def test_nothing_goes_on_after_a_fault_that_ended_a_connection_with_requests_in_
     assert tasks(alone.server, 0) == 0
 
 
-def test_pauses_of_nothing_keep_nobody_else_waiting(alone: Place) -> None:
+def test_pauses_of_zero_do_not_delay_other_clients(alone: Place) -> None:
     alone.play({"operation": "content", "drip": {"bytes": 1, "every": 0}}, phases=[])
     with alone.connect(f"{alone.job()}/content") as connection:
         assert connection.recv(1) == b"H"
@@ -146,7 +146,7 @@ faults:
 """
 
 
-def test_a_server_says_nothing_of_faults_and_ends_well(tmp_path: Path) -> None:
+def test_server_logs_nothing_of_faults_and_stops_cleanly(tmp_path: Path) -> None:
     ready, played = tmp_path / "ready.json", tmp_path / "bad.yaml"
     played.write_text(SERVED)
     command = [sys.executable, "-m", "mockveo", "serve", "--port", "0", "--quiet", "--no-render"]

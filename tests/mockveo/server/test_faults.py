@@ -38,7 +38,7 @@ JSON = {"content-type": "application/json"}
 
 
 class FaultCase(NamedTuple):
-    """A fault of a poll and what is to be seen of it; `body` is text, JSON, or how many bytes of the own answer."""
+    """A fault of a poll and what a client must see of it; `body` is text, JSON, or how many bytes of the own answer."""
 
     fault: dict[str, Any]
     how: str = "answered"
@@ -105,30 +105,30 @@ def test_a_fault_is_what_it_claims_to_be(place: Place, see: Observe, case: Fault
     job = place.job()
     own = place.poll(job).content
     place.play({"operation": "retrieve", **case.fault})
-    seen = see(f"{place.videos}/{job}")
+    observed = see(f"{place.videos}/{job}")
     # libuv, below Node, takes a reset that comes together with the last bytes for an end.
-    how = "cut" if see.name == "fetch" and case.how == "reset" and seen.how == "cut" and seen.body else case.how
-    assert (seen.how, seen.status) == (how, case.status)
-    assert {name: seen.headers.get(name) for name in case.headers} == case.headers
+    how = "cut" if see.name == "fetch" and case.how == "reset" and observed.how == "cut" and observed.body else case.how
+    assert (observed.how, observed.status) == (how, case.status)
+    assert {name: observed.headers.get(name) for name in case.headers} == case.headers
     if not case.status:
-        assert (seen.headers, seen.body) == ({}, b"")
+        assert (observed.headers, observed.body) == ({}, b"")
     elif isinstance(case.body, int):
-        assert seen.body == own[: case.body]
-        assert seen.headers["content-length"] == str(len(seen.body if seen.how == "answered" else own))
+        assert observed.body == own[: case.body]
+        assert observed.headers["content-length"] == str(len(observed.body if observed.how == "answered" else own))
     elif isinstance(case.body, str):
-        assert seen.body.decode() == case.body
+        assert observed.body.decode() == case.body
     else:
-        assert json.loads(re.sub(rb"request id: \d{23}\w{8}", b"request id: ID", seen.body)) == case.body
+        assert json.loads(re.sub(rb"request id: \d{23}\w{8}", b"request id: ID", observed.body)) == case.body
     assert place.exchanges[-1].faults == scenario({"faults": [case.fault]}).faults[0].names
 
 
-def test_faults_that_strike_together_do_so_in_their_order(place: Place, see: Observe) -> None:
+def test_several_faults_apply_in_their_order(place: Place, see: Observe) -> None:
     place.play(
         {"delay": 0.2}, {"status": 503}, {"text": "one"}, {"text": "two", "headers": {"x": "y"}}, {"truncate": 2}
     )
-    seen = see(f"{place.videos}/any")
-    assert (seen.how, seen.status, seen.body, seen.headers["x"]) == ("cut", 503, b"tw", "y")
-    assert seen.took >= 0.2
+    observed = see(f"{place.videos}/any")
+    assert (observed.how, observed.status, observed.body, observed.headers["x"]) == ("cut", 503, b"tw", "y")
+    assert observed.took >= 0.2
     assert place.exchanges[-1].faults == ["delay", "status", "text", "headers", "text", "truncate"]
 
 
@@ -137,19 +137,19 @@ def test_malformed_json_is_json_without_its_end(place: Place, see: Observe) -> N
     own = place.poll(job).content
     for fault, whole in (({"status": 201}, own), ({"json": [1, {"a": "b"}]}, b'[1,{"a":"b"}]')):
         place.play(fault, {"malformed": True})
-        seen = see(f"{place.videos}/{job}")
-        assert (seen.how, seen.headers["content-type"]) == ("answered", "application/json")
-        assert whole.startswith(seen.body)
+        observed = see(f"{place.videos}/{job}")
+        assert (observed.how, observed.headers["content-type"]) == ("answered", "application/json")
+        assert whole.startswith(observed.body)
         with pytest.raises(json.JSONDecodeError):
-            json.loads(seen.body)
+            json.loads(observed.body)
 
 
 def test_retry_after_as_a_date_is_so_long_after_the_answers_own(place: Place, see: Observe) -> None:
     place.play({"error": "rate_limited", "retry_after": {"date": 90}})
     place.world.clock.advance(1000)
-    seen = see(f"{place.videos}/any")
-    now, then = (parsedate_to_datetime(seen.headers[name]) for name in ("date", "retry-after"))
-    assert (seen.status, (then - now).total_seconds()) == (429, 90)
+    observed = see(f"{place.videos}/any")
+    now, then = (parsedate_to_datetime(observed.headers[name]) for name in ("date", "retry-after"))
+    assert (observed.status, (then - now).total_seconds()) == (429, 90)
 
 
 def test_a_status_without_a_body_has_none_and_the_connection_goes_on(place: Place) -> None:
@@ -172,13 +172,13 @@ def test_each_error_of_the_document_can_be_had_by_its_name_with_nothing_left_to_
             assert not re.search(r"\{\w+\}", answer.text), answer.text
 
 
-def test_an_error_for_any_operation_strikes_those_that_have_it(place: Place) -> None:
+def test_error_for_any_operation_applies_to_those_that_have_it(place: Place) -> None:
     job = place.job()
     place.play({"error": "task_not_exist"})
     assert [place.create().status_code, place.poll(job).status_code] == [200, 400]
 
 
-def test_a_delay_outlasts_an_impatient_client_and_nobody_else(place: Place, see: Observe) -> None:
+def test_delay_outlasts_an_impatient_client_and_affects_no_other(place: Place, see: Observe) -> None:
     place.play({"operation": "create", "delay": 0.4})
     hasty, patient = see(place.videos, "POST", timeout=0.2), see(place.videos, "POST")
     assert (hasty.how, hasty.status) == ("timed out", 0)
@@ -233,9 +233,7 @@ APPLIED: list[tuple[dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize(("fault", "made"), APPLIED, ids=[json.dumps(fault) for fault, _ in APPLIED])
-def test_a_create_that_is_struck_makes_its_job_or_not(
-    place: Place, see: Observe, fault: dict[str, Any], made: int
-) -> None:
+def test_create_with_a_fault_makes_its_job_or_not(place: Place, see: Observe, fault: dict[str, Any], made: int) -> None:
     place.play({"operation": "create", "nth": 1, **fault})
     struck = see(place.videos, "POST")
     assert (struck.how == "answered") == (not {"reset", "close", "truncate"} & set(fault))
@@ -245,7 +243,7 @@ def test_a_create_that_is_struck_makes_its_job_or_not(
 
 
 @pytest.mark.parametrize("body", [{"json": {}}, {"text": "x"}, {"html": True}, {"empty": True}], ids=json.dumps)
-def test_an_answer_of_which_nothing_is_the_jobs_own_comes_without_a_job(place: Place, body: dict[str, Any]) -> None:
+def test_create_with_a_replaced_response_makes_no_job(place: Place, body: dict[str, Any]) -> None:
     place.play({"operation": "create", **body})
     assert place.create().status_code == 200
     assert len(place.world.jobs) == 0
@@ -257,9 +255,9 @@ def test_a_redirect_leads_to_the_same_thing(place: Place, see: Observe, status: 
     job = place.job()
     own = place.poll(job).content
     place.play({"redirect": {"status": status, "origin": origin}})
-    seen = see(f"{place.videos}/{job}", follow=True)
-    assert (seen.how, seen.status, seen.body) == ("answered", 200, own)
-    assert seen.url.startswith(f"{place.other if origin == 'other' else place.url}/v1/videos/{job}?ticket=")
+    observed = see(f"{place.videos}/{job}", follow=True)
+    assert (observed.how, observed.status, observed.body) == ("answered", 200, own)
+    assert observed.url.startswith(f"{place.other if origin == 'other' else place.url}/v1/videos/{job}?ticket=")
     first, second = place.exchanges[-2:]
     assert (first.status, first.other_origin, ("authorization", KEY["Authorization"]) in first.headers) == (
         status,
@@ -276,22 +274,22 @@ def test_a_redirect_leads_to_the_same_thing(place: Place, see: Observe, status: 
 
 @pytest.mark.parametrize("origin", ["same", "other"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_create_that_is_redirected_is_sent_again_or_becomes_a_poll(
+def test_redirected_create_is_sent_again_or_becomes_a_poll(
     place: Place, see: Observe, status: int, origin: str
 ) -> None:
     again = status in (307, 308)
     place.play({"operation": "create", "redirect": {"status": status, "origin": origin}, "applied": not again})
-    seen = see(place.videos, "POST", follow=True)
+    observed = see(place.videos, "POST", follow=True)
     assert (place.exchanges[-1].method, place.exchanges[-1].other_origin) == (
         "POST" if again else "GET",
         origin == "other",
     )
-    assert (seen.how, seen.status) == ("answered", 200)
+    assert (observed.how, observed.status) == ("answered", 200)
     assert len(place.world.jobs) == 1
-    assert place.world.find("sk-faults", json.loads(seen.body)["id"]) is not None
+    assert place.world.find("sk-faults", json.loads(observed.body)["id"]) is not None
 
 
-def test_the_journal_tells_that_urllib_takes_the_key_along(place: Place) -> None:
+def test_journal_shows_that_urllib_sends_the_key_along(place: Place) -> None:
     job = place.job()
     place.play({"redirect": {"status": 302, "origin": "other"}})
     request = urllib.request.Request(f"{place.videos}/{job}", headers=KEY)
@@ -301,13 +299,13 @@ def test_the_journal_tells_that_urllib_takes_the_key_along(place: Place) -> None
     assert ("authorization", KEY["Authorization"]) in place.exchanges[-1].headers
 
 
-@pytest.mark.parametrize("what", ["/api/models", "/v1/models", "video_url"])
+@pytest.mark.parametrize("path", ["/api/models", "/v1/models", "video_url"])
 @pytest.mark.parametrize("origin", ["same", "other"])
-def test_what_needs_no_key_is_redirected_once_too(place: Place, what: str, origin: str) -> None:
+def test_request_without_a_key_is_redirected_once_too(place: Place, path: str, origin: str) -> None:
     place.play(video_url=True, phases=[])
-    url = place.poll(place.job()).json()["video_url"] if what == "video_url" else f"{place.url}{what}"
+    url = place.poll(place.job()).json()["video_url"] if path == "video_url" else f"{place.url}{path}"
     place.play({"redirect": {"status": 302, "origin": origin}}, video_url=True, phases=[])
-    headers = KEY if what == "/v1/models" else {}
+    headers = KEY if path == "/v1/models" else {}
     answer = httpx.get(url, headers=headers, follow_redirects=True, trust_env=False, verify=NO_TLS)
     assert (answer.status_code, len(answer.history)) == (200, 1)
 

@@ -73,16 +73,16 @@ def test_the_alias_is_resolved_in_every_answer(client: httpx.Client, alias: str,
 
 def test_a_job_goes_through_all_its_states(client: httpx.Client, clock: Clock) -> None:
     job = create(client).json()
-    seen = [(job["status"], job["progress"])]
+    states = [(job["status"], job["progress"])]
     for _ in range(200):
         clock.advance(1)
         body = client.get(f"/v1/videos/{job['id']}").json()
-        seen.append((body["status"], body["progress"]))
-    assert list(dict.fromkeys(status for status, _ in seen)) == ["queued", "in_progress", "completed"]
-    assert [progress for _, progress in seen] == sorted(progress for _, progress in seen)
-    assert all((progress == 100) == (status == "completed") for status, progress in seen)
-    assert all(progress == 0 for status, progress in seen if status == "queued")
-    assert len({progress for _, progress in seen}) > 30
+        states.append((body["status"], body["progress"]))
+    assert list(dict.fromkeys(status for status, _ in states)) == ["queued", "in_progress", "completed"]
+    assert [progress for _, progress in states] == sorted(progress for _, progress in states)
+    assert all((progress == 100) == (status == "completed") for status, progress in states)
+    assert all(progress == 0 for status, progress in states if status == "queued")
+    assert len({progress for _, progress in states}) > 30
 
 
 def test_a_failed_job_says_why() -> None:
@@ -108,7 +108,7 @@ def shape(body: Any) -> Any:
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "sk-test", "Basic c2s6", "Token sk-test"])
 @pytest.mark.parametrize("path", ["/v1/videos/x", "/v1/videos/x/content", "/v1/models"])
-def test_no_key_or_none_that_is_one(server: ServerThread, header: str | None, path: str) -> None:
+def test_missing_or_invalid_key_is_refused(server: ServerThread, header: str | None, path: str) -> None:
     answer = httpx.get(f"{server.url}{path}", headers={} if header is None else {"Authorization": header})
     assert answer.status_code == 401
     assert shape(answer.json()) == {
@@ -140,7 +140,7 @@ def test_a_prompt_that_is_missing_or_blank(client: httpx.Client, prompt: str | N
     assert (answer.status_code, answer.json()) == (400, BODIES["err_400_prompt_required_flat"]["body"])
 
 
-def test_no_body_at_all(client: httpx.Client) -> None:
+def test_missing_body_is_refused(client: httpx.Client) -> None:
     assert client.post("/v1/videos").json() == BODIES["err_400_prompt_required_flat"]["body"]
 
 
@@ -190,21 +190,21 @@ def test_out_of_credit_and_too_early_are_true_to_the_byte() -> None:
 
 def test_an_unknown_model_is_a_503_whatever_else_is_wrong(client: httpx.Client) -> None:
     answer = create(client, model="sora-2-all", prompt="")
-    seen = BODIES["err_503_model_not_found_videos"]
-    assert answer.status_code == seen["http"]
-    assert list(answer.json()["error"]) == list(seen["body"]["error"])
-    assert shape(answer.json()) == shape(seen["body"])
+    recorded = BODIES["err_503_model_not_found_videos"]
+    assert answer.status_code == recorded["http"]
+    assert list(answer.json()["error"]) == list(recorded["body"]["error"])
+    assert shape(answer.json()) == shape(recorded["body"])
 
 
 def test_a_request_id_carries_the_time_in_china(client: httpx.Client, clock: Clock) -> None:
     message = create(client, model="none").json()["error"]["message"]
-    found = re.search(REQUEST_ID, message)
-    assert found is not None
-    shown = dt.datetime.strptime(found[0][:14] + "+0800", "%Y%m%d%H%M%S%z").timestamp()
+    match = re.search(REQUEST_ID, message)
+    assert match is not None
+    shown = dt.datetime.strptime(match[0][:14] + "+0800", "%Y%m%d%H%M%S%z").timestamp()
     assert abs(shown - clock.date()) <= 1
 
 
-def test_out_of_credit() -> None:
+def test_create_without_credit_is_refused() -> None:
     with mockveo.serve(credit=2, render=False) as server:
         with httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk-a"}) as client:
             answers = [create(client) for _ in range(3)]
@@ -326,9 +326,9 @@ def test_an_uploaded_image_that_clips_are_made_of_is_kept_in_order() -> None:
     with mockveo.serve(clock="manual", render=True) as server:
         with httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk"}) as client:
             job = create(client, ("1", b"one", "image/png"), ("2", b"two", "image/png")).json()["id"]
-        found = server.app.world.jobs.get(job)
-    assert found is not None
-    assert found.images == (b"one", b"two")
+        job_kept = server.app.world.jobs.get(job)
+    assert job_kept is not None
+    assert job_kept.images == (b"one", b"two")
 
 
 ECMA_BLANKS = "\t\n\v\f\r\ufeff\u2028\u2029" + "".join(
@@ -378,7 +378,9 @@ def test_each_jobs_video_is_another(client: httpx.Client, clock: Clock) -> None:
     ("variant", "kind", "magic"),
     [("thumbnail", "image/webp", b"RIFF"), ("spritesheet", "image/jpeg", b"\xff\xd8\xff"), ("video", "video/mp4", b"")],
 )
-def test_variants(client: httpx.Client, finished: str, variant: str, kind: str, magic: bytes) -> None:
+def test_variants_have_their_media_types(
+    client: httpx.Client, finished: str, variant: str, kind: str, magic: bytes
+) -> None:
     answer = client.get(finished, params={"variant": variant, "unknown": "x"})
     assert answer.headers["content-type"] == kind
     assert answer.content.startswith(magic)
@@ -407,12 +409,12 @@ def test_a_range(client: httpx.Client, finished: str, asked: str, wanted: tuple[
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-2", "bytes=a-b", "bytes=-", "lines=0-1", "bytes=0-1,5-6", "bytes=1"])
-def test_a_range_that_is_none_is_ignored(client: httpx.Client, finished: str, asked: str) -> None:
+def test_invalid_range_is_ignored(client: httpx.Client, finished: str, asked: str) -> None:
     assert client.get(finished, headers={"Range": asked}).status_code == 200
 
 
 @pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=-0", f"bytes={'9' * 5000}-"])
-def test_a_range_outside(client: httpx.Client, finished: str, asked: str) -> None:
+def test_range_outside_the_content_is_refused(client: httpx.Client, finished: str, asked: str) -> None:
     answer = client.get(finished, headers={"Range": asked})
     size = len(client.get(finished).content)
     assert (answer.status_code, answer.content) == (416, b"")
@@ -432,7 +434,7 @@ def test_ranges_cut_as_slices_do(data: bytes, start: int, last: int | None) -> N
         assert (answer.status, answer.body) == (416, b"")
 
 
-def test_what_the_client_has_is_not_sent_again(client: httpx.Client, finished: str) -> None:
+def test_content_that_the_client_has_is_not_sent_again(client: httpx.Client, finished: str) -> None:
     etag = client.get(finished).headers["etag"]
     for header in (etag, f'"other", W/{etag}', "*"):
         answer = client.get(finished, headers={"If-None-Match": header})
@@ -457,6 +459,6 @@ def test_the_models_are_the_aliases_of_the_document(client: httpx.Client, server
     catalogue = httpx.get(f"{server.url}/api/models").json()
     assert [model["id"] for model in catalogue["data"]] == aliases
     assert catalogue["total"] == len(aliases)
-    seen = BODIES["api_models_record"]["body"]
-    assert list(catalogue) == list(seen)
-    assert list(catalogue["data"][0]) == list(seen["data"][0])
+    recorded = BODIES["api_models_record"]["body"]
+    assert list(catalogue) == list(recorded)
+    assert list(catalogue["data"][0]) == list(recorded["data"][0])

@@ -45,8 +45,8 @@ class ClientProgram(NamedTuple):
     home: str = ""
     #: Codes of what it does unlike the page, for each number of images.
     deviations: tuple[tuple[str, ...], ...] = ((), (), ())
-    #: Whether it tells the statuses that it saw; the SDK's own poller keeps them to itself.
-    tells: bool = True
+    #: Whether it reports the statuses that it saw; the SDK's own poller does not.
+    reports: bool = True
 
 
 #: Without a file these send a form, but not a multipart one.
@@ -60,8 +60,8 @@ CLIENTS = {
     "httpx": ClientProgram("use_httpx.py", "cometapi", URLENCODED),
     "aiohttp": ClientProgram("use_aiohttp.py", "cometapi", URLENCODED),
     "urllib": ClientProgram("use_urllib.py"),
-    "cometapi-py": ClientProgram("use_cometapi.py", "cometapi", ARRAY, tells=False),
-    "openai-py": ClientProgram("use_openai.py", "openai", ARRAY, tells=False),
+    "cometapi-py": ClientProgram("use_cometapi.py", "cometapi", ARRAY, reports=False),
+    "openai-py": ClientProgram("use_openai.py", "openai", ARRAY, reports=False),
     "cometapi-node": ClientProgram("use_cometapi.mjs", "node", ARRAY),
     "fetch": ClientProgram("use_fetch.mjs"),
 }
@@ -70,7 +70,7 @@ CLIENTS = {
 class Run(NamedTuple):
     """What a client has done."""
 
-    told: dict[str, Any]
+    output: dict[str, Any]
     #: The file that it has downloaded.
     content: bytes
     #: All its exchanges, in order.
@@ -94,7 +94,7 @@ def images(tmp_path: Path) -> list[Path]:
 
 
 def a_key() -> str:
-    """A key that nobody else uses, to tell a client's exchanges by."""
+    """A key that no other client uses, to recognise a client's exchanges."""
     return f"sk-{secrets.token_hex(8)}"
 
 
@@ -137,9 +137,9 @@ def exchanges(server: ServerThread, key: str, last: str) -> list[ExchangeRecord]
     """The exchanges of a key, of which the last is of this operation; one is journalled just after its answer."""
     deadline = time.monotonic() + 10
     while True:
-        found = [exchange for exchange in list(server.app.world.journal) if exchange.owner == key]
-        if found and found[-1].operation == last:
-            return found
+        exchanges = [exchange for exchange in list(server.app.world.journal) if exchange.owner == key]
+        if exchanges and exchanges[-1].operation == last:
+            return exchanges
         assert time.monotonic() < deadline, f"no {last} came from {key}"
         time.sleep(0.005)
 
@@ -171,11 +171,11 @@ def test_a_client_goes_from_prompt_to_video(
     server: ServerThread, tmp_path: Path, images: list[Path], name: str, count: int
 ) -> None:
     client, sent = CLIENTS[name], images[:count]
-    told, content, (made, *polls, fetched) = run(server, name, tmp_path / "clip.mp4", sent)
+    output, content, (made, *polls, fetched) = run(server, name, tmp_path / "clip.mp4", sent)
 
     # One job was made of what was sent, and of nothing else.
     assert made.operation == "createVideo"
-    job = server.app.world.find(made.owner, told["id"])
+    job = server.app.world.find(made.owner, output["id"])
     assert job is not None
     assert job.id == made.job_id
     assert job.prompt == PROMPT
@@ -190,12 +190,12 @@ def test_a_client_goes_from_prompt_to_video(
     walk = [exchange.state for exchange in (made, *polls)]
     assert [state for state, _ in groupby(walk)] == LIFECYCLE
     assert walk.count("completed") == 1
-    assert told["statuses"] == (walk if client.tells else ["completed"])
+    assert output["statuses"] == (walk if client.reports else ["completed"])
     progress = [poll.progress for poll in polls if poll.progress is not None]
     assert progress == sorted(progress)
     assert progress[-1] == 100
 
-    assert told["path"] == os.fspath(tmp_path / "clip.mp4")
+    assert output["path"] == os.fspath(tmp_path / "clip.mp4")
     assert sha256(content).hexdigest() == sha256(served(server, made)).hexdigest()
 
 
@@ -229,7 +229,7 @@ def curl(server: ServerThread, image: Path, *options: str) -> tuple[ExchangeReco
     return made, done.stderr
 
 
-def test_curl_sends_chunks_when_told(server: ServerThread, tmp_path: Path) -> None:
+def test_curl_sends_chunks_on_request(server: ServerThread, tmp_path: Path) -> None:
     image = tmp_path / "first.png"
     image.write_bytes(b"chunks" * 100_000)
     made, _ = curl(server, image, "--header", "Transfer-Encoding: chunked")
@@ -260,7 +260,7 @@ curl --request POST \\
 """
 
 
-def test_the_documented_command_gets_the_documented_answer(server: ServerThread, tmp_path: Path) -> None:
+def test_documented_command_gets_the_documented_response(server: ServerThread, tmp_path: Path) -> None:
     tool("curl")
     (tmp_path / "example-file").write_bytes(b"\x89PNG\r\n\x1a\n")
     command = DOCUMENTED.replace("https://api.cometapi.com", server.url)

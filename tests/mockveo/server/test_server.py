@@ -30,10 +30,10 @@ def test_a_server_in_a_thread() -> None:
     assert not {thread for thread in set(threading.enumerate()) - before if thread.name == "mockveo"}
 
 
-def test_several_servers_do_not_meet() -> None:
-    with mockveo.serve(render=False) as one, mockveo.serve(render=False) as other:
-        made = httpx.post(f"{one.base_url}/videos", headers=KEY, files=FORM).json()["id"]
-        assert httpx.get(f"{one.base_url}/videos/{made}", headers=KEY).status_code == 200
+def test_servers_are_isolated() -> None:
+    with mockveo.serve(render=False) as first, mockveo.serve(render=False) as other:
+        made = httpx.post(f"{first.base_url}/videos", headers=KEY, files=FORM).json()["id"]
+        assert httpx.get(f"{first.base_url}/videos/{made}", headers=KEY).status_code == 200
         assert httpx.get(f"{other.base_url}/videos/{made}", headers=KEY).status_code == 400
 
 
@@ -93,8 +93,8 @@ def test_in_process_with_starlettes_test_client() -> None:
 
 
 @pytest.mark.parametrize("name", ["serve", "app"])
-def test_a_setting_that_is_none_is_named(name: str) -> None:
-    with pytest.raises(MockveoError, match="'sped' is not a setting; wanted one of host, port"):
+def test_unknown_setting_is_named(name: str) -> None:
+    with pytest.raises(MockveoError, match="'sped' is not a setting; expected one of host, port"):
         getattr(mockveo, name)(sped=3)
 
 
@@ -127,7 +127,7 @@ def test_a_clip_made_for_a_job_does_not_hold_up_other_requests() -> None:
     assert len(set(answers)) == 1
 
 
-def test_uvicorn_has_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
+def test_uvicorn_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), mockveo.serve(render=False) as server:
         with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
             connection.sendall(b"\0\0\0\r\n\r\n")

@@ -70,7 +70,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_neither_hand_ever_goes_back(steps: list[tuple[str, Any]]) -> None:
+def test_clock_never_goes_back(steps: list[tuple[str, Any]]) -> None:
     ticks = Ticks()
     clock = Clock(date=0, tick=ticks)
     for action, value in steps:

@@ -53,12 +53,14 @@ def strikes(place: Place, operation: str, when: dict[str, Any]) -> list[int]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize(("when", "numbers"), WHEN, ids=[json.dumps(when) for when, _ in WHEN])
-def test_a_fault_strikes_when_it_says(place: Place, operation: str, when: dict[str, Any], numbers: list[int]) -> None:
+def test_fault_applies_to_the_requests_that_it_names(
+    place: Place, operation: str, when: dict[str, Any], numbers: list[int]
+) -> None:
     assert strikes(place, operation, when) == numbers
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_fault_strikes_its_own_operation_and_no_other(place: Place, operation: str) -> None:
+def test_fault_applies_to_its_own_operation_only(place: Place, operation: str) -> None:
     struck = {other: len(strikes(place, other, {"operation": operation})) for other in OPERATIONS}
     assert struck == {other: 8 * (other == operation) for other in OPERATIONS}
 
@@ -105,7 +107,7 @@ def test_a_new_scenario_is_counted_anew(place: Place) -> None:
     probability=st.sampled_from([0.1, 0.5, 0.9]),
     order=st.lists(st.integers(0, 2), min_size=1, max_size=24),
 )
-def test_what_strikes_a_job_by_chance_follows_from_the_seed_alone(
+def test_faults_by_chance_follow_from_the_seed_alone(
     server: ServerThread, seed: int, probability: float, order: list[int]
 ) -> None:
     def struck(order: list[int]) -> dict[int, list[bool]]:
@@ -121,7 +123,7 @@ def test_what_strikes_a_job_by_chance_follows_from_the_seed_alone(
         assert struck(order) == struck(sorted(order)) == struck(sorted(order, reverse=True))
 
 
-def test_chance_is_even_and_strikes_each_job_and_each_fault_for_itself(place: Place) -> None:
+def test_chance_is_even_and_independent_for_each_job_and_fault(place: Place) -> None:
     jobs = [place.job() for _ in range(40)]
     fault = {"operation": "retrieve", "probability": 0.5}
     place.play({**fault, "headers": {"x-a": "1"}}, {**fault, "headers": {"x-b": "1"}})

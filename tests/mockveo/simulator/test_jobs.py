@@ -140,7 +140,7 @@ def test_a_job_that_never_ends_stays_where_it_is(name: str, status: str, progres
     assert timeline(made)[-1].status == status
 
 
-def test_progress_may_go_back_where_somebody_wants_that() -> None:
+def test_progress_may_go_back_if_the_scenario_says_so() -> None:
     made = job(scenario({"phases": [{"duration": 5}, {"duration": 10, "progress": {"from": 80, "to": 20}}]}))
     shown = [view(made, made.created + seconds).progress for seconds in range(5, 15)]
     assert len(set(shown)) > 5

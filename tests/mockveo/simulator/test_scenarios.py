@@ -26,7 +26,7 @@ def test_each_built_in_one_is_found_by_its_name_and_has_a_sentence_and_its_sourc
         assert find(str(path)) == built
 
 
-def test_the_ones_that_were_promised_are_there() -> None:
+def test_promised_scenarios_exist() -> None:
     promised = (
         "normal instant slow stuck-queued stuck-at-99 fails fails-without-detail moderated rate-limited retry-after"
         " overloaded no-credit bad-key model-not-found accepted-then-dropped flaky-polls html-errors not-yet-visible"
@@ -38,7 +38,7 @@ def test_the_ones_that_were_promised_are_there() -> None:
 
 
 def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those_that_do() -> None:
-    with pytest.raises(ScenarioError, match=r"'nromal' does not exist; did you mean 'normal'\? wanted one of normal, "):
+    with pytest.raises(ScenarioError, match=r"'nromal' does not exist; did you mean 'normal'\? expected one of n"):
         named("nromal")
 
 
@@ -81,28 +81,28 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
         ({"faults": [{"redirect": {"status": 300}}]}, "faults[0].redirect.status is 300; did you mean '30"),
         ({"faults": [{"status": 500, "headers": {"a b": "c"}}]}, "faults[0].headers is"),
         ({"faults": [{"status": 500, "headers": {"a": "c\r\nd"}}]}, "faults[0].headers.a is"),
-        ({"faults": [{"operation": "create"}]}, "faults[0]: it does nothing; wanted e.g. status: 503"),
-        ({"faults": [{"html": True, "empty": True}]}, "faults[0]: html and empty stand side by side"),
-        ({"faults": [{"reset": True, "close": True}]}, "faults[0]: reset and close stand side by side"),
-        ({"faults": [{"message": "x"}]}, "envelope, code and message say how a `status` is told"),
-        ({"faults": [{"delay": 1, "applied": False}]}, "faults[0].applied is false, so there is no job to answer with"),
-        ({"phases": [{"duration": [180, 60]}]}, "phases[0].duration is [180,60]; wanted the smaller first: [60,180]"),
-        ({"faults": [{"nth": [2, 1], "status": 500}]}, "faults[0].nth is [2,1]; wanted the smaller first: [1,2]"),
-        ({"error": {"code": "c", "message": "m"}}, "jobs do not fail; wanted ending: failure beside it"),
-        ({"faults": [{"reset": True, "status": 503}]}, "with reset nothing is answered, so status is lost"),
-        ({"faults": [{"status": 503, "redirect": {"status": 307}}]}, "redirect and status stand side by side"),
+        ({"faults": [{"operation": "create"}]}, "faults[0]: it does nothing; expected e.g. status: 503"),
+        ({"faults": [{"html": True, "empty": True}]}, "faults[0]: html and empty exclude each other"),
+        ({"faults": [{"reset": True, "close": True}]}, "faults[0]: reset and close exclude each other"),
+        ({"faults": [{"message": "x"}]}, "envelope, code and message describe the error of a `status`"),
+        ({"faults": [{"delay": 1, "applied": False}]}, "faults[0].applied is false, so there is no job to respond"),
+        ({"phases": [{"duration": [180, 60]}]}, "phases[0].duration is [180,60]; expected the smaller first: [60,180]"),
+        ({"faults": [{"nth": [2, 1], "status": 500}]}, "faults[0].nth is [2,1]; expected the smaller first: [1,2]"),
+        ({"error": {"code": "c", "message": "m"}}, "jobs do not fail; expected ending: failure with it"),
+        ({"faults": [{"reset": True, "status": 503}]}, "with reset there is no response, so status is lost"),
+        ({"faults": [{"status": 503, "redirect": {"status": 307}}]}, "redirect and status exclude each other"),
         (
             {"faults": [{"operation": "retrieve", "reset": True, "applied": True}]},
-            "faults[0].applied is of creates, and the operation is retrieve; wanted operation: create",
+            "faults[0].applied is of creates, and the operation is retrieve; expected operation: create",
         ),
         ({"ending": "no", "stile": {}}, "did you mean 'style'?"),
         ({"ending": "no", "stile": {}}, 'ending is "no"; expected one of success'),
         ({"faults": [{"status": 500, "headers": {"Content-Length": "5"}}]}, "faults[0].headers"),
-        ({"faults": [{"json": 2**70}]}, "is not what JSON can say"),
-        ({"style": {"extra": {"x": "\ud800"}}}, "is not what JSON can say"),
+        ({"faults": [{"json": 2**70}]}, "cannot be written as JSON"),
+        ({"style": {"extra": {"x": "\ud800"}}}, "cannot be written as JSON"),
         ({"faults": [{"status": 429, "retry_after": {"date": 1e12}}]}, "faults[0].retry_after.date is 1000000000000"),
         ({"style": {"ordr": 1}}, "style.ordr is not a key; did you mean 'order'?"),
-        ([1], "scenario unnamed is [1]; wanted a mapping, e.g. {ending: failure}"),
+        ([1], "scenario unnamed is [1]; expected a mapping, e.g. {ending: failure}"),
     ],
 )
 def test_a_mistake_names_the_key_the_value_what_was_wanted_and_the_nearest_word(data: Any, message: str) -> None:
@@ -127,7 +127,7 @@ def test_nesting_without_an_end_is_refused() -> None:
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(ScenarioError, match="is not what JSON can say"):
+    with pytest.raises(ScenarioError, match="cannot be written as JSON"):
         scenario({"style": {"extra": {"x": deep}}})
 
 
@@ -157,7 +157,7 @@ def test_the_schema_and_the_types_have_the_same_keys() -> None:
 
 
 @pytest.mark.parametrize("key", sorted(set(FAULT) - {"operation", "nth", "every", "attempt", "probability"}))
-def test_every_example_of_the_schema_is_one(key: str) -> None:
+def test_every_example_of_the_schema_is_valid(key: str) -> None:
     for example in FAULT[key]["examples"]:
         data = {key: example}
         if key in ("code", "message", "envelope", "applied"):
@@ -181,7 +181,7 @@ def test_whether_a_create_is_applied_follows_from_what_is_sent() -> None:
     assert applied(status=503, applied=True)
 
 
-def test_what_it_was_made_of_makes_it_again() -> None:
+def test_scenario_can_be_made_again_from_its_data() -> None:
     for built in built_in():
         data = yamlfiles.parse(yamlfiles.dump(built.data).encode(), "again", ScenarioError)
         assert scenario(data, built.name) == built

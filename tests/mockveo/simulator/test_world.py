@@ -38,7 +38,7 @@ def test_ids_are_unique_and_of_the_observed_form() -> None:
     )
 
 
-def test_what_many_jobs_share_is_kept_once() -> None:
+def test_jobs_share_equal_values() -> None:
     simulated = world()
     first, second = (simulated.jobs.get(add(simulated, size="".join(["9x", "16"]))) for _ in range(2))
     assert first is not None
@@ -47,7 +47,7 @@ def test_what_many_jobs_share_is_kept_once() -> None:
     assert simulated.accounts.owner(b"Bearer sk-a") is simulated.accounts.owner(b"Bearer sk-a")
 
 
-def test_what_is_shared_is_bounded() -> None:
+def test_shared_values_are_bounded() -> None:
     simulated = world()
     for number in range(MAX_KEYS + 100):
         simulated.accounts.owner(b"Bearer sk-%d" % number)

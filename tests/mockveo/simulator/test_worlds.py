@@ -25,7 +25,7 @@ KEY = {"Authorization": "Bearer sk-test"}
 FORM = {"prompt": (None, "A paper kite floats above a field.")}
 
 
-def test_worlds_share_nothing(server: ServerThread) -> None:
+def test_worlds_are_isolated(server: ServerThread) -> None:
     with httpx.Client(base_url=server.url, headers=KEY) as http:
         job = http.post("/@one/v1/videos", files=FORM).json()["id"]
         assert http.get(f"/@one/v1/videos/{job}").status_code == 200
@@ -48,10 +48,10 @@ def test_a_world_is_made_when_it_is_first_called(server: ServerThread, name: str
 
 
 @pytest.mark.parametrize("path", ["/@/v1/models", "/@a b/v1/models", "/@ä/v1/models", f"/@{'x' * 101}/v1/models"])
-def test_a_name_that_cannot_be_one_is_explained(server: ServerThread, path: str) -> None:
+def test_invalid_name_of_a_world_is_explained(server: ServerThread, path: str) -> None:
     answer = httpx.get(f"{server.url}{path}", headers=KEY)
     assert answer.status_code == 400
-    assert "cannot be the name of a world; wanted up to 100 letters" in answer.json()["error"]["message"]
+    assert "cannot be the name of a world; expected up to 100 letters" in answer.json()["error"]["message"]
 
 
 def test_error_of_an_unknown_path_omits_the_name_of_the_world(server: ServerThread) -> None:
@@ -186,7 +186,7 @@ def test_another_seed_gives_other_ids() -> None:
     assert asyncio.run(transcript(first, "", steps)) != asyncio.run(transcript(second, "", steps))
 
 
-def test_what_strikes_a_job_does_not_depend_on_what_is_asked_about_others() -> None:
+def test_faults_of_a_job_do_not_depend_on_requests_about_others() -> None:
     data = {"faults": [{"operation": "retrieve", "probability": 0.5, "status": 503}]}
 
     def struck(*, together: bool) -> list[list[int]]:
@@ -201,7 +201,7 @@ def test_what_strikes_a_job_does_not_depend_on_what_is_asked_about_others() -> N
     assert {200, 503} == {code for codes in struck(together=True) for code in codes}
 
 
-def test_a_life_takes_no_time_by_the_poll_clock() -> None:
+def test_poll_clock_completes_a_job_without_waiting() -> None:
     app = mockveo.app(clock="poll", seed=1, render=False)
     steps: list[tuple[str, Any]] = [("create", "p"), *[("poll", 1)] * 25, ("content", 1)]
     answers = asyncio.run(transcript(app, "", steps))
@@ -211,7 +211,7 @@ def test_a_life_takes_no_time_by_the_poll_clock() -> None:
     assert answers[-1][2][4:8] == b"ftyp"
 
 
-def test_a_scenario_file_that_changes_makes_no_worlds_of_two_kinds(tmp_path: Path) -> None:
+def test_changed_scenario_file_does_not_affect_new_worlds(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("ending: failure")
     with mockveo.serve(scenario=path, render=False) as server:
@@ -225,7 +225,7 @@ def test_a_scenario_file_that_changes_makes_no_worlds_of_two_kinds(tmp_path: Pat
     [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
     ids=str,
 )
-def test_requests_that_are_refused_make_no_world(server: ServerThread, headers: dict[str, str]) -> None:
+def test_refused_requests_make_no_world(server: ServerThread, headers: dict[str, str]) -> None:
     answer = httpx.get(f"{server.url}/@evil/_mockveo/ready", headers=headers)
     assert answer.status_code == 403
     assert "evil" not in server.app.worlds
