@@ -11,14 +11,7 @@ from paths import ROOT
 WORDING = runpy.run_path(str(ROOT / "scripts" / "wording.py"))
 
 #: Folders and files that still have other words. `scripts/wording.py FOLDER` prints the places, `--count` their number.
-TO_DO: set[str] = {
-    "docs",
-    "mockveo/server",
-    "mockveo/settings.py",
-    "mockveo/simulator",
-    "tests/mockveo/server",
-    "tests/mockveo/simulator",
-}
+TO_DO: set[str] = {"docs"}
 
 
 def checked(path: Path) -> bool:
