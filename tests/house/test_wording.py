@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 
 import pytest
 from paths import ROOT
 
 WORDING = runpy.run_path(str(ROOT / "scripts" / "wording.py"))
 
-#: Folders and files that still have other words. `scripts/wording.py FOLDER` prints the places, `--count` their number.
-TO_DO: set[str] = {"docs"}
-
-
-def checked(path: Path) -> bool:
-    file = path.relative_to(ROOT)
-    return not any(file.is_relative_to(folder) for folder in TO_DO)
-
 
 def test_words_are_those_of_the_guide() -> None:
-    hits = list(WORDING["hits"](filter(checked, WORDING["sources"]())))
+    hits = list(WORDING["hits"](WORDING["sources"]()))
     assert not hits, "\n" + "\n".join(map(str, hits))
 
 
