@@ -115,7 +115,7 @@ def test_every_setting_profile_and_scenario_is_documented() -> None:
 def test_every_flag_in_the_documents_exists() -> None:
     valid = options() | {f"--{name}" for name in ("request", "form", "header", "allow-host", "location", "version")}
     valid |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
-    valid |= {"--check"}  # of scripts/docs.py
+    valid |= {"--check", "--import-mode"}  # of scripts/docs.py and of pytest
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():
             assert set(re.findall(r"`(?:mockveo [a-z]+ )?(--[a-z-]+)", line)) <= valid, line
