@@ -12,7 +12,8 @@ from paths import ROOT
 import mockveo
 from mockveo.server.run import ServerThread
 
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+#: Pages whose files other pages use.
+SOURCES = [ROOT / "docs" / "guides" / "check-a-client.md", ROOT / "docs" / "tutorial.md"]
 GENERATED = {ROOT / "docs" / folder for folder in ("rules", "server-rules")}
 PAGES = [
     path
@@ -30,7 +31,7 @@ def server() -> Iterator[ServerThread]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_block_of_a_page_runs(page: Path, tmp_path: Path, server: ServerThread) -> None:
     run = PageRun(page, tmp_path, server)
-    for source in (TUTORIAL, page):
+    for source in [*SOURCES, page]:
         for block in blocks(source):
             if block.name:
                 run.write(block)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -90,8 +91,9 @@ class ControlledPace:
         return [file["sha256"] for file in creates[0]["request"]["files"]] if creates else []
 
     def close(self) -> None:
-        """Delete the jobs and the journal."""
-        self._remote.ask("POST", "/reset", {})
+        """Delete the jobs and the journal, unless the server has stopped before."""
+        with suppress(RemoteError):
+            self._remote.ask("POST", "/reset", {})
 
 
 def control(
