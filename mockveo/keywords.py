@@ -70,7 +70,7 @@ class VideoUrlKeywords(TypedDict):
 
 
 class ScenarioKeywords(TypedDict, total=False):
-    """The keys of a scenario; docs/scenarios.md explains each."""
+    """The keys of a scenario; docs/reference/scenarios.md explains each."""
 
     name: str
     summary: str
