@@ -12,7 +12,7 @@ from mockveo.errors import SettingsError
 from mockveo.rules.client_rules import client_rules
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
-from mockveo_contracts.clients.driver import Driver, DriverError
+from mockveo_contracts.clients.driver import Driver, DriverError, preflight
 from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.recorder import ClientRecorder
 from mockveo_contracts.clients.testbed import CaseRun
@@ -77,7 +77,7 @@ def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None
     possible = _possible(report, chosen, driver)
     guarded = _GuardedDriver(driver, plan.stop)
     try:
-        for number, run in enumerate(guarded.play(possible), 1):
+        for number, run in enumerate(preflight(guarded.play(possible)), 1):
             findings = recorder.record(run)
             count = sum(finding.verdict in COUNTED and not finding.known_failure for finding in findings)
             plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)

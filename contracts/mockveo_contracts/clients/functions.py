@@ -37,7 +37,10 @@ _SIGNAL_IN_THREAD: Final = "signal only works in main thread"
 
 
 class Functions:
-    """A driver of a function that takes a Case and returns an Outcome or a coroutine. A context manager."""
+    """A driver of a function that takes a Case and returns an Outcome or a coroutine. A context manager.
+
+    Raises SettingsError for a function that takes something else.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Functions:
         features: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        _check_parameters(function)
         self._function = function
         self._testbed = Testbed(**(settings or {}))
         self._exit = ExitStack()
@@ -220,6 +224,21 @@ def load(path: str) -> Callable[[Case], Any]:
     if not callable(function):
         raise SettingsError(f"--python {path}: {name} is not a function; expected one that takes a case")
     return partial(function) if inspect.isclass(function) else function
+
+
+def _check_parameters(function: Callable[..., Any]) -> None:
+    """Raise SettingsError for a function that cannot be called with a case."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # one in C may have none
+        return
+    try:
+        signature.bind(object())
+    except TypeError:
+        raise SettingsError(
+            f"the function {_name(function)} takes {signature}; expected one that takes a case,"
+            " e.g. def client(case: Case) -> Outcome"
+        ) from None
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -83,7 +83,8 @@ class _Renderer:
                 yield from self.block(rule)
                 yield ""
         yield from self._infos([rule for rule in broken if rule.verdict == "info"])
-        yield from self._rest(report)
+        if report.judged:
+            yield from self._rest(report)
         if report.aborted:
             yield from self._wrapped("Aborted: ", report.aborted, style="violation")
         # In one line, however long: it is what people search a log for.

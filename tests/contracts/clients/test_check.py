@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mockveo_contracts import Case, Outcome
 from mockveo_contracts.cases.definitions import CaseError, TestCase, catalogue, parse_case, write
@@ -19,7 +20,7 @@ from mockveo_contracts.reports.known_failures import KnownFailuresError, read
 from mockveo_contracts.reports.model import Report
 from zoo_client import CorrectClient
 
-from mockveo.errors import MockveoError
+from mockveo.errors import MockveoError, SettingsError
 
 TEXT = CheckPlan(cases=("text/*",), generated=0)
 
@@ -281,6 +282,62 @@ def test_no_case_that_could_be_judged_ends_with_2() -> None:
         assert [finding.message for finding in searched.findings] == ["it broke"]
 
 
+def elsewhere(_: Case) -> Outcome:
+    return Outcome("error", error={"type": "ConnectError", "message": "Connection refused"})
+
+
+def misspelling(case: Case) -> Outcome:
+    httpx.get(case.base_url)
+    return Outcome(case.url)  # type: ignore[attr-defined]
+
+
+def misspelling_sometimes(case: Case) -> Outcome:
+    return misspelling(case) if "\n" in case.input.prompt else correct(case)
+
+
+def without_outcome(_: Case) -> str:
+    return "done"
+
+
+ALIKE = [
+    (elsewhere, {}, "no request came in the first 3 cases; each ended with ConnectError: Connection refused;"),
+    (misspelling, {}, "of the first 3 cases each ended with AttributeError: 'Case' object has no attribute 'url'; "),
+    (without_outcome, {}, "in each of the first 3 cases: the client returned 'done'; expected an Outcome"),
+    (["sh", "no-such.sh"], {"mode": "run"}, "no request came in the first 3 cases; each ended with exit status"),
+    (["sh", "no-such.sh"], {"mode": "once"}, "in each of the first 3 cases: the client ended with exit status"),
+    (["no-such-program"], {"mode": "once"}, ""),
+]
+
+
+@pytest.mark.parametrize(("client", "more", "message"), ALIKE)
+def test_cause_of_every_failure_is_reported_once_and_early(client: Any, more: dict[str, str], message: str) -> None:
+    report = checked(client, CheckPlan(generated=20), **more)
+    assert report.exit_status == 2
+    assert report.aborted
+    assert report.generated == 0
+    assert [finding.message[: len(message)] for finding in report.findings] == [message][: bool(message)]
+    assert {finding.verdict for finding in report.findings} <= {"adapter error"}
+    assert all(word in report.findings[0].message for word in ("base URL", "hard-coded") if "no request" in message)
+
+
+def test_two_silent_cases_are_judged() -> None:
+    report = checked(elsewhere, CheckPlan(cases=("call/size", "call/model"), generated=0))
+    assert (report.aborted, report.exit_status) == ("", 1)
+    assert {finding.rule for finding in report.findings} == {"did-create"}
+
+
+def test_client_that_fails_in_some_of_the_first_cases_is_judged() -> None:
+    report = checked(misspelling_sometimes, TEXT)
+    assert (report.aborted, report.exit_status) == ("", 1)
+    assert "adapter error" not in {finding.verdict for finding in report.findings}
+
+
+@pytest.mark.parametrize("client", [lambda: None, isinstance], ids=["none", "two"])
+def test_function_with_other_parameters_is_refused_before_it_runs(client: Any) -> None:
+    with pytest.raises(SettingsError, match=r"takes \(.*\); expected one that takes a case, e.g. def client"):
+        drive(client)
+
+
 def test_what_drives_what() -> None:
     assert usual_count(correct) == 200
     assert usual_count(["python", "x.py"]) == 40
@@ -291,11 +348,12 @@ def test_what_drives_what() -> None:
 
 
 def test_a_client_that_has_to_be_ended_time_and_again_is_given_no_more() -> None:
-    """As `sleep` is ended: an answer to nothing."""
+    """It sends a request, and then answers nothing."""
+    mute = ["sh", "-c", "curl -s $COMETAPI_BASE_URL/videos/x; sleep 60"]
     plays = {"deadline": 5, "content": 10}
     cases = [parse_case({"call": {"deadline_s": 0.05}}, f"case-{number}") for number in range(12)]
     for feature, most in plays.items():
-        with Programs(["sleep", "60"], mode="run", features={feature: True}, patience=0.05) as driver:
+        with Programs(mute, mode="run", features={feature: True}, patience=0.2) as driver:
             report = check(driver, CheckPlan(generated=0), test_cases=cases)
         # Two processes at a time, where their processors are two.
         assert most <= len(report.cases) <= most + 1
@@ -307,7 +365,7 @@ def test_a_client_that_has_to_be_ended_time_and_again_is_given_no_more() -> None
 def test_a_client_that_answers_in_between_is_given_all() -> None:
     quick = {"call": {"deadline_s": 0.05}}
     named = [f"{'answers' if number % 5 == 4 else 'mute'}-{number}" for number in range(12)]
-    answers = 'case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
+    answers = 'curl -s $COMETAPI_BASE_URL/videos/x; case "$COMETAPI_BASE_URL" in *answers*) exit 1;; esac; sleep 60'
     with Programs(
         ["sh", "-c", answers], mode="run", features={"content": True, "deadline": True}, patience=0.2
     ) as driver:
@@ -316,7 +374,8 @@ def test_a_client_that_answers_in_between_is_given_all() -> None:
 
 
 def test_an_end_that_costs_nothing_stops_nothing() -> None:
-    def waiting(_: Case) -> Outcome:
+    def waiting(case: Case) -> Outcome:
+        httpx.get(case.base_url)
         time.sleep(1e6)
         return Outcome("error")
 
