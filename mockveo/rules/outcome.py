@@ -8,14 +8,13 @@ from typing import Any, Final
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.sequence import seconds_to_wait
 from mockveo.rules.trace import CallTrace
-from mockveo.spec.job_statuses import FAILURE, FINAL, RUNNING, SUCCESS
+from mockveo.spec.job_statuses import RUNNING
 from mockveo.traffic.exchange import Exchange
 
 checks: Final = Checks[CallTrace]()
 
-#: Words of other dialects for success and failure, for statuses that are not documented.
-OTHER_SUCCESS: Final = SUCCESS | {"success", "succeeded"}
-OTHER_FAILURE: Final = FAILURE | {"failure", "expired", "cancelled", "canceled"}
+#: What a client reports -> the meaning of the status that shows it.
+MEANINGS: Final = {"completed": "success", "failed": "failure"}
 #: Failures of an operation after which a client may give up. Giving up a poll loses a job that is paid for, while a
 #: video that could not be fetched stays where it is. Arbitrary.
 MAX_FAILURES_OF: Final = {"retrieve": 5, "content": 3, "delivery": 3}
@@ -73,7 +72,7 @@ def _contradiction(call: CallTrace, last: Exchange) -> Breach:
 def no_false_success(call: CallTrace) -> list[Breach] | None:
     if reported(call) != "completed":
         return [] if reported(call) else None
-    if any(_shows_completed(exchange) for exchange in _answered(call)):
+    if any(_shows_completed(exchange) for exchange in call.of("create", "retrieve")):
         return []
     last = last_state(call)
     if last is not None:
@@ -82,14 +81,14 @@ def no_false_success(call: CallTrace) -> list[Breach] | None:
 
 
 def _shows_completed(exchange: Exchange) -> bool:
-    completed = exchange.state in SUCCESS or exchange.job_status == "completed"
+    completed = exchange.shown.meaning == "success" or exchange.job_status == "completed"
     return bool(exchange.state) and completed
 
 
 @checks.check("report-failed")
 def report_failed(call: CallTrace) -> list[Breach] | None:
     end = call.end
-    if call.outcome is None or end is None or end.state not in FAILURE:
+    if call.outcome is None or end is None or end.shown.meaning != "failure":
         return None
     return [] if reported(call) in ("failed", "error") else [_other_end(call, end)]
 
@@ -97,7 +96,7 @@ def report_failed(call: CallTrace) -> list[Breach] | None:
 @checks.check("report-completed")
 def report_completed(call: CallTrace) -> list[Breach] | None:
     end = call.end
-    if call.outcome is None or end is None or end.state not in SUCCESS:
+    if call.outcome is None or end is None or end.shown.meaning != "success":
         return None
     fetches = call.of("content", "delivery")
     failed = any(fetch.status not in (200, 206) or not fetch.whole for fetch in fetches)
@@ -108,7 +107,9 @@ def report_completed(call: CallTrace) -> list[Breach] | None:
 
 def _other_end(call: CallTrace, end: Exchange) -> Breach:
     report = repr(reported(call)) if reported(call) else "nothing"
-    return breach(f"the job was {end.state!r}, but the client reported {report}", end)
+    # A client need not know the words of other dialects.
+    message = f"the job was {end.state!r}, but the client reported {report}"
+    return breach(message, end, lenient=not end.shown.documented)
 
 
 @checks.check("result-id")
@@ -116,13 +117,14 @@ def result_id(call: CallTrace) -> list[Breach] | None:
     actual = _video(call).get("id")
     if actual is None or not call.ids:
         return None
-    return [] if actual in call.ids else [Breach(f"the id of the result is {actual!r}; expected {call.ids[-1]!r}")]
+    return [] if str(actual) in call.ids else [Breach(f"the id of the result is {actual!r}; expected {call.ids[-1]!r}")]
 
 
 @checks.check("result-model")
 def result_model(call: CallTrace) -> list[Breach] | None:
     actual = _video(call).get("model")
-    expected = [exchange.body["model"] for exchange in _answered(call) if exchange.body.get("model")]
+    models = [exchange.shown.members.get("model") for exchange in call.of("create", "retrieve")]
+    expected = [model for model in models if model]
     if actual is None or not expected:
         return None
     message = f"the model of the result is {actual!r}; expected {expected[-1]!r}, as the API returned it"
@@ -158,7 +160,7 @@ def _description(source: Exchange) -> str:
 def _not_fetched(call: CallTrace) -> list[Breach] | None:
     """Return the breach of a client that declares `content` and does not request the video."""
     end = call.end
-    completed = end is not None and end.state in SUCCESS and reported(call) == "completed"
+    completed = end is not None and end.shown.meaning == "success" and reported(call) == "completed"
     declared = call.features.get("content") and call.case is not None
     if end is None or not completed or not declared or call.of("content", "delivery"):
         return None
@@ -169,7 +171,7 @@ def _not_fetched(call: CallTrace) -> list[Breach] | None:
 @checks.check("survive-transient")
 def survive_transient(call: CallTrace) -> list[Breach] | None:
     fetches = call.of("retrieve", "content", "delivery")
-    failures = [fetch for fetch in fetches if fetch.transient and not (fetch.status == 200 and fetch.whole)]
+    failures = [fetch for fetch in fetches if fetch.transient and not (fetch.succeeded and fetch.whole)]
     if not failures or not reported(call):
         return None
     last = failures[-1]
@@ -181,8 +183,14 @@ def survive_transient(call: CallTrace) -> list[Breach] | None:
     excuses = ("timeout",) if download_failed else ("completed", "timeout")
     if reported(call) in excuses or call.out_of_time(seconds_to_wait(last) or 0.0):
         return []
-    trouble = f"a response of {last.status}" if last.status and last.whole else "a broken connection"
-    return [breach(f"the client gave up with {reported(call)!r} after {trouble}, which may be temporary", last)]
+    message = f"the client gave up with {reported(call)!r} after {_trouble(last)}, which may be temporary"
+    return [breach(message, last)]
+
+
+def _trouble(fetch: Exchange) -> str:
+    if fetch.undecodable:
+        return "a response that cannot be decoded"
+    return f"a response of {fetch.status}" if fetch.whole else "a broken connection"
 
 
 @checks.check("deadline")
@@ -205,8 +213,7 @@ def deadline(call: CallTrace) -> list[Breach] | None:
 @checks.check("failure-reason")
 def failure_reason(call: CallTrace) -> list[Breach] | None:
     end = call.end
-    error = end.body.get("error") if end is not None and end.state in FAILURE else None
-    message = str(error.get("message") or "") if isinstance(error, dict) else ""
+    message = end.shown.reason if end is not None else ""
     if not message or reported(call) not in ("failed", "error"):
         return None
     return [] if message in reported_reason(call) else [Breach(_lost(call, "reason", message))]
@@ -231,30 +238,25 @@ def error_envelopes(call: CallTrace) -> list[Breach] | None:
 
 @checks.check("unknown-status")
 def unknown_status(call: CallTrace) -> list[Breach] | None:
-    documented = FINAL | RUNNING
-    unknown = [exchange for exchange in _answered(call) if exchange.state and exchange.state not in documented]
+    exchanges = call.of("create", "retrieve")
+    unknown = [exchange for exchange in exchanges if exchange.state and not exchange.shown.documented]
     if not unknown or not reported(call):
         return None
-    synonyms = {"completed": OTHER_SUCCESS, "failed": OTHER_FAILURE}.get(reported(call), frozenset())
-    last = unknown[-1]
-    if last is not last_state(call) or reported(call) in ("timeout", "error") or last.state.lower() in synonyms:
+    last, is_guess = unknown[-1], reported(call) in MEANINGS
+    if last is not last_state(call) or not is_guess or last.shown.meaning == MEANINGS[reported(call)]:
         return []
     return [breach(f"the client took the unknown status {last.state!r} for {reported(call)!r}", last)]
 
 
 @checks.check("bad-json-on-poll")
 def bad_json_on_poll(call: CallTrace) -> list[Breach] | None:
-    bad = [poll for poll in call.polls if poll.status == 200 and poll.whole and not poll.body]
+    bad = [poll for poll in call.polls if poll.succeeded and poll.whole and poll.without_json]
     if not bad or not reported(call):
         return None
     repeated = any(poll.number > bad[-1].number for poll in call.polls)
     if repeated or reported(call) == "timeout" or call.out_of_time():
         return []
     return [breach(f"the client gave up with {reported(call)!r} after a response that is not JSON", bad[-1])]
-
-
-def _answered(call: CallTrace) -> list[Exchange]:
-    return [exchange for exchange in call.of("create", "retrieve") if exchange.status == 200]
 
 
 def _video(call: CallTrace) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def multipart_wellformed(call: CallTrace) -> list[Breach] | None:
         media_type = _media_type(create)
         is_empty = not create.fields and not create.files
         if create.error == "invalid_multipart_form":
-            problem = create.body.get("message", create.error)
+            problem = create.error_body.message or create.error
             breaches.append(breach(f"the form could not be read: {problem}", create))
         elif "content-type" in create.deviations or (is_empty and media_type != MULTIPART):
             breaches.append(_other_media_type(call, create, media_type))

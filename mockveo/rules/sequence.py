@@ -12,7 +12,6 @@ from mockveo.http.statuses import AMBIGUOUS, RETRYABLE
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, line
 from mockveo.rules.trace import CallTrace
-from mockveo.spec.job_statuses import FINAL
 from mockveo.traffic.exchange import UNKNOWN_JOB, Exchange
 
 checks: Final = Checks[CallTrace]()
@@ -38,7 +37,7 @@ def create_once(call: CallTrace) -> list[Breach] | None:
     if call.case is None or not call.made:
         return None
     first = call.made[0]
-    message = f"the create was answered with the job {first.body['id']}, and sent again"
+    message = f"the create was answered with the job {first.shown.id}, and sent again"
     return [breach(message, first, create) for create in call.creates if create.number > first.number]
 
 
@@ -58,14 +57,22 @@ def _is_ambiguous(create: Exchange) -> bool:
     """Return whether the client cannot know if a create made a job."""
     if create.error_code == "model_not_found" or 300 <= create.status < 400:
         return False
-    # An error in a response of 200 means that there is no job.
-    without_job = create.status == 200 and not create.body.get("id") and create.error_code in ("", "success")
-    return not create.whole or create.status in AMBIGUOUS or without_job
+    return not create.whole or create.status in AMBIGUOUS or _shows_nothing(create)
+
+
+def _shows_nothing(create: Exchange) -> bool:
+    """Return whether a success shows neither the id of a job nor that there is none."""
+    if not create.succeeded or not create.body_known or create.shown.id:
+        return False
+    # An error in a success means that there is no job, and a failed job need not have an id.
+    return create.shown.meaning != "failure" and not create.error_body.present
 
 
 def _trouble(exchange: Exchange) -> str:
     if not exchange.status:
         return "a lost response"
+    if exchange.undecodable:
+        return f"a response of {exchange.status} that cannot be decoded"
     return f"a response of {exchange.status}" if exchange.whole else f"an incomplete response of {exchange.status}"
 
 
@@ -151,8 +158,8 @@ def _shows_success(exchange: Exchange, later: Exchange) -> bool:
     """Return whether a response showed that the job of a later request had completed."""
     if exchange.operation not in ("create", "retrieve") or later.job not in ("", exchange.job):
         return False
-    # By the job, not by the word for its status: the rule is about the order, in other dialects too.
-    return exchange.status == 200 and bool(exchange.body) and exchange.job_status == "completed"
+    # A response may also show success in a word that only this server knows.
+    return exchange.shown.meaning == "success" or (bool(exchange.state) and exchange.job_status == "completed")
 
 
 @checks.check("stop-at-terminal")
@@ -167,7 +174,8 @@ def stop_at_terminal(call: CallTrace) -> list[Breach] | None:
     polls = [poll for poll in call.polls if end.number < poll.number < until and poll.job == end.job]
     if end.operation == "create":
         polls = polls[1:]  # the first poll may show what the create does not, e.g. a `video_url`
-    return [breach(f"the job was {end.state}, and polled {_times(len(polls))} more", end, *polls)] if polls else []
+    message = f"the job was {end.state}, and polled {_times(len(polls))} more"
+    return [breach(message, end, *polls, lenient=not end.shown.documented)] if polls else []
 
 
 @checks.check("poll-4xx-stop")
@@ -274,7 +282,7 @@ def _runs(call: CallTrace) -> Iterator[Sequence[Exchange]]:
     for operation in ("create", "retrieve", "content"):
         run: list[Exchange] = []
         for exchange in call.of(operation):
-            if exchange.transient:
+            if _is_failure(exchange):
                 run.append(exchange)
                 continue
             # The exchange that ends a run belongs to its last pause.
@@ -284,7 +292,12 @@ def _runs(call: CallTrace) -> Iterator[Sequence[Exchange]]:
 
 
 def _failures(run: Sequence[Exchange]) -> int:
-    return sum(exchange.transient for exchange in run)
+    return sum(_is_failure(exchange) for exchange in run)
+
+
+def _is_failure(exchange: Exchange) -> bool:
+    # A body that cannot be decoded is no sign of load: the usual pause will do.
+    return exchange.transient and not exchange.undecodable
 
 
 def _failed(run: Sequence[Exchange]) -> str:
@@ -310,7 +323,7 @@ def poll_interval(call: CallTrace) -> list[Breach] | None:
     declared = bool(call.features.get("poll_interval"))
     interval_s = float(call.case.get("poll_interval_s", 0) or 0) if declared else MIN_PAUSE_S
     # After the end one more poll may ask for a fresh URL at once; `stop-at-terminal` judges any others.
-    pairs = [pair for pair in pairwise(call.polls) if pair[0].state and pair[0].state not in FINAL]
+    pairs = [pair for pair in pairwise(call.polls) if pair[0].state and not pair[0].shown.ended]
     if not pairs:
         return None
     short = [pair for pair in pairs if call.seconds(*pair) < interval_s * 0.9 - 0.002]

@@ -12,7 +12,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
-from mockveo.spec.job_statuses import FINAL
 from mockveo.traffic.exchange import ClockName, Exchange, ExchangeJson
 
 #: Silence after which the same form is another call. Longer than any pause that the pages advise.
@@ -52,19 +51,19 @@ class CallTrace:
 
     @cached_property
     def made(self) -> list[Exchange]:
-        """The creates whose response arrived with a job."""
-        return [create for create in self.creates if create.status == 200 and create.body.get("id")]
+        """The creates whose response arrived with the id of a job."""
+        return [create for create in self.creates if create.shown.id]
 
     @cached_property
     def ids(self) -> list[str]:
-        """The ids in the responses to creates."""
-        return [str(create.body["id"]) for create in self.made]
+        """The ids in the responses to creates, the likelier ones of a response last."""
+        return [job_id for create in self.made for job_id in reversed(create.shown.ids)]
 
     @cached_property
     def end(self) -> Exchange | None:
-        """The first response to a create or a poll with a final status."""
+        """The first response to a create or a poll with a final status, in any dialect."""
         exchanges = self.of("create", "retrieve")
-        return next((exchange for exchange in exchanges if exchange.state in FINAL), None)
+        return next((exchange for exchange in exchanges if exchange.shown.ended), None)
 
     @property
     def input(self) -> Mapping[str, Any]:

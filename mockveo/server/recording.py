@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
+from mockveo.http.encodings import decode
 from mockveo.http.forms import Part
 from mockveo.http.responses import Response
 from mockveo.simulator.jobs import View
@@ -62,4 +63,6 @@ def record_response(exchange: ExchangeRecord, response: Response, sent_bytes: in
         exchange.response_body = response.body[:sent_bytes]
         exchange.kept += sent_bytes
     else:
-        exchange.response_digest = sha256(response.body[:sent_bytes]).digest()
+        body = response.body[:sent_bytes]
+        exchange.response_digest = sha256(body).digest()
+        exchange.undecodable = decode(body, exchange.content_encoding) is None

@@ -6,7 +6,10 @@ sometimes without `data`.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+#: Codes of the outer envelope of a success. Source: the gateway family.
+_NO_ERROR: Final = frozenset({"", "success", "ok", "200"})
 
 
 class ErrorBody(NamedTuple):
@@ -24,9 +27,15 @@ class ErrorBody(NamedTuple):
             return cls()
         nested = body.get("error")
         error = nested if isinstance(nested, dict) else body
+        text = nested if isinstance(nested, str) else ""
         return cls(
             code=str(error.get("code") or ""),
-            message=str(error.get("message") or ""),
+            message=str(error.get("message") or text),
             type=str(error.get("type") or ""),
             envelope="flat" if error is body else "nested",
         )
+
+    @property
+    def present(self) -> bool:
+        """Return whether there is an error: the outer envelope of a success also has a code."""
+        return self.code.lower() not in _NO_ERROR or bool(self.message and not self.code)

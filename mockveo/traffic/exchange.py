@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from mockveo.http.statuses import RETRYABLE
 from mockveo.spec.errors import ErrorBody
+from mockveo.spec.job_body import JobBody
 from mockveo.spec.operations import short_name
 
 #: The hint of a request for a job that does not exist; the rule `poll-own-id` recognises such a request by it.
@@ -54,13 +55,18 @@ class RequestJson(TypedDict):
 
 
 class ResponseJson(TypedDict):
-    """A response; `body` is decoded JSON or text, None for bytes and for what was too long to keep."""
+    """A response; `body` is decoded JSON or text, None for bytes and for what was too long to keep.
+
+    Saved traffic of other tools may lack the body or its size: they are unknown.
+    """
 
     status: int
     headers: list[tuple[str, str]]
-    body: Any
-    body_bytes: int
+    body: NotRequired[Any]
+    body_bytes: NotRequired[int]
     body_sha256: NotRequired[str]
+    #: Whether the body is not in the encoding that its Content-Encoding names.
+    undecodable: NotRequired[bool]
 
 
 class DeviationJson(TypedDict):
@@ -139,9 +145,12 @@ class Exchange:
     response_headers: dict[str, str]
     #: The body: decoded JSON, text or None.
     response_body: Any
+    #: Whether the body is in the JSON form; saved traffic may lack it.
+    body_known: bool
     response_sha256: str
-    #: Bytes of the body.
+    #: Bytes of the body; -1 if unknown.
     response_bytes: int
+    undecodable: bool
 
     @classmethod
     def from_json(cls, data: ExchangeJson, *, clock: ClockName = "time") -> Exchange:
@@ -172,30 +181,39 @@ class Exchange:
             client_left=data.get("client_left", False),
             status=response["status"],
             response_headers={name.lower(): value for name, value in response["headers"]},
-            response_body=response["body"],
+            response_body=response.get("body"),
+            body_known="body" in response,
             response_sha256=response.get("body_sha256") or "",
-            response_bytes=response["body_bytes"],
+            response_bytes=response.get("body_bytes", -1),
+            undecodable=response.get("undecodable", False),
         )
 
     @cached_property
-    def body(self) -> dict[str, Any]:
-        """Return the job in the response, without its outer envelope; empty without a job."""
-        body = self.response_body
-        if isinstance(body, dict) and isinstance(body.get("data"), dict) and "id" in body["data"]:
-            body = body["data"]
-        return body if isinstance(body, dict) and self.whole else {}
+    def shown(self) -> JobBody:
+        """Return the job that the response shows; empty without one."""
+        return JobBody.parse(self.response_body) if self.succeeded and self.whole else JobBody()
+
+    @property
+    def succeeded(self) -> bool:
+        """Return whether the status is 2xx. Source: RFC 9110 section 15.3."""
+        return 200 <= self.status < 300
 
     @property
     def whole(self) -> bool:
-        """Return whether the response arrived with all the bytes of its Content-Length."""
+        """Return whether the response arrived with all the bytes of its Content-Length, and can be decoded."""
         promised = self.response_headers.get("content-length", str(self.response_bytes))
-        return self.status > 0 and (self.method == "HEAD" or str(self.response_bytes) == promised)
+        complete = self.response_bytes < 0 or self.method == "HEAD" or str(self.response_bytes) == promised
+        return self.status > 0 and complete and not self.undecodable
+
+    @property
+    def without_json(self) -> bool:
+        """Return whether the body is known not to be a JSON object, or to be an empty one."""
+        return self.body_known and not (self.response_body and isinstance(self.response_body, dict))
 
     @property
     def state(self) -> str:
         """Return the status of the job that the response shows, or ""."""
-        state = self.body.get("status") if self.status == 200 else None
-        return state if isinstance(state, str) else ""
+        return self.shown.status
 
     @property
     def error_body(self) -> ErrorBody:
@@ -227,13 +245,13 @@ class Exchange:
     def transient(self) -> bool:
         """Return whether the exchange met trouble that may pass.
 
-        That is no response or half of one, a retryable status, or a 200 without a JSON object.
+        That is no response or half of one, a retryable status, or a success without a JSON object.
         """
         if not self.whole:
             return True
         if self.status in RETRYABLE:
             return self.error_code != "model_not_found"
-        return self.operation in ("create", "retrieve") and self.status == 200 and not self.body
+        return self.operation in ("create", "retrieve") and self.succeeded and self.without_json
 
     @property
     def form(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:

@@ -125,7 +125,7 @@ def _params(data: RequestJson) -> Iterable[HarJson]:
 
 
 def _response(data: ResponseJson | None) -> HarJson:
-    status, size = (data["status"], data["body_bytes"]) if data else (0, 0)
+    status, size = (data["status"], data.get("body_bytes", -1)) if data else (0, 0)
     headers = dict(data["headers"]) if data else {}
     content: HarJson = {"size": size, "mimeType": headers.get("content-type", "x-unknown")}
     return {
@@ -134,7 +134,7 @@ def _response(data: ResponseJson | None) -> HarJson:
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": _pairs(data["headers"]) if data else [],
-        "content": content | _content_of_json(data["body"] if data else None),
+        "content": content | _content_of_json(data.get("body") if data else None),
         "redirectURL": headers.get("location", ""),
         "headersSize": -1,
         "bodySize": size if data else -1,

@@ -13,6 +13,7 @@ import orjson
 
 from mockveo import yamlfiles
 from mockveo.errors import TraceError
+from mockveo.spec.job_body import JobBody
 from mockveo.spec.spec import Spec, load
 from mockveo.traffic.exchange import Exchange, ExchangeJson, FieldJson, FileJson, ResponseJson
 from mockveo.traffic.redaction import redact_headers, redact_query
@@ -76,15 +77,14 @@ def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> ExchangeJson
     began = datetime.fromisoformat(entry["startedDateTime"]).timestamp()
     params = (request.get("postData") or {}).get("params") or []
     response = _response(entry["response"])
-    body = response["body"] if response and isinstance(response["body"], dict) else {}
+    shown = JobBody.parse(response.get("body")) if response else JobBody()
     exchange: ExchangeJson = {
         "number": number,
         "time": began,
         "at": began,
         "operation": operation,
         "error": None if operation else "unknown_path",
-        "job": body.get("id") or (path.split("/")[3] if operation and path.count("/") > 2 else None),
-        "job_status": body.get("status"),
+        "job": path.split("/")[3] if operation and path.count("/") > 2 else shown.id or None,
         "request": {
             "method": request["method"],
             "path": path,

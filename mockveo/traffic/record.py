@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from mockveo.http.encodings import decode
 from mockveo.http.forms import Part
 from mockveo.text import printable
 from mockveo.traffic.exchange import ExchangeJson, FileJson, ResponseJson
@@ -56,6 +57,8 @@ class ExchangeRecord:
     #: The response's body; None if it was too long to keep, as videos are, which leaves its SHA-256.
     response_body: bytes | None = None
     response_digest = b""
+    #: Whether a body that is not kept is in another encoding than its Content-Encoding names.
+    undecodable = False
     #: The scenario that was chosen for the exchange, and what its faults did.
     scenario = ""
     faults: Sequence[str] = ()
@@ -179,16 +182,28 @@ class ExchangeRecord:
         }
 
     def _response(self) -> ResponseJson:
-        digest = self.response_digest
-        if self.response_body is not None:
-            digest = hashlib.sha256(self.response_body).digest()
-        return {
+        digest, body, undecodable = self.response_digest, self.response_body, self.undecodable
+        decoded: bytes | None = b""
+        if body is not None:
+            digest = hashlib.sha256(body).digest()
+            decoded = decode(body, self.content_encoding)
+            undecodable = decoded is None
+        response: ResponseJson = {
             "status": self.status,
             "headers": self.redacted_response_headers,
-            "body": _readable(self.response_body or b""),
+            "body": _readable(decoded or b""),
             "body_bytes": self.response_bytes,
             "body_sha256": digest.hex(),
         }
+        if undecodable:
+            response["undecodable"] = True
+        return response
+
+    @property
+    def content_encoding(self) -> str:
+        """Return the Content-Encoding of the response, or ""."""
+        values = [value for name, value in self.response_headers if name.lower() == b"content-encoding"]
+        return b", ".join(values).decode("latin-1")
 
 
 def _file(part: Part) -> FileJson:

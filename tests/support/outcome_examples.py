@@ -180,12 +180,49 @@ def a_page_of_html_taken_for_a_success(recorder: Recorder) -> CallTrace:
     return recorder.call("completed")
 
 
-@expect("no-false-success", "poll-until-terminal", "unknown-status")
-@expect("report-completed", verdict="not exercised")
+@expect("no-false-success", "poll-until-terminal", "unknown-status", "report-completed")
 def a_success_in_another_dialect(recorder: Recorder) -> CallTrace:
     recorder.play(style={"statuses": {"in_progress": "IN_PROGRESS", "completed": "SUCCESS"}, "envelope": True})
     recorder.finished()
     return recorder.call("completed")
+
+
+@expect("report-completed", verdict="warning", message="the job was ' Done ', but the client reported 'timeout'")
+def a_success_in_another_dialect_that_was_waited_for(recorder: Recorder) -> CallTrace:
+    recorder.play(style={"statuses": {"completed": " Done "}})
+    recorder.finished()
+    return recorder.call("timeout")
+
+
+@expect("report-failed", verdict="warning", message="the job was 'EXPIRED', but the client reported 'timeout'")
+@expect("unknown-status")
+def a_failure_in_another_dialect_that_was_waited_for(recorder: Recorder) -> CallTrace:
+    recorder.play(**FAILED, style={"statuses": {"failed": "EXPIRED"}})
+    recorder.finished()
+    return recorder.call("timeout")
+
+
+@expect("result-id", verdict="violation", message="the id of the result is 'task_x'; expected 'task_")
+@expect("no-false-success", "poll-until-terminal", "report-completed")
+def another_id_than_the_task_id(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "json": {"task_id": "task_y", "status": "completed"}})
+    recorder.create()
+    return recorder.call(outcome("completed", video={"id": "task_x"}))
+
+
+@expect("result-id")
+def an_id_of_digits_as_a_number(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "json": {"id": 17, "status": "completed"}})
+    recorder.create()
+    return recorder.call(outcome("completed", video={"id": 17}))
+
+
+@expect("result-id", "poll-until-terminal", verdict="not exercised")
+@expect("report-failed", "failure-reason")
+def a_failure_in_a_create_without_an_id(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "json": {"status": "failed", "error": {"message": "No kites."}}})
+    recorder.create()
+    return recorder.call(outcome("failed", error=error("No kites.")))
 
 
 @expect("report-failed", "failure-reason", "no-false-success", "poll-until-terminal", "survive-transient")
@@ -411,6 +448,33 @@ def a_video_that_was_not_requested(recorder: Recorder) -> CallTrace:
 def a_video_that_is_no_business_of_the_client(recorder: Recorder) -> CallTrace:
     recorder.finished()
     return recorder.call("completed", features={**ALL_FEATURES, "content": False})
+
+
+GZIP: Any = {"headers": {"content-encoding": "gzip"}}
+
+
+@expect("survive-transient", verdict="warning", message="with 'error' after a response that cannot be decoded, which")
+@expect("poll-until-terminal")
+@expect("bad-json-on-poll", verdict="not exercised")
+def one_poll_that_cannot_be_decoded(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, **GZIP)
+    return recorder.call("error")
+
+
+@expect("report-completed", "stop-at-terminal", verdict="not exercised")
+@expect("no-false-success", "poll-until-terminal")
+def an_end_that_cannot_be_decoded(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "nth": [2, None], **GZIP})
+    recorder.poll(recorder.finished())
+    return recorder.call("timeout")
+
+
+@expect("report-completed")
+@expect("content-exact", verdict="not exercised")
+def a_video_that_cannot_be_decoded(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, **GZIP})
+    recorder.content(recorder.finished())
+    return recorder.call("error")
 
 
 @expect("survive-transient", verdict="warning", message="the client gave up with 'error' after a response of 503")

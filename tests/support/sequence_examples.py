@@ -61,6 +61,47 @@ def two_creates(recorder: Recorder) -> CallTrace:
     return recorder.call()
 
 
+@expect("create-once", verdict="violation", message="answered with the job task_1, and sent again")
+@expect("no-blind-retry", verdict="not exercised")
+def two_creates_that_were_accepted_with_a_task_id(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "status": 202, "json": {"task_id": "task_1", "status": "NOT_START"}})
+    recorder.create()
+    recorder.create()
+    return recorder.call()
+
+
+@expect("create-once", "no-blind-retry", verdict="not exercised")
+def a_create_that_failed_without_an_id_is_sent_again(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "json": {"status": "failed", "error": {"message": "m"}}})
+    recorder.create()
+    recorder.create()
+    return recorder.call("failed")
+
+
+@expect("create-once", verdict="not exercised")
+@expect("no-blind-retry", verdict="warning", message="2 creates for one call, after a response of 200")
+def a_create_that_was_accepted_without_an_id_is_sent_again(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "json": {"status": "queued"}})
+    recorder.create()
+    recorder.create()
+    return recorder.call("error")
+
+
+@expect("no-blind-retry", verdict="warning", message="2 creates for one call, after a response of 200 that cannot be")
+def a_create_that_cannot_be_decoded_is_sent_again(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "headers": {"content-encoding": "gzip"}})
+    recorder.create()
+    recorder.create()
+    return recorder.call("error")
+
+
+@expect("stop-at-terminal", verdict="info", message="the job was SUCCESS, and polled once more")
+def a_success_in_another_dialect_is_polled_on(recorder: Recorder) -> CallTrace:
+    recorder.play(style={"statuses": {"completed": "SUCCESS"}})
+    recorder.poll(recorder.finished())
+    return recorder.call("timeout")
+
+
 @expect("create-once")
 @expect("no-blind-retry", "no-retry-4xx", verdict="not exercised")
 @expect("retry-after")

@@ -73,12 +73,12 @@ class Recorder:
         self.world.use(scenario({"faults": list(faults), **more}))
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response | None:
-        """Send a request with the key; None without a complete response."""
+        """Send a request with the key; None without a complete response that can be decoded."""
         more.setdefault("headers", KEY)
         url = path if path.startswith("http") else f"{self.url}{path}"
         try:
             return self.http.request(method, url, **more)
-        except httpx.TransportError:
+        except httpx.RequestError:
             return None
 
     def create(self, *files: Any, headers: Mapping[str, str] | None = None, **fields: Any) -> str:

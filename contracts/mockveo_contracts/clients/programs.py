@@ -14,7 +14,6 @@ from typing import Any, Final, Self
 
 from mockveo.errors import SettingsError
 from mockveo.rules.trace import CallTrace
-from mockveo.spec.job_statuses import FAILURE
 from mockveo.spec.spec import Spec
 from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features
@@ -285,7 +284,7 @@ def _likely_outcome(open_case: OpenCase, seconds: float) -> str:
     """
     exchanges = [Exchange.from_json(record.to_json()) for record in open_case.world.journal]
     trace = CallTrace(exchanges, open_case.case.message, pace=1 / open_case.factor)
-    if trace.end is not None and trace.end.state in FAILURE:
+    if trace.end is not None and trace.end.shown.meaning == "failure":
         return "failed"
     pauses = [(later.at - earlier.at) for earlier, later in pairwise(trace.exchanges)]
     # A program may give up early if it has no time for another try: a pause may be twice the one before. And a shell

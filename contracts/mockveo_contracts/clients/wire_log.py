@@ -57,7 +57,9 @@ def _answer(exchange: Exchange) -> str:
     if not exchange.status:
         return "the client went away" if exchange.client_left else "no answer"
     parts = [f"{exchange.status} {_content(exchange)}".strip()]
-    if not exchange.whole:
+    if exchange.undecodable:
+        parts.append(f"not {exchange.response_headers.get('content-encoding')}, as its Content-Encoding says")
+    elif not exchange.whole:
         parts.append(f"broken off after {exchange.response_bytes} bytes")
     if exchange.retry_after is not None:
         parts.append(f"Retry-After: {exchange.retry_after}")
@@ -67,9 +69,9 @@ def _answer(exchange: Exchange) -> str:
 def _content(exchange: Exchange) -> str:
     """Return what an answer says: a job's state, where a redirect leads, the bytes of a video, or an error."""
     if exchange.state:
-        progress = exchange.body.get("progress")
-        state = f"{exchange.state} {progress} %" if isinstance(progress, int) else exchange.state
-        return f"{state} {exchange.body.get('id', '')}".strip() if exchange.operation == "create" else state
+        progress = exchange.shown.progress
+        state = exchange.state if progress is None else f"{exchange.state} {progress} %"
+        return f"{state} {exchange.shown.id}".strip() if exchange.operation == "create" else state
     if 300 <= exchange.status < 400:
         # Without the query, which holds a ticket.
         target = urlsplit(exchange.response_headers.get("location", ""))

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from mockveo.http.statuses import RETRYABLE
 from mockveo.rules.engine import Breach
 from mockveo.spec.errors import ErrorBody
+from mockveo.spec.job_body import JobBody
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
 from mockveo.traffic.exchange import ExchangeJson, FieldJson, FileJson, RequestJson, ResponseJson
@@ -144,11 +145,20 @@ class SentExchange:
         """The code of the error in the response."""
         return self.error.code
 
+    @cached_property
+    def shown(self) -> JobBody:
+        """The job that the response shows; empty if it is not about a job of ours."""
+        return JobBody.parse(self.json) if self.shown_job else JobBody()
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """The members of that job, without an outer envelope."""
+        return self.shown.members
+
     @property
     def made(self) -> str:
         """The id of the job that a create made; empty if the response shows none."""
-        job = self.answer.get("id") if self.operation == "createVideo" and self.succeeded else None
-        return job if isinstance(job, str) else ""
+        return JobBody.parse(self.json).id if self.operation == "createVideo" and self.succeeded else ""
 
     @property
     def shown_job(self) -> str:
@@ -161,14 +171,12 @@ class SentExchange:
     @property
     def state(self) -> str:
         """The status of the job in the response; empty if it is not text."""
-        state = self.answer.get("status") if self.shown_job else None
-        return state if isinstance(state, str) else ""
+        return self.shown.status
 
     @property
     def progress(self) -> int | None:
-        """The progress in the response; None if it is not an integer."""
-        progress = self.answer.get("progress") if self.shown_job else None
-        return progress if isinstance(progress, int) and not isinstance(progress, bool) else None
+        """The progress in the response; None without one."""
+        return self.shown.progress
 
     @property
     def template(self) -> str:

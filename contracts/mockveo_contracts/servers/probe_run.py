@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mockveo.http.statuses import REFUSED_FOR_NOW
-from mockveo.spec.job_statuses import FINAL
 from mockveo.spec.spec import Form, Spec
 from mockveo_contracts.cases.images import png
 from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, UploadFile
@@ -136,7 +135,7 @@ class ProbeRun:
             exchange = self.poll(job)
             spent_s = pace.now() - begun
             failed_polls += not exchange.succeeded
-            if exchange.state in FINAL or failed_polls > MAX_FAILED_POLLS:
+            if exchange.shown.ended or failed_polls > MAX_FAILED_POLLS:
                 return exchange
             if spent_s >= self.shared.job_seconds:
                 self.unended[job] = spent_s

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mockveo.spec.job_statuses import FAILURE, FINAL, SUCCESS
 from mockveo_contracts.servers.exchanges import Body, SentExchange
 from mockveo_contracts.servers.http_client import urlencoded
 from mockveo_contracts.servers.probe_run import ProbeRun
@@ -57,7 +56,7 @@ def text_only(run: ProbeRun) -> None:
     if not create.made:
         return
     job = create.made
-    if run.poll(job).state not in FINAL:
+    if not run.poll(job).shown.ended:
         _content(run, job, "content-early", "content_not_ready", note="before the end")
     _hidden(run, job)
     _after(run, job, run.follow(job))
@@ -78,18 +77,18 @@ def _content(run: ProbeRun, job: str, purpose: str, expected: str = "", **more: 
 
 def _after(run: ProbeRun, job: str, end: SentExchange) -> None:
     """Request what an ended job has, then poll it again."""
-    if end.state in FAILURE:
+    if end.shown.meaning == "failure":
         _content(run, job, "content-failed", note="of a failed job")
-    if end.state in SUCCESS:
+    if end.shown.meaning == "success":
         _video(run, job, end)
-    if end.state in FINAL:
+    if end.shown.ended:
         run.poll(job)
         run.client.pace.wait(LATER_S if run.control else 0.0)
         run.poll(job)
 
 
 def _video(run: ProbeRun, job: str, end: SentExchange) -> None:
-    url = end.answer.get("video_url")
+    url = end.members.get("video_url")
     if isinstance(url, str):
         run.client.fetch(url, purpose="video-url")
     # The content may lag behind the status.

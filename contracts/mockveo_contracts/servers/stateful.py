@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from mockveo.rules.engine import Verdict
-from mockveo.spec.job_statuses import FAILURE, SUCCESS
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation
@@ -126,10 +125,10 @@ class _History(RuleBasedStateMachine):
     def fetch(self, which: int) -> None:
         if self.jobs and "retrieveVideoContent" in self.run.spec.operations:
             job = self.jobs[which % len(self.jobs)]
-            state = self.run.poll(job).state
-            if state in SUCCESS:
+            meaning = self.run.poll(job).shown.meaning
+            if meaning == "success":
                 self.run.get("retrieveVideoContent", job, purpose="content-available")
-            elif state in FAILURE:
+            elif meaning == "failure":
                 self.run.get("retrieveVideoContent", job, purpose="content-failed")
             else:
                 early = {"purpose": "content-early", "expected": "content_not_ready"}

@@ -28,7 +28,7 @@ def sent(**more: Any) -> SentExchange:
 def test_sent_exchange_is_read_like_any_other_exchange() -> None:
     exchange = Exchange.from_json(json.loads(json.dumps(sent().to_json())), clock="at")
     assert (exchange.number, exchange.at, exchange.operation, exchange.status) == (1, 1.5, "create", 200)
-    assert (exchange.state, exchange.body["id"], exchange.job, exchange.whole) == ("queued", "task_1", "task_1", True)
+    assert (exchange.state, exchange.shown.id, exchange.job, exchange.whole) == ("queued", "task_1", "task_1", True)
     assert exchange.fields == [{"name": "prompt", "value": "A kite."}]
     assert exchange.files[0]["sha256"] == FILE.sha256
 
@@ -43,8 +43,15 @@ def test_json_of_a_sent_exchange_hides_the_key() -> None:
 
 
 def test_line_of_a_sent_exchange_names_request_and_result() -> None:
-    assert sent().line == "POST /v1/videos?token=..., 1 image 200 queued 0 % task_1"
-    assert sent(status=0, data=b"", trouble="no answer").line.endswith("1 image no answer: no answer")
+    assert sent().line == "POST /v1/videos?token=..., 1 image \u2192 200 queued 0 % task_1"
+    assert sent(status=0, data=b"", trouble="no answer").line.endswith("1 image \u2192 no answer: no answer")
+
+
+def test_job_of_other_shape_is_shown() -> None:
+    answer = {"code": "success", "data": {"task_id": "task_1", "status": "SUCCESS", "progress": "100%"}}
+    exchange = sent(status=202, data=json.dumps(answer).encode())
+    assert (exchange.made, exchange.state, exchange.progress) == ("task_1", "SUCCESS", 100)
+    assert (exchange.shown.ended, exchange.members["task_id"]) == (True, "task_1")
 
 
 def test_failure_that_a_retry_settled_is_left_out_of_settled_exchanges() -> None:

@@ -21,7 +21,7 @@ JSON = st.recursive(
         ({"error": {"code": None, "message": "m"}}, ErrorBody("", "m", "", "nested")),
         ({"code": "c", "message": "m", "data": None}, ErrorBody("c", "m", "", "flat")),
         ({"code": "c", "message": "m"}, ErrorBody("c", "m", "", "flat")),
-        ({"code": 404, "error": "no object"}, ErrorBody("404", "", "", "flat")),
+        ({"code": 404, "error": "a text"}, ErrorBody("404", "a text", "", "flat")),
         ("<html>", ErrorBody("", "", "", "none")),
         (None, ErrorBody()),
     ],
@@ -33,3 +33,18 @@ def test_parse_reads_both_envelopes(body: Any, expected: ErrorBody) -> None:
 @given(JSON)
 def test_parse_any_json_gives_text(body: Any) -> None:
     assert all(isinstance(part, str) for part in ErrorBody.parse(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"code": "c"}, True),
+        ({"error": {"message": "m", "code": None}}, True),
+        ({"error": "m"}, True),
+        ({"code": "success", "message": "ok", "data": {}}, False),
+        ({"id": "task_1"}, False),
+        (None, False),
+    ],
+)
+def test_present_outer_envelope_of_success_is_no_error(body: Any, *, expected: bool) -> None:
+    assert ErrorBody.parse(body).present is expected

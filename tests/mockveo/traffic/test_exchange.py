@@ -36,7 +36,7 @@ def test_from_json_reads_what_to_json_writes() -> None:
     assert exchange.headers == {"authorization": f"Bearer ({fingerprint('sk-secret')})"}
     assert exchange.form == ((("prompt", "a kite"),), ("0f",))
     assert exchange.deviations == {"repeated-field": "prompt came twice"}
-    assert (exchange.whole, exchange.state, exchange.body["id"], exchange.job) == (True, "queued", "task_1", "task_1")
+    assert (exchange.whole, exchange.state, exchange.shown.id, exchange.job) == (True, "queued", "task_1", "task_1")
     assert (exchange.retry_after, exchange.transient, exchange.error_code) == ("2", False, "")
 
 

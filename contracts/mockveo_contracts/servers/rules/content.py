@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.spec.job_statuses import FAILURE, SUCCESS
+from mockveo.spec.job_statuses import Progression
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 
 checks: Final = Checks[Conversation]()
@@ -51,13 +51,13 @@ def images_order(conversation: Conversation) -> list[Breach] | None:
     return breaches if complete else None
 
 
-def _fetches(conversation: Conversation) -> list[tuple[SentExchange, str]]:
-    """Return the requests for content with our key, each with the latest status of its job before it."""
-    fetches = []
+def _fetches(conversation: Conversation) -> list[tuple[SentExchange, Progression]]:
+    """Return the requests for content with our key, each with what the latest status of its job meant."""
+    fetches: list[tuple[SentExchange, Progression]] = []
     for exchange in conversation.about("content-available"):
         lifecycle = conversation.lifecycles.get(exchange.job, [])
-        states = [shown.state for shown in lifecycle if shown.number < exchange.number]
-        fetches.append((exchange, states[-1] if states else ""))
+        earlier = [shown.shown.meaning for shown in lifecycle if shown.number < exchange.number]
+        fetches.append((exchange, earlier[-1] if earlier else ""))
     return fetches
 
 
@@ -68,7 +68,7 @@ def _whole_content(conversation: Conversation) -> SentExchange | None:
 @checks.check("content-available")
 def content_available(conversation: Conversation) -> list[Breach] | None:
     # Of several tries, the last one counts.
-    fetches = [exchange for exchange, state in _fetches(conversation) if state in SUCCESS]
+    fetches = [exchange for exchange, meaning in _fetches(conversation) if meaning == "success"]
     if not fetches:
         return None
     last = fetches[-1]
@@ -90,7 +90,7 @@ def content_failed(conversation: Conversation) -> list[Breach] | None:
 @checks.check("content-video")
 def content_video(conversation: Conversation) -> list[Breach] | None:
     fetches = [
-        exchange for exchange, state in _fetches(conversation) if exchange.status == 200 and state not in FAILURE
+        exchange for exchange, meaning in _fetches(conversation) if exchange.status == 200 and meaning != "failure"
     ]
     breaches = []
     for exchange in fetches:
@@ -180,8 +180,8 @@ def video_url(conversation: Conversation) -> list[Breach] | None:
             breaches.append(breach(f"video_url does not lead to the video: {problem}", exchange))
     for lifecycle in conversation.lifecycles.values():
         for exchange in lifecycle:
-            url = exchange.answer.get("video_url")
+            url = exchange.members.get("video_url")
             is_url = isinstance(url, str) and url.startswith(("http://", "https://"))
-            if isinstance(url, str) and exchange.state in SUCCESS and not is_url:
+            if isinstance(url, str) and exchange.shown.meaning == "success" and not is_url:
                 return [*breaches, breach(f"video_url is {url!r}; expected a URL", exchange)]
     return breaches if exchanges else None

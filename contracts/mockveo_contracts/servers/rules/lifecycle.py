@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.spec.job_statuses import FAILURE, FINAL, SUCCESS
+from mockveo.spec.job_statuses import FAILURE, SUCCESS
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 
 checks: Final = Checks[Conversation]()
@@ -46,8 +46,9 @@ def id_agrees(conversation: Conversation) -> list[Breach] | None:
     breaches = []
     for job, lifecycle in conversation.lifecycles.items():
         for exchange in lifecycle:
-            wrong = [name for name in ("id", "task_id") if exchange.answer.get(name, job) != job]
-            breaches += [breach(f"{name} is {exchange.answer[name]!r}; expected {job!r}", exchange) for name in wrong]
+            ids = {name: exchange.members.get(name) for name in ("id", "task_id")}
+            wrong = [name for name, value in ids.items() if value is not None and str(value) != job]
+            breaches += [breach(f"{name} is {ids[name]!r}; expected {job!r}", exchange) for name in wrong]
     return breaches if conversation.lifecycles else None
 
 
@@ -84,7 +85,7 @@ def status_final(conversation: Conversation) -> list[Breach] | None:
         (before, after)
         for lifecycle in _lifecycles(conversation, minimum=2)
         for before, after in pairwise(lifecycle)
-        if before.state in FINAL
+        if before.shown.ended
     ]
     breaches = [
         breach(f"the job has ended, but changes from {_status(before)} to {_status(after)}", before, after)
@@ -107,7 +108,7 @@ def progress_order(conversation: Conversation) -> list[Breach] | None:
         breaches += [
             breach(f"progress goes from {before.progress} back to {after.progress}", before, after)
             for before, after in pairwise(with_progress)
-            if (after.progress or 0) < (before.progress or 0) and before.state not in FINAL
+            if (after.progress or 0) < (before.progress or 0) and not before.shown.ended
         ]
     return breaches if lifecycles else None
 
@@ -143,7 +144,7 @@ def progress_start(conversation: Conversation) -> list[Breach] | None:
 
 @checks.check("job-ends")
 def job_ends(conversation: Conversation) -> list[Breach] | None:
-    exercised = any(exchange.state in FINAL for exchange in _shown(conversation))
+    exercised = any(exchange.shown.ended for exchange in _shown(conversation))
     breaches = []
     for job, seconds in conversation.unended.items():
         lifecycle = conversation.lifecycles.get(job, [])
@@ -192,13 +193,15 @@ def model_answered(conversation: Conversation) -> list[Breach] | None:
     for job, create in conversation.creates.items():
         alias = _sent_model(conversation, create)
         expected = (conversation.spec.aliases or {}).get(str(alias))
-        shown = [exchange for exchange in conversation.lifecycles[job] if isinstance(exchange.answer.get("model"), str)]
+        shown = [
+            exchange for exchange in conversation.lifecycles[job] if isinstance(exchange.members.get("model"), str)
+        ]
         if expected is None or not shown:
             continue
         exercised = True
-        wrong = next((exchange for exchange in shown if exchange.answer["model"] != expected), None)
+        wrong = next((exchange for exchange in shown if exchange.members["model"] != expected), None)
         if wrong is not None:
-            actual = wrong.answer["model"]
+            actual = wrong.members["model"]
             # The targets of other aliases than the default are assumed; that aliases are resolved is not.
             lenient = alias not in (expected, actual)
             message = f"the create asked for {alias}, the response has {actual!r}; expected {expected!r}"
@@ -226,11 +229,11 @@ def _changes(conversation: Conversation, name: str) -> list[Breach] | None:
     """Return the first change of a field in each lifecycle."""
     breaches, exercised = [], False
     for lifecycle in _lifecycles(conversation, minimum=2):
-        with_field = [exchange for exchange in lifecycle if name in exchange.answer]
+        with_field = [exchange for exchange in lifecycle if name in exchange.members]
         exercised = exercised or len(with_field) > 1
         for before, after in pairwise(with_field):
-            if before.answer[name] != after.answer[name]:
-                change = f"{before.answer[name]!r} to {after.answer[name]!r}"
+            if before.members[name] != after.members[name]:
+                change = f"{before.members[name]!r} to {after.members[name]!r}"
                 breaches.append(breach(f"{name} changes from {change}", before, after))
                 break
     return breaches if exercised else None
@@ -241,23 +244,23 @@ def size_answered(conversation: Conversation) -> list[Breach] | None:
     breaches, exercised = [], False
     for job, create in conversation.creates.items():
         expected = dict(create.body.fields).get("size") if create.body else None
-        with_size = [exchange for exchange in conversation.lifecycles[job] if "size" in exchange.answer]
+        with_size = [exchange for exchange in conversation.lifecycles[job] if "size" in exchange.members]
         if not expected or not with_size:
             continue
         exercised = True
-        wrong = next((exchange for exchange in with_size if exchange.answer["size"] != expected), None)
+        wrong = next((exchange for exchange in with_size if exchange.members["size"] != expected), None)
         if wrong is not None:
-            message = f"size is {wrong.answer['size']!r}; expected {expected!r}, as sent"
+            message = f"size is {wrong.members['size']!r}; expected {expected!r}, as sent"
             breaches.append(breach(message, create, wrong))
     return breaches if exercised else None
 
 
 @checks.check("created-at")
 def created_at(conversation: Conversation) -> list[Breach] | None:
-    creates = [create for create in conversation.creates.values() if _is_date(create.answer.get("created_at"))]
+    creates = [create for create in conversation.creates.values() if _is_date(create.members.get("created_at"))]
     breaches = []
     for create in creates:
-        actual = create.answer["created_at"]
+        actual = create.members["created_at"]
         expected, tolerance_s = _date(create)
         if abs(actual - expected) > tolerance_s:
             breaches.append(breach(f"created_at is {actual}; expected {expected:.0f}, the time of the create", create))
@@ -279,7 +282,7 @@ def completed_at(conversation: Conversation) -> list[Breach] | None:
         completed = [
             exchange
             for exchange in lifecycle
-            if exchange.state in SUCCESS and _is_date(exchange.answer.get("completed_at"))
+            if exchange.shown.meaning == "success" and _is_date(exchange.members.get("completed_at"))
         ]
         exercised = exercised or bool(completed)
         problems = (_completed_at_problem(lifecycle, completed[0], exchange) for exchange in completed)
@@ -288,8 +291,8 @@ def completed_at(conversation: Conversation) -> list[Breach] | None:
 
 
 def _completed_at_problem(lifecycle: list[SentExchange], first: SentExchange, exchange: SentExchange) -> Breach | None:
-    dates = [shown.answer["created_at"] for shown in lifecycle if _is_date(shown.answer.get("created_at"))]
-    actual, before = exchange.answer["completed_at"], first.answer["completed_at"]
+    dates = [shown.members["created_at"] for shown in lifecycle if _is_date(shown.members.get("created_at"))]
+    actual, before = exchange.members["completed_at"], first.members["completed_at"]
     if dates and actual < dates[0]:
         return breach(f"completed_at is {actual}, before created_at, {dates[0]}", exchange)
     if actual != before:
@@ -301,17 +304,13 @@ def _completed_at_problem(lifecycle: list[SentExchange], first: SentExchange, ex
 def completed_at_early(conversation: Conversation) -> list[Breach] | None:
     if "completed_at" not in _poll_fields(conversation):
         return None
-    running = [exchange for exchange in _shown(conversation) if exchange.state and not _has_ended(exchange)]
+    running = [exchange for exchange in _shown(conversation) if exchange.state and not exchange.shown.ended]
     breaches = [
-        breach(f"completed_at is {exchange.answer['completed_at']!r} while {exchange.state}", exchange)
+        breach(f"completed_at is {exchange.members['completed_at']!r} while {exchange.state}", exchange)
         for exchange in running
-        if exchange.answer.get("completed_at") is not None
+        if exchange.members.get("completed_at") is not None
     ]
     return breaches[:1] if running else None
-
-
-def _has_ended(exchange: SentExchange) -> bool:
-    return exchange.state in FINAL
 
 
 def _poll_fields(conversation: Conversation) -> list[str]:
@@ -323,10 +322,10 @@ def _poll_fields(conversation: Conversation) -> list[str]:
 def failed_error(conversation: Conversation) -> list[Breach] | None:
     if "error" not in _poll_fields(conversation):
         return None
-    failed = next((exchange for exchange in _shown(conversation) if exchange.state in FAILURE), None)
+    failed = next((exchange for exchange in _shown(conversation) if exchange.shown.meaning == "failure"), None)
     if failed is None:
         return None
-    error = failed.answer.get("error")
+    error = failed.members.get("error")
     if isinstance(error, dict) and error.get("message"):
         return []
     return [breach(f"error of the {failed.state} job is {error!r}; expected {{code, message}}", failed)]
