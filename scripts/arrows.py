@@ -126,7 +126,6 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.rules",
         "mockveo.server",
         "mockveo.settings",
-        "mockveo.spec",
         "mockveo.yamlfiles",
     },
     "contracts.clients": {

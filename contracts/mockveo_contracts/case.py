@@ -12,6 +12,8 @@ from mockveo.text import truncate
 
 #: The outcomes that a client may report.
 OUTCOMES: Final = ("completed", "failed", "timeout", "error")
+#: Seconds of a scenario in one of the client's.
+SPEED: Final = 100.0
 #: Characters of a wrong value in a message; arbitrary.
 MAX_SHOWN_CHARS: Final = 60
 #: Features of clients -> their defaults. Source: docs/client-protocol.md.

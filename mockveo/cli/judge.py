@@ -9,8 +9,6 @@ from pathlib import Path
 import click
 
 from mockveo.console.options import option
-from mockveo.rules.client_rules import findings
-from mockveo.traffic.importing import read
 
 
 @click.command()
@@ -22,6 +20,9 @@ def judge(file: Path, as_json: bool) -> None:
     FILE is a journal, a JSON log or a HAR. Only rules that requests alone can show are checked. The exit status is 1
     if a MUST rule is broken.
     """
+    from mockveo.rules.client_rules import findings
+    from mockveo.traffic.importing import read
+
     trace = read(file)
     broken = list(findings(trace))
     if as_json:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from mockveo._paths import built_in_scenarios
-from mockveo.simulator.scenarios import SCHEMA, built_in, named, read
 
 
 @click.group(invoke_without_command=True)
@@ -17,6 +16,8 @@ def scenarios(context: click.Context) -> None:
 
     `mockveo scenarios show NAME` prints a built-in scenario as YAML to start from.
     """
+    from mockveo.simulator.scenarios import built_in
+
     if context.invoked_subcommand is None:
         for scenario in built_in():
             click.echo(f"{scenario.name:24}{scenario.summary}")
@@ -26,6 +27,8 @@ def scenarios(context: click.Context) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a built-in scenario as YAML."""
+    from mockveo.simulator.scenarios import named
+
     named(name)
     click.echo(built_in_scenarios()[name].read_text(encoding="utf-8"), nl=False)
 
@@ -33,6 +36,8 @@ def show(name: str) -> None:
 @scenarios.command()
 def schema() -> None:
     """Print the JSON Schema of a scenario."""
+    from mockveo.simulator.scenarios import SCHEMA
+
     click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
 
 
@@ -43,6 +48,8 @@ def check(files: tuple[str, ...]) -> None:
 
     The error names they use are checked against the OpenAPI document only when the scenario is served.
     """
+    from mockveo.simulator.scenarios import read
+
     for name in files:
         scenario = read(Path(name))
         click.echo(f"{name}: {len(scenario.faults)} faults, ends in {scenario.ending}")

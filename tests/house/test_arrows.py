@@ -48,7 +48,10 @@ THIRD_PARTIES = {
         "PIL": {"content.rendering", "content.uploads"},
     },
     "mockveo_contracts": {
-        "click": {"cli.check", "cli.verify", "cli.cases", "cli.report", "cli.reporting", "cli.rules"},
+        "click": {
+            *("cli.check", "cli.check_run", "cli.verify", "cli.verify_run", "cli.cases", "cli.report"),
+            *("cli.reporting", "cli.reporting_options", "cli.rules"),
+        },
         "hypothesis": {"cases.generation", "servers.stateful"},
         "jsonschema_rs": {"reports.json_report", "servers.rules.responses"},
         "pytest": {"pytest"},

@@ -37,7 +37,9 @@ MODULES = {
     "mockveo/traffic": "__init__ exchange har importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
-    "mockveo_contracts/cli": "__init__ cases check replay report reporting rules verify",
+    "mockveo_contracts/cli": (
+        "__init__ cases check check_run replay report reporting reporting_options rules verify verify_run"
+    ),
     "mockveo_contracts/clients": (
         "__init__ check driver functions interruption messages pending processes programs recorder search "
         "sessions testbed virtual_time wire_log"

@@ -26,8 +26,6 @@ from mockveo_contracts.cases.images import DEFAULT_BYTES
 _HERE: Final = Path(__file__).parent
 SCHEMA: Final = _HERE / "case.schema.json"
 CATALOGUE: Final = _HERE / "catalogue.yaml"
-#: Seconds of a scenario in one of the client's.
-SPEED: Final = 100.0
 #: Defaults of a call. Source: case.schema.json and docs/client-protocol.md.
 DEFAULT_PROMPT: Final = "A paper kite floats above a field."
 DEFAULT_DEADLINE_S: Final = 6.0

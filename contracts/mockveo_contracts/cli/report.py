@@ -7,8 +7,6 @@ from pathlib import Path
 import click
 
 from mockveo.console.options import option
-from mockveo_contracts.reports.formats import prepare, write_all
-from mockveo_contracts.reports.json_report import read
 
 
 @click.command()
@@ -26,4 +24,7 @@ def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
 
     Several reports with `--as html=FILE` make one page that compares them by rule.
     """
+    from mockveo_contracts.reports.formats import prepare, write_all
+    from mockveo_contracts.reports.json_report import read
+
     write_all(prepare(reports), *map(read, files))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from mockveo.console.options import option
-from mockveo.rules.client_rules import client_rules
-from mockveo.rules.engine import find
-from mockveo_contracts.servers.server_rules import server_rules
 
 
 @click.command()
 @option("--servers", is_flag=True, help="List the rules for servers instead of those for clients.")
 def rules(servers: bool) -> None:
     """List the rules of the contract."""
+    from mockveo.rules.client_rules import client_rules
+    from mockveo_contracts.servers.server_rules import server_rules
+
     book = server_rules() if servers else client_rules()
     for rule in book.rules.values():
         click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.description}")
@@ -23,6 +23,10 @@ def rules(servers: bool) -> None:
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Explain a rule and name its source."""
+    from mockveo.rules.client_rules import client_rules
+    from mockveo.rules.engine import find
+    from mockveo_contracts.servers.server_rules import server_rules
+
     explained = find(rule, {**server_rules().rules, **client_rules().rules})
     click.echo(
         f"{explained.id} ({explained.severity.upper()})\n\n  {explained.description}\n\n  Source: {explained.source}"

@@ -21,8 +21,8 @@ from mockveo.simulator.clock import Clock
 from mockveo.simulator.world import World
 from mockveo.spec.spec import Spec
 from mockveo.traffic.exchange import ClockName, Exchange, ExchangeJson
-from mockveo_contracts.case import Case, Image, Input
-from mockveo_contracts.cases.definitions import SPEED, TestCase
+from mockveo_contracts.case import SPEED, Case, Image, Input
+from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.cases.images import MEDIA_TYPES, picture
 from mockveo_contracts.clients.virtual_time import CaseClock, VirtualTime
 

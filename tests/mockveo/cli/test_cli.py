@@ -270,14 +270,16 @@ def test_command_help_begins_with_the_summary_of_the_table(name: str) -> None:
 
 
 def test_help_and_version_load_no_server() -> None:
-    code = (
-        "import sys; sys.argv = ['mockveo', '{}']\nfrom mockveo.cli.main import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "heavy = {{'starlette', 'uvicorn', 'asyncio', 'yaml', 'jsonschema_rs', 'orjson'}} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    for argument in ("--help", "--version"):
-        subprocess.run([sys.executable, "-c", code.format(argument)], check=True, capture_output=True, env=CLEAN)
+    code = """
+import sys
+from mockveo.cli.main import COMMANDS, main
+names = [name for section in COMMANDS.values() for name in section]
+for arguments in (["--help"], ["--version"], *([name, "--help"] for name in names)):
+    main(arguments, standalone_mode=False)
+    heavy = {"starlette", "uvicorn", "asyncio", "yaml", "jsonschema_rs", "orjson", "hypothesis", "multipart"}
+    assert not heavy & set(sys.modules), (arguments, heavy & set(sys.modules))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=CLEAN)
     subprocess.run(
         [sys.executable, "-c", "import sys, mockveo; assert 'starlette' not in sys.modules"], check=True, env=CLEAN
     )
