@@ -59,6 +59,11 @@ class CaseResult:
         return cls(**{**data, "adapter_error": data["adapter_error"] or "", "log": log_from_json(data["log"])})
 
     @property
+    def has_faults(self) -> bool:
+        """Whether its scenario injects faults; a scenario that is only named may."""
+        return isinstance(self.scenario, str) or bool(self.scenario.get("faults"))
+
+    @property
     def call_lines(self) -> list[str]:
         """What a client was asked to do, except for what is the default."""
         call = {name: value for name, value in self.call.items() if value not in (None, [])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
 from mockveo.traffic.exchange import ClockName, ExchangeJson
@@ -76,8 +76,18 @@ class Finding:
         return FINDINGS.index(self.verdict)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """How much there is to read, so that the smallest of several can be shown."""
+    def is_mild(self) -> bool:
+        """Whether its verdict is milder than broken rules of its severity get; the rule says when."""
+        return self.verdict == "warning" and self.severity == "must"
+
+    @property
+    def order(self) -> tuple[int, bool, int, int]:
+        """Where it is among findings of its rule: the worst, without faults, and the smallest first."""
+        return self.rank, self.case.has_faults, *self._size
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """How much there is to read."""
         if not self.case.scenario and not self.case.call:
             # Of a server: what has to be sent to see it.
             return len(self.trace), len("".join(self.reproduce))
@@ -96,15 +106,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """The findings of one rule: the worst verdict first, the smallest case first among equals."""
+    """The findings of one rule; the first represents them."""
 
     rule: str | None
     findings: Sequence[Finding]
 
     @classmethod
     def of(cls, rule: str | None, findings: Iterable[Finding]) -> Self:
-        """Return the findings of a rule in their order."""
-        return cls(rule, sorted(findings, key=lambda finding: (finding.rank, finding.size)))
+        """Return the findings of a rule: the worst first, then those without faults, then the smallest."""
+        return cls(rule, sorted(findings, key=lambda finding: finding.order))
 
     @property
     def first(self) -> Finding:
@@ -120,3 +130,55 @@ class BrokenRule:
     def other_cases(self) -> list[str]:
         """The names of the other cases."""
         return list(dict.fromkeys(finding.case.name for finding in self.findings[1:]))
+
+    @property
+    def number_of_cases(self) -> int:
+        """In how many cases it is broken."""
+        return len({id(finding.case) for finding in self.findings})
+
+    def represented_by(self, case: CaseResult, exchanges: frozenset[int]) -> Self | None:
+        """Return the same with its finding in a case first, if that has the same cause and represents it as well."""
+        for finding in self.findings:
+            as_well = finding.order[:2] == self.first.order[:2]
+            # A finding without exchanges is about the whole case.
+            same_cause = not finding.exchanges or not exchanges or not exchanges.isdisjoint(finding.exchanges)
+            if finding.case is case and as_well and same_cause:
+                return replace(self, findings=[finding, *(other for other in self.findings if other is not finding)])
+        return None
+
+
+@dataclass(frozen=True)
+class RuleGroup:
+    """Rules that the same exchanges of one case break, which likely have one cause. The worst rule comes first."""
+
+    rules: Sequence[BrokenRule]
+
+    @property
+    def first(self) -> Finding:
+        """The finding of the worst rule, with the exchanges that show any of them."""
+        return replace(self.rules[0].first, exchanges=tuple(sorted(self._exchanges)))
+
+    @property
+    def _exchanges(self) -> frozenset[int]:
+        return frozenset(number for rule in self.rules for number in rule.first.exchanges)
+
+    @property
+    def other_cases(self) -> list[str]:
+        """The names of the other cases in which one of the rules is broken."""
+        names = dict.fromkeys(name for rule in self.rules for name in rule.other_cases)
+        return [name for name in names if name != self.first.case.name]
+
+    def with_rule(self, rule: BrokenRule) -> Self | None:
+        """Return the same with another rule, if that has the same cause."""
+        same = rule.represented_by(self.rules[0].first.case, self._exchanges)
+        return None if same is None else replace(self, rules=[*self.rules, same])
+
+
+def problems(rules: Iterable[BrokenRule]) -> list[RuleGroup]:
+    """Return broken rules, those together that the same exchanges of one case break."""
+    grouped: list[RuleGroup] = []
+    for rule in rules:
+        joined = ((place, problem.with_rule(rule)) for place, problem in enumerate(grouped))
+        place, larger = next(((place, larger) for place, larger in joined if larger), (len(grouped), RuleGroup([rule])))
+        grouped[place : place + 1] = [larger]
+    return grouped

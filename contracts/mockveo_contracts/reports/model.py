@@ -14,7 +14,7 @@ from mockveo._version import __version__
 from mockveo.errors import MockveoError
 from mockveo.rules.engine import Rule, Verdict
 from mockveo_contracts.reports.case_result import CaseResult, JsonObject, log_from_json
-from mockveo_contracts.reports.finding import BrokenRule, Finding
+from mockveo_contracts.reports.finding import FINDINGS, BrokenRule, Finding, RuleGroup, problems
 from mockveo_contracts.reports.known_failures import KnownFailure
 
 #: Verdicts of rules, as a report counts them.
@@ -218,6 +218,11 @@ class Report:
         return sorted(broken, key=lambda group: (group.first.rank, order.get(group.rule or "", len(order))))
 
     @property
+    def problems(self) -> list[RuleGroup]:
+        """What is broken by its causes, without infos, the worst first."""
+        return problems(rule for rule in self.broken_rules if rule.verdict != "info")
+
+    @property
     def fatal(self) -> tuple[str, ...]:
         """The verdicts of rules that fail the run."""
         return ("violation", "warning") if self.strict else ("violation",)
@@ -246,17 +251,20 @@ class Report:
 
     @property
     def result(self) -> str:
-        """What was found in few words, e.g. "2 violations, 1 warning"."""
-        numbers = {
-            "violation": self.count("violation"),
-            "warning": self.count("warning"),
-            "adapter error": self.count("adapter error"),
-            "stale known failure": len(self.stale),
-            "info": self.count("info"),
-        }
+        """What was found in few words, e.g. "violations of 2 rules in 3 cases"."""
+        parts = [self._number_of(verdict) for verdict in FINDINGS if self.count(verdict)]
+        if self.stale:
+            parts.append(counted(len(self.stale), "stale known failure"))
         # If no case could be judged, that nothing was found says nothing.
         nothing = "nothing is broken" if self.judged else "nothing was judged"
-        return ", ".join(counted(number, word) for word, number in numbers.items() if number) or nothing
+        return ", ".join(parts) or nothing
+
+    def _number_of(self, verdict: str) -> str:
+        """Return in how many rules and cases there is a verdict."""
+        findings = [finding for finding in self.new_findings if finding.verdict == verdict]
+        rules = {finding.rule for finding in findings} - {None}
+        of_rules = f" of {counted(len(rules), 'rule')}" if rules else ""
+        return f"{verdict}s{of_rules} in {counted(len({id(finding.case) for finding in findings}), 'case')}"
 
     @property
     def scope(self) -> str:

@@ -1,4 +1,4 @@
-"""A report for a terminal: a block for each broken rule, the worst first, and a headline at the end."""
+"""A report for a terminal: a block for each problem, the worst first; at the end the broken rules and a headline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, TextIO
 
 from mockveo.text import printable
 from mockveo_contracts.reports.case_result import LogLine
-from mockveo_contracts.reports.finding import BrokenRule, Finding
+from mockveo_contracts.reports.finding import BrokenRule, Finding, RuleGroup, problems
 from mockveo_contracts.reports.model import Report, counted
 
 #: Lines of a client's output, and exchanges of a case, that are shown; the other formats have all of them.
@@ -65,7 +65,8 @@ def render(report: Report, *, width: int = WIDTH, colour: bool = False) -> str:
 def render_findings(findings: Iterable[Finding], *, width: int = WIDTH) -> str:
     """Return findings as text for people, each as `render` shows it."""
     renderer = _Renderer(width, colour=False)
-    return "\n".join(line for finding in findings for line in renderer.block(BrokenRule(finding.rule, [finding])))
+    grouped = problems(BrokenRule(finding.rule, [finding]) for finding in findings)
+    return "\n".join(line for problem in grouped for line in renderer.block(problem))
 
 
 class _Renderer:
@@ -77,34 +78,43 @@ class _Renderer:
 
     def report(self, report: Report) -> Iterator[str]:
         """Yield the lines of the whole report."""
+        for problem in report.problems:
+            yield from self.block(problem)
+            yield ""
         broken = report.broken_rules
-        for rule in broken:
-            if rule.verdict != "info":
-                yield from self.block(rule)
-                yield ""
         yield from self._infos([rule for rule in broken if rule.verdict == "info"])
         if report.judged:
             yield from self._rest(report)
         if report.aborted:
             yield from self._wrapped("Aborted: ", report.aborted, style="violation")
+        yield from self._list([rule for rule in broken if rule.verdict != "info"])
         # In one line, however long: it is what people search a log for.
         yield f"{self._styled(_tone(report), f'{printable(report.subject.title)}:')} {report.headline}"
 
-    def block(self, broken: BrokenRule) -> Iterator[str]:
-        """Yield a broken rule, with its smallest case in full."""
-        finding = broken.first
-        name = f"{finding.rule} ({str(finding.severity).upper()})" if finding.rule else ""
-        yield f"{self._styled(broken.verdict, broken.verdict.upper())}  {name}".rstrip()
+    def block(self, problem: RuleGroup) -> Iterator[str]:
+        """Yield the rules of a problem, and the case that shows them in full."""
+        marked = problem.first.exchanges
+        for place, rule in enumerate(problem.rules):
+            also = "" if place == 0 else ", in the same case"
+            yield from self._rule(rule.first, also, numbered=rule.first.exchanges != marked)
+        yield from self._case(problem.first)
+        if problem.other_cases:
+            yield from self._wrapped("  also in   ", few(problem.other_cases))
+
+    def _rule(self, finding: Finding, also: str, *, numbered: bool) -> Iterator[str]:
+        """Yield a broken rule; `numbered` if further exchanges of the case break others."""
+        mild = "; this breach is mild" if finding.is_mild else ""
+        name = f"{finding.rule} ({str(finding.severity).upper()}{mild}){also}" if finding.rule else ""
+        yield f"{self._styled(finding.verdict, finding.verdict.upper())}  {name}".rstrip()
         yield from self._wrapped("  ", finding.description)
-        yield from self._wrapped("  problem   ", finding.message, style=broken.verdict)
+        yield from self._wrapped("  problem   ", finding.message, style=finding.verdict)
+        if numbered and finding.exchanges:
+            yield from self._wrapped("  shown by  ", f"exchange {as_ranges(finding.exchanges)}")
         if finding.advice:
             yield from self._wrapped("  fix       ", finding.advice)
         yield from self._wrapped("  source    ", finding.source, style="dim")
         if finding.page:
             yield from self._wrapped("  more      ", f"mockveo explain {finding.rule}, or {finding.page}", style="dim")
-        yield from self._case(finding)
-        if broken.other_cases:
-            yield from self._wrapped("  also in   ", few(broken.other_cases))
 
     def _case(self, finding: Finding) -> Iterator[str]:
         """Yield what was asked in the case of a finding, what happened, and how to reproduce it."""
@@ -144,6 +154,16 @@ class _Renderer:
             text = f"{info.rule}: {info.first.message} \u00b7 {info.first.case.name}{more}"
             yield from self._wrapped(f"{self._styled('info', 'info')}  ", text, indent=6)
         if infos:
+            yield ""
+
+    def _list(self, rules: Sequence[BrokenRule]) -> Iterator[str]:
+        """Yield the broken rules, a line each: the blocks above may have scrolled away."""
+        names = [rule.rule or "the adapter" for rule in rules]
+        wide = max(map(len, names), default=0)
+        for name, rule in zip(names, rules, strict=True):
+            verdict = self._styled(rule.verdict, f"{rule.verdict:9}")
+            yield f"{verdict}  {name:{wide}}  in {counted(rule.number_of_cases, 'case')}"
+        if rules:
             yield ""
 
     def _rest(self, report: Report) -> Iterator[str]:
@@ -205,6 +225,17 @@ def few(names: Sequence[str]) -> str:
     more = len(names) - MAX_NAMES
     shown = ", ".join(names[:MAX_NAMES])
     return shown if more <= 0 else f"{shown} and {more} more"
+
+
+def as_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as a list of ranges, e.g. "1, 3-5"."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [number]
+        else:
+            ranges.append([number])
+    return few(["-".join(map(str, ends)) for ends in ranges])
 
 
 def _shortened(rows: list[tuple[bool, LogLine | int]]) -> Iterator[tuple[bool, LogLine | int]]:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts.reports.case_result import as_yaml
+from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.model import Report
 from mockveo_contracts.reports.progress import Progress
-from mockveo_contracts.reports.terminal import encodable, render, show
+from mockveo_contracts.reports.terminal import as_ranges, encodable, render, show
 from sample_reports import careful, careless, report_of, reread, with_findings
 
 from mockveo.text import printable
@@ -40,7 +41,9 @@ VIOLATION  refs-order (MUST)
 skipped  1 case: the client does not declare deadline: job/never-ends
 not exercised  N rules: ...
 
-careless: 1 case (+200 generated) in 1.2 s: 1 violation, 1 skipped · seed 0"""
+violation  refs-order  in 1 case
+
+careless: 1 case (+200 generated) in 1.2 s: violations of 1 rule in 1 case, 1 skipped · seed 0"""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def swapped(bad: Report) -> Report:
 
 def with_ids(text: str) -> str:
     text = re.sub(r"task_\w{4}…\w{4}", "task_ID…ID", re.sub(r"task_\w{32}", "task_ID", text))
-    return re.sub(r"exercised  \d+ rules: [^:]*\n\n", "exercised  N rules: ...\n\n", text)
+    return re.sub(r"exercised  \d+ rules: [^:]*?\n\n", "exercised  N rules: ...\n\n", text)
 
 
 def test_broken_rule_is_shown_from_its_description_to_the_command(swapped: Report) -> None:
@@ -91,6 +94,80 @@ def test_smallest_case_is_shown_and_the_others_are_named(bad: Report) -> None:
     assert "  also in   image/larger, image/largest\n" in text
 
 
+def in_cases(finding: Finding, **names: dict[str, Any]) -> list[Finding]:
+    """Return a finding as it is in other cases, by their names and what differs in them."""
+    return [replace(finding, case=replace(finding.case, name=name, **more)) for name, more in names.items()]
+
+
+def test_rules_broken_by_the_same_exchanges_are_one_block(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    same = replace(finding, rule="refs-exact", message="the bytes differ", verdict="warning", severity="should")
+    wider = replace(finding, rule="deadline", message="it took too long", exchanges=(1, 3, 4, 5))
+    apart = replace(finding, rule="poll-interval", exchanges=(2,))
+    text = render(with_findings(swapped, finding, same, wider, apart))
+    first, second, *_ = text.split("\n\n")
+    assert re.findall(r"^(?:VIOLATION|WARNING)  .*", first, re.MULTILINE) == [
+        "VIOLATION  refs-order (MUST)",
+        "VIOLATION  deadline (MUST), in the same case",
+        "WARNING  refs-exact (SHOULD), in the same case",
+    ]
+    assert first.count("  shown by  exchange 1\n") == 2
+    assert first.count("  exchanges ") == first.count("  case      ") == first.count("  reproduce ") == 1
+    assert re.findall(r"▶ +(\d+) ", first) == ["1", "3", "4", "5"]
+    assert re.findall(r"▶ +(\d+) ", second) == ["2"]
+    assert second.startswith("VIOLATION  poll-interval (MUST)\n")
+
+
+def test_rule_joins_the_block_of_a_case_that_represents_it_as_well(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    faults = {"scenario": {"faults": [{"operation": "retrieve", "nth": 1, "status": 503}]}}
+    large, small, faulty = in_cases(finding, large={"log": finding.case.log * 2}, small={}, faulty=faults)
+    deadline = {"rule": "deadline", "verdict": "warning"}
+    joined = with_findings(swapped, large, replace(small, **deadline), replace(large, **deadline))
+    assert [[rule.rule for rule in problem.rules] for problem in joined.problems] == [["refs-order", "deadline"]]
+    assert joined.problems[0].first.case.name == "large"
+    assert joined.problems[0].other_cases == ["small"]
+    # The deadline is missed without faults too, which says more of its cause.
+    apart = with_findings(swapped, faulty, replace(small, **deadline), replace(faulty, **deadline))
+    assert [problem.first.case.name for problem in apart.problems] == ["faulty", "small"]
+
+
+def test_case_without_faults_represents_a_rule_before_a_smaller_one_with(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    faulty, named, plain = in_cases(
+        finding,
+        faulty={"scenario": {"faults": [{"operation": "create", "status": 503}]}, "log": finding.case.log[:1]},
+        named={"scenario": "retry-after", "log": finding.case.log[:1]},
+        plain={"scenario": {}, "call": {"prompt": "a longer case", "images": finding.case.call["images"]}},
+    )
+    text = render(with_findings(swapped, faulty, named, plain))
+    assert "  case      plain · Two images.\n" in text
+    assert "\nviolation  refs-order  in 3 cases\n" in text
+    assert ": violations of 1 rule in 3 cases, 1 skipped" in text.splitlines()[-1]
+
+
+def test_rules_that_are_broken_are_listed_again_at_the_end(bad: Report) -> None:
+    *_, listed, headline = render(bad, width=100).split("\n\n")
+    broken = [rule for rule in bad.broken_rules if rule.verdict != "info"]
+    assert [line.split()[:2] for line in listed.splitlines()[-len(broken) :]] == [
+        [rule.verdict, rule.rule] for rule in broken
+    ]
+    cases = {id(finding.case) for finding in bad.new_findings if finding.verdict == "violation"}
+    rules = {finding.rule for finding in bad.new_findings if finding.verdict == "violation"}
+    assert f"violations of {len(rules)} rules in {len(cases)} cases, " in headline
+
+
+def test_breach_milder_than_its_rule_says_so(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    text = render(with_findings(swapped, replace(finding, verdict="warning")))
+    assert text.startswith("WARNING  refs-order (MUST; this breach is mild)\n")
+
+
+def test_numbers_are_shown_as_ranges() -> None:
+    assert as_ranges([1, 3, 4, 5, 9]) == "1, 3-5, 9"
+    assert as_ranges([1, 2]) == "1-2"
+
+
 def test_clean_report_is_short(good: Report) -> None:
     lines = render(good, width=100).splitlines()
     assert lines[-1] == "careful: 4 cases in 1.2 s: nothing is broken · seed 0"
@@ -110,7 +187,7 @@ def test_report_without_judged_cases_is_no_praise(adapter: Report) -> None:
     text = render(adapter)
     assert text.startswith("ADAPTER ERROR\n  The adapter failed, not your client.\n")
     assert "expected an Outcome" in text
-    assert text.splitlines()[-1] == "broken_adapter: 0 cases in 1.2 s: 1 adapter error \u00b7 seed 0"
+    assert text.splitlines()[-1] == "broken_adapter: 0 cases in 1.2 s: adapter errors in 1 case \u00b7 seed 0"
 
 
 def test_hostile_text_cannot_act_on_a_terminal(bad: Report) -> None:
