@@ -6,19 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from mockveo.rules import outcome, requests, sequence
+from mockveo.rules import credentials, outcome, requests, sequence
 from mockveo.rules.engine import RuleBook, Verdict
 from mockveo.rules.trace import CallTrace, split_calls
 from mockveo.traffic.exchange import ClockName, ExchangeJson
+
+#: The modules with the checks of the rules.
+MODULES: Final = (credentials, requests, sequence, outcome)
 
 
 @cache
 def client_rules() -> RuleBook[CallTrace]:
     """Return the book of client rules, loaded on the first call."""
     path = Path(__file__).with_name("rules.yaml")
-    return RuleBook(path, requests.checks, sequence.checks, outcome.checks, pages="docs/rules")
+    return RuleBook(path, *(module.checks for module in MODULES), pages="docs/rules")
 
 
 def judge_traffic(trace: Iterable[ExchangeJson], *, clock: ClockName = "time", pace: float = 1.0) -> list[Verdict]:

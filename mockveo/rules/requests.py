@@ -1,8 +1,7 @@
-"""Rules about single requests: their URL, their key, and the form of a create."""
+"""Rules about single requests: their URL and the form of a create."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -11,7 +10,6 @@ from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import CallTrace
 from mockveo.text import truncate
 from mockveo.traffic.exchange import Exchange
-from mockveo.traffic.redaction import fingerprint
 
 checks: Final = Checks[CallTrace]()
 
@@ -21,14 +19,10 @@ NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
 FILES: Final = "input_reference"
 #: Errors of creates whose form was not read, or not completely.
 UNREAD: Final = frozenset({"invalid_token", "host_not_allowed", "body_too_large", "invalid_multipart_form"})
-#: Headers that carry credentials.
-CREDENTIALS: Final = ("authorization", "cookie", "proxy-authorization", "x-api-key", "api-key")
 #: Paths that browsers request by themselves.
 BROWSER_PATHS: Final = frozenset({"/favicon.ico", "/robots.txt"})
 #: Characters of a value that a message shows. Arbitrary.
 MAX_CHARACTERS: Final = 100
-#: A key in a query, as the journal shows it.
-_KEY_IN_QUERY: Final = re.compile(r"(?i)\(key [0-9a-f]{8}\)|(?:^|&)[^=&]*(?:key|token|auth|secret)[^=&]*=\.\.\.")
 
 
 def readable_creates(call: CallTrace) -> list[Exchange]:
@@ -49,53 +43,6 @@ def _media_type(exchange: Exchange) -> str:
 def line(exchange: Exchange) -> str:
     """Return the method and the path of a request."""
     return f"{exchange.method} {exchange.path}"
-
-
-@checks.check("auth-bearer")
-def auth_bearer(call: CallTrace) -> list[Breach] | None:
-    exchanges = [exchange for exchange in call.of("create", "retrieve", "content", "models") if _needs_key(exchange)]
-    breaches = [_without_key(call, exchange) for exchange in exchanges]
-    return [breach for breach in breaches if breach] if exchanges else None
-
-
-def _needs_key(exchange: Exchange) -> bool:
-    return not exchange.other_origin and exchange.operation_id != "listPublicModels"
-
-
-def _without_key(call: CallTrace, exchange: Exchange) -> Breach | None:
-    sent = exchange.headers.get("authorization", "")
-    if not sent and exchange.ticket:
-        return None  # the ticket of a redirect stands for the key
-    if not re.match(r"(?i)bearer \(key ", sent):
-        shown = f"Authorization: {sent}" if sent else "no Authorization"
-        return breach(f"{line(exchange)} carried {shown}; expected Authorization: Bearer KEY", exchange)
-    key = str((call.case or {}).get("api_key") or "")
-    expected = f"Bearer ({fingerprint(key)})"
-    if key and sent.lower() != expected.lower():
-        return breach(f"{line(exchange)} carried {sent}; expected the key of this case, {expected}", exchange)
-    return None
-
-
-@checks.check("auth-in-url")
-def auth_in_url(call: CallTrace) -> list[Breach] | None:
-    key = str((call.case or {}).get("api_key") or "")
-    breaches = []
-    for exchange in call.exchanges:
-        url = f"{exchange.path}?{exchange.query}".rstrip("?")
-        if key and key in url:  # the journal hides only keys that it also saw in a header
-            shown = url.replace(key, f"({fingerprint(key)})")
-            breaches.append(breach(f"{exchange.method} had the key in its URL: {shown}", exchange))
-        elif _KEY_IN_QUERY.search(exchange.query) or "(key " in exchange.path:
-            breaches.append(breach(f"{exchange.method} had a key in its URL: {url}", exchange))
-    return breaches if call.exchanges else None
-
-
-@checks.check("auth-cross-origin")
-def auth_cross_origin(call: CallTrace) -> list[Breach] | None:
-    exchanges = [exchange for exchange in call.exchanges if exchange.other_origin]
-    leaking = [exchange for exchange in exchanges if any(name in exchange.headers for name in CREDENTIALS)]
-    breaches = [breach(f"{line(exchange)} sent the key to another origin", exchange) for exchange in leaking]
-    return breaches if exchanges else None
 
 
 @checks.check("known-operation")

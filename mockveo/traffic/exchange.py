@@ -169,7 +169,7 @@ class Exchange:
             path=request["path"],
             query=request["query"],
             other_origin=data.get("elsewhere", False),
-            headers={name.lower(): value for name, value in request["headers"]},
+            headers=_combined(request["headers"]),
             fields=request["fields"],
             files=request["files"],
             deviations={deviation["code"]: deviation["message"] for deviation in data.get("deviations", ())},
@@ -258,6 +258,15 @@ class Exchange:
         """Return the content of the form, by which two creates are compared."""
         fields = tuple(sorted((field["name"], str(field["value"])) for field in self.fields))
         return fields, tuple(file["sha256"] for file in self.files)
+
+
+def _combined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by lower-case names; values of the same name are joined, as RFC 9110 section 5.3 says."""
+    combined: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        combined[lower] = f"{combined[lower]}, {value}" if lower in combined else value
+    return combined
 
 
 def _ticket(query: str) -> str:

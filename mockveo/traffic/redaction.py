@@ -67,9 +67,12 @@ def _redact_value(name: str, value: str) -> str:
 def _redact_credential(value: str) -> str:
     """Return a credential as its scheme and a fingerprint: "Bearer (key 0f2c10bf)"."""
     scheme, blank, credential = value.partition(" ")
-    if blank and scheme.isalpha() and len(scheme) <= _LONGEST_SCHEME:
-        return f"{scheme} ({fingerprint(credential)})"
-    return f"({fingerprint(value)})"
+    if not blank or not scheme.isalpha() or len(scheme) > _LONGEST_SCHEME:
+        return f"({fingerprint(value)})"
+    credential = credential.lstrip(" ")  # any number of blanks may follow a scheme (RFC 9110 section 11.4)
+    if credential.lower().startswith(f"{scheme.lower()} "):
+        return f"{scheme} {_redact_credential(credential)}"  # a scheme that was sent twice stays visible
+    return f"{scheme} ({fingerprint(credential)})"
 
 
 class Redactor:

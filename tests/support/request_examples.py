@@ -70,6 +70,36 @@ def another_key(recorder: Recorder) -> CallTrace:
     return recorder.call()
 
 
+@expect("auth-bearer", verdict="violation", message=r"carried Authorization: Bearer Bearer \(key \w{8}\); expected")
+def a_scheme_that_is_sent_twice(recorder: Recorder) -> CallTrace:
+    recorder.create(headers={"Authorization": f"Bearer Bearer {SECRET}"})
+    return recorder.traffic()
+
+
+@expect("auth-bearer", verdict="violation", message=r"Authorization: Bearer \(key \w{8}\), Bearer \(key \w{8}\); exp")
+def a_header_that_is_sent_twice(recorder: Recorder) -> CallTrace:
+    recorder.send("GET", "/v1/models", headers=[*KEY.items(), *KEY.items()])
+    return recorder.traffic()
+
+
+@expect("auth-bearer", verdict="warning", message="carried the key in x-api-key, the field token too; the")
+def a_key_in_other_places_too(recorder: Recorder) -> CallTrace:
+    recorder.create(headers={"X-Api-Key": SECRET}, token=SECRET)
+    return recorder.call()
+
+
+@expect("auth-bearer", verdict="warning", message="GET /v1/models carried the key in cookie too")
+def a_key_in_a_cookie_too(recorder: Recorder) -> CallTrace:
+    recorder.send("GET", "/v1/models", headers={**KEY, "Cookie": SECRET})
+    return recorder.traffic()
+
+
+@expect("auth-bearer")
+def two_blanks_after_the_scheme(recorder: Recorder) -> CallTrace:
+    recorder.create(headers={"Authorization": f"Bearer  {SECRET}"})
+    return recorder.call()
+
+
 @expect("auth-bearer")
 def any_key_without_a_case(recorder: Recorder) -> CallTrace:
     recorder.create(headers={"Authorization": "bearer sk-another"})
@@ -145,6 +175,13 @@ def a_key_for_a_redirect(recorder: Recorder) -> CallTrace:
 def a_key_in_another_header(recorder: Recorder) -> CallTrace:
     recorder.play(video_url=True, phases=[])
     recorder.send("GET", recorder.poll(recorder.create())["video_url"], headers={"X-Api-Key": SECRET})
+    return recorder.call()
+
+
+@expect("auth-cross-origin", verdict="violation", message="sent the key to another origin")
+def a_key_in_a_header_of_any_name(recorder: Recorder) -> CallTrace:
+    recorder.play(video_url=True, phases=[])
+    recorder.send("GET", recorder.poll(recorder.create())["video_url"], headers={"X-Client": SECRET})
     return recorder.call()
 
 

@@ -50,6 +50,8 @@ def test_redactor_without_keys_hides_nothing() -> None:
     ("name", "value", "expected"),
     [
         ("Authorization", "Bearer sk-a", f"Bearer ({fingerprint('sk-a')})"),
+        ("Authorization", "Bearer  sk-a", f"Bearer ({fingerprint('sk-a')})"),
+        ("Authorization", "Bearer bearer sk-a", f"Bearer bearer ({fingerprint('sk-a')})"),
         ("Authorization", "sk-a", f"({fingerprint('sk-a')})"),
         ("X-Api-Key", "a-scheme-no-one-has sk-a", f"({fingerprint('a-scheme-no-one-has sk-a')})"),
         ("Location", "/a?ticket=t&b=1", "/a?ticket=...&b=1"),
