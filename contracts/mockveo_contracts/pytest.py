@@ -51,6 +51,7 @@ def client_contract(
     cases: Sequence[str] = (),
     corpus: str | os.PathLike[str] | None = None,
     generated: int | None = None,
+    shrink_seconds: float = 5.0,
     seed: int = 0,
     strict: bool = False,
     known: str | os.PathLike[str] | None = None,
@@ -65,6 +66,7 @@ def client_contract(
         cases=tuple(cases),
         corpus=None if corpus is None else Path(corpus),
         generated=(0 if cases else usual_count(client)) if generated is None else generated,
+        shrink_seconds=shrink_seconds,
         seed=seed,
         strict=strict,
         known=() if known is None else tuple(known_failures.read(Path(known))),
@@ -73,6 +75,8 @@ def client_contract(
     chosen = {test_case.name: test_case for test_case in chosen_by(plan)}
     shared = _Shared(lambda: drive(client, mode=mode, features=features, profile=profile))
     names = [*chosen, *([GENERATED] if plan.generated else [])]
+    #: Rules that the cases before have broken, which the generated ones need not show again.
+    broken: set[str] = set()
 
     @pytest.mark.parametrize("case", names)
     def contract(case: str, request: pytest.FixtureRequest) -> None:
@@ -80,7 +84,8 @@ def client_contract(
         test_cases = () if case == GENERATED else (chosen[case],)
         generated_count = plan.generated if case == GENERATED else 0
         again = f"pytest {shlex.quote(request.node.nodeid)}"
-        report = check(driver, replace(plan, again=again, generated=generated_count), test_cases)
+        report = check(driver, replace(plan, again=again, generated=generated_count), test_cases, broken_before=broken)
+        broken.update(str(finding.rule) for finding in report.findings)
         if report.aborted:
             pytest.fail(report.aborted, pytrace=False)
         _judge(report.findings, report.skipped, report.stale, strict=strict)

@@ -23,9 +23,11 @@ from paths import MUTANTS
 #: A client of the zoo, and one with a defect.
 CLIENTS = """
 import os
+import subprocess
 import sys
 import threading
 
+from mockveo_contracts import Outcome
 from zoo_client import CorrectClient
 
 class Reversing(CorrectClient):
@@ -62,7 +64,13 @@ def waiting(case):
     print("begun", case.id, file=sys.__stderr__, flush=True)
     threading.Event().wait()
 
-for client in (correct, cutting, hurried, wandering, reversing, waiting):
+def forgetting_images(case):
+    # It does nothing in a case with images, and takes a real moment.
+    print("begun", case.id, file=sys.__stderr__, flush=True)
+    subprocess.run(["sleep", "0.1"])
+    return Outcome("completed") if case.input.images else CorrectClient(case)()
+
+for client in (correct, cutting, hurried, wandering, reversing, waiting, forgetting_images):
     client.features = CorrectClient.features
 """
 
@@ -419,6 +427,28 @@ def test_interrupted_check_reports_what_it_has(place: Path, kind: str, name: str
         assert all(gone(int(pid)) for pid in numbers)
         assert report["summary"]["cases"] >= 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_check_interrupted_while_it_shrinks_ends_at_once_and_reports_what_it_has(place: Path, name: str) -> None:
+    cases = 1 + 10
+    options = ["--case", "text/at", "--generated", "10", "--shrink-seconds", "1000"]
+    process = started(place, *options, "--python", "clients:forgetting_images")
+    try:
+        assert process.stderr is not None
+        while process.stderr.readline() != f"begun {cases + 2}\n":
+            pass
+        begun = time.monotonic()
+        process.send_signal(getattr(signal, name))
+        out, _ = process.communicate(timeout=60)
+        assert time.monotonic() - begun < 10
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    assert "Aborted: it was interrupted" in out
+    report = json.loads((place / "r.json").read_text())
+    assert (report["aborted"], report["summary"]["generated"]) == ("it was interrupted", 10)
+    assert "did-create" in {finding["rule"] for finding in report["findings"]}
 
 
 def test_check_interrupted_before_the_first_case_says_so(place: Path) -> None:

@@ -71,12 +71,18 @@ def test_generated_cases_share_one_test(project: pytest.Pytester) -> None:
         f"{CLIENT}\ntest_client = client_contract(client(Cutting), generated=120, corpus='corpus')\n"
         "test_other = client_contract(client(CorrectClient), generated=3)"
     )
-    result = project.runpytest_subprocess("-k", "generated", "-v")
+    result = project.runpytest_subprocess("-k", "[generated]", "-v")
     result.stdout.fnmatch_lines(["*::test_client?generated? FAILED*", "*::test_other?generated? PASSED*"])
     (path,) = (project.path / "corpus").iterdir()
     result.stdout.fnmatch_lines([f"*mockveo replay corpus/{path.name}*"])
     again = project.runpytest_subprocess("-k", "client and generated/", "-v")
     again.stdout.fnmatch_lines(["*::test_client?generated/* FAILED*"])
+
+
+def test_generated_cases_do_not_show_again_what_the_catalogue_has_shown(project: pytest.Pytester) -> None:
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Cutting), generated=120)")
+    result = project.runpytest_subprocess("-k", "text/newlines or [generated]", "-v")
+    result.stdout.fnmatch_lines(["*::test_client?text/newlines? FAILED*", "*::test_client?generated? PASSED*"])
 
 
 def test_warning_fails_only_with_strict(project: pytest.Pytester) -> None:

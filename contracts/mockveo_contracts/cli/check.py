@@ -54,6 +54,14 @@ _MODES: Final[tuple[Mode, ...]] = ("session", "once", "run")
     example="100",
     help="Number of generated cases.  [default: 200; 40 for a program; 0 with --case]",
 )
+@option(
+    "--shrink-seconds",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time to spend on making the generated cases that break a rule smaller.",
+)
 @option("--profile", default=Settings().profile, show_default=True, help="Generation of the API to serve.")
 @option(
     "--accelerate",
@@ -69,6 +77,7 @@ def check(  # an option each
     cases: tuple[str, ...],
     corpus: Path,
     generated: int | None,
+    shrink_seconds: float,
     program: tuple[str, ...],
     function: str | None,
     mode: Mode,
@@ -84,8 +93,18 @@ def check(  # an option each
     Exit statuses: 0 no violation, 1 a violation, 2 the check could not run, 3 a known failure no longer occurs.
     """
     from mockveo_contracts.cli.check_run import ClientOptions, run
+    from mockveo_contracts.clients.check import CheckPlan
 
     client = ClientOptions(
         program=program, function=function, mode=mode, features=features, accelerate=accelerate, profile=profile
     )
-    sys.exit(run(client, reporting, cases, corpus, generated))
+    plan = CheckPlan(
+        cases=cases,
+        corpus=corpus,
+        shrink_seconds=shrink_seconds,
+        seed=reporting.seed,
+        strict=reporting.strict,
+        profile=profile,
+        again=f"mockveo check --case {{case}} {client}",
+    )
+    sys.exit(run(client, reporting, plan, generated))

@@ -74,20 +74,11 @@ class ClientOptions:
         return f"{mode}{features}-- {shlex.join(self.program)}"
 
 
-def run(
-    client: ClientOptions, reporting: Reporting, cases: tuple[str, ...], corpus: Path, generated: int | None
-) -> int:
+def run(client: ClientOptions, reporting: Reporting, plan: clients.CheckPlan, generated: int | None) -> int:
     """Check a client and deliver the report; return the exit status. Raises MockveoError."""
-    _check_corpus(corpus)
-    plan = clients.CheckPlan(
-        cases=cases,
-        corpus=corpus,
-        seed=reporting.seed,
-        strict=reporting.strict,
-        profile=client.profile,
-        again=f"mockveo check --case {{case}} {client}",
-    )
-    if generated is None and cases:
+    assert plan.corpus is not None
+    _check_corpus(plan.corpus)
+    if generated is None and plan.cases:
         generated = 0
     stop = Stop()
     with stop.by_signals():

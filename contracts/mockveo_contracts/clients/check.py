@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +43,8 @@ class CheckPlan:
     corpus: Path | None = None
     #: How many cases are generated.
     generated: int = 200
+    #: Seconds that are spent on making the failures of generated cases smaller.
+    shrink_seconds: float = 5.0
     seed: int = 0
     strict: bool = False
     known: tuple[KnownFailure, ...] = ()
@@ -54,9 +58,16 @@ class CheckPlan:
     root: Path = field(default_factory=Path.cwd)
 
 
-def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None = None) -> Report:
+def check(
+    driver: Driver,
+    plan: CheckPlan,
+    test_cases: Iterable[TestCase] | None = None,
+    *,
+    broken_before: AbstractSet[str] = frozenset(),
+) -> Report:
     """Play what a plan selects, or these cases instead, with a driver that has been entered.
 
+    Rules in `broken_before` are not looked for in generated cases, as those that the other cases break are not.
     Raises CaseError or ScenarioError for cases that do not exist or are invalid.
     """
     begun = perf_counter()
@@ -82,7 +93,8 @@ def check(driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None
             count = sum(finding.verdict in COUNTED and not finding.known_failure for finding in findings)
             plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)
         if search is not None:
-            _generated(search, guarded, plan, recorder, len(possible))
+            broken = broken_before | {str(finding.rule) for finding in report.findings}
+            _generated(partial(search, broken_before=broken), guarded, plan, recorder, len(possible))
     except DriverError as error:
         report.aborted = str(error)
     report.seconds = perf_counter() - begun
@@ -128,13 +140,18 @@ def _generated(
     search: Callable[..., SearchResult], driver: _GuardedDriver, plan: CheckPlan, recorder: ClientRecorder, before: int
 ) -> None:
     report = recorder.report
-    broken = {str(finding.rule) for finding in report.findings}
 
     def progress(number: int, name: str, findings: int) -> None:
         plan.progress(before + number, before + plan.generated, name, findings)
 
     result = search(
-        driver, driver.spec, plan.generated, plan.seed, broken_before=broken, progress=progress, stop=plan.stop
+        driver,
+        driver.spec,
+        plan.generated,
+        plan.seed,
+        shrink_s=plan.shrink_seconds,
+        progress=progress,
+        stop=plan.stop,
     )
     report.generated = result.played
     for rule, counts in result.counts.items():

@@ -1,8 +1,9 @@
 """The search for failures: plays generated cases, then looks for the smallest case that breaks each rule.
 
 What is played is plain data, as the cases of the catalogue are, so a failure can be saved, played again and served by
-hand. Three things bound the shrinking of each rule's failure: every step takes a smaller case (`cases.shrinking.size`),
-only so many cases are played, and only for so long. All of it ends as soon as the check is interrupted.
+hand. Three things bound the shrinking: every step takes a smaller case (`cases.shrinking.size`), only so many cases are
+played for each rule, and all rules together get only so many seconds. All of it ends as soon as the check is
+interrupted.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ Progress: TypeAlias = Callable[[int, str, int], None]
 
 #: Cases that may be played to shrink one rule's failure; arbitrary, a function's take about a second.
 MAX_SHRINK_RUNS: Final = 60
-#: Seconds for the same, which end the shrinking for programs, whose cases take real time; arbitrary.
-MAX_SHRINK_S: Final = 20.0
+#: Seconds that shrinking takes by default. Arbitrary: enough for a rule or two of a program, or for many of a function.
+SHRINK_S: Final = 5.0
 
 
 @dataclass
@@ -60,7 +61,7 @@ def search(
     *,
     broken_before: AbstractSet[str] = frozenset(),
     max_shrink_runs: int = MAX_SHRINK_RUNS,
-    max_shrink_s: float = MAX_SHRINK_S,
+    shrink_s: float = SHRINK_S,
     progress: Progress = lambda *_: None,
     stop: Stop | None = None,
 ) -> SearchResult:
@@ -84,10 +85,13 @@ def search(
             result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
         progress(player.count, played.run.test_case.name, sum(played.broken[rule].verdict in COUNTED for rule in new))
     result.played, result.adapter_error = player.count, player.adapter_error
-    for rule, data in first.items():
-        if rule not in broken_before:
-            smallest = _shrink(player, rule, data, player.count + max_shrink_runs, perf_counter() + max_shrink_s)
-            result.failures.append(player.failure(smallest, rule))
+    fresh = [rule for rule in first if rule not in broken_before]
+    until = perf_counter() + shrink_s
+    for number, rule in enumerate(fresh):
+        # Each gets its share of what is left, so that the first does not take it all.
+        share = max(until - perf_counter(), 0.0) / (len(fresh) - number)
+        smallest = _shrink(player, rule, first[rule], player.count + max_shrink_runs, perf_counter() + share)
+        result.failures.append(player.failure(smallest, rule))
     result.error = player.error
     return result
 

@@ -172,8 +172,6 @@ def test_search_that_is_interrupted_plays_no_more_and_keeps_its_failures(cases: 
 def test_search_without_time_does_not_shrink() -> None:
     with Functions(lambda _: Outcome("completed")) as driver:
         names: list[str] = []
-        result = search(
-            driver, SPEC, 30, 0, max_shrink_s=0.0, progress=lambda _number, name, _findings: names.append(name)
-        )
+        result = search(driver, SPEC, 30, 0, shrink_s=0.0, progress=lambda _number, name, _findings: names.append(name))
     assert len(names) == result.played == 30
     assert {run.test_case.name for run, _ in result.failures} <= set(names)
