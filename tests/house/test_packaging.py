@@ -21,7 +21,7 @@ MODULES = {
     "mockveo/cli": "__init__ control judge main scenarios serve",
     "mockveo/console": "__init__ foreground log options output",
     "mockveo/content": "__init__ clips media rendering uploads",
-    "mockveo/http": "__init__ forms hosts responses statuses",
+    "mockveo/http": "__init__ encodings forms hosts responses statuses",
     "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
     "mockveo/server": (
         "__init__ app connection context control control_requests endpoints faults form_values handlers recording "
@@ -32,7 +32,7 @@ MODULES = {
         "world worlds"
     ),
     "mockveo/simulator/stores": "__init__ memory store",
-    "mockveo/spec": "__init__ errors job_statuses openapi operations overlays spec",
+    "mockveo/spec": "__init__ errors job_body job_statuses openapi operations overlays spec",
     "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ exchange har importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",
