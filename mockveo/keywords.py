@@ -62,11 +62,13 @@ class ErrorKeywords(TypedDict, total=False):
     message: str
 
 
-class VideoUrlKeywords(TypedDict):
-    """The lifetime of a signed `video_url`."""
+class VideoUrlKeywords(TypedDict, total=False):
+    """The lifetime, the place and the time of a `video_url`."""
 
     #: In seconds of the world's clock.
     expires: float
+    origin: Literal["other", "own", "path"]
+    early: bool
 
 
 class ScenarioKeywords(TypedDict, total=False):
@@ -79,6 +81,7 @@ class ScenarioKeywords(TypedDict, total=False):
     ending: Literal["success", "failure", "never"]
     error: ErrorKeywords
     completed_at: Literal["at-end", "early", "never"]
+    ids: str
     video_url: bool | VideoUrlKeywords
-    style: Mapping[str, Any]
+    style: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     faults: Sequence[Mapping[str, Any]]

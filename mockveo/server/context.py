@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
 from starlette.types import Receive, Scope
 
+from mockveo.http.forms import Part, media_type_fits
 from mockveo.server.recording import MAX_KEPT_BODY_BYTES, record_faults, record_request_body
-from mockveo.simulator.scenarios import Fault, Scenario
+from mockveo.simulator.fault import Fault
+from mockveo.simulator.jobs import Job
+from mockveo.simulator.scenarios import Scenario
 from mockveo.simulator.world import World
 from mockveo.spec.spec import Operation
 from mockveo.traffic.record import ExchangeRecord
@@ -67,7 +70,19 @@ class IncompleteBody(Exception):
 class RequestContext:
     """One exchange as a handler sees it."""
 
-    __slots__ = ("_operation", "error_values", "exchange", "faults", "headers", "owner", "receive", "scope", "world")
+    __slots__ = (
+        "_operation",
+        "error_values",
+        "exchange",
+        "faults",
+        "files",
+        "headers",
+        "job",
+        "owner",
+        "receive",
+        "scope",
+        "world",
+    )
 
     def __init__(self, operation: Operation | None, scope: Scope, receive: Receive) -> None:
         self.world: World = scope[WORLD]
@@ -76,6 +91,10 @@ class RequestContext:
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.exchange = ExchangeRecord(scope["method"], scope["path"], scope["query_string"], scope["headers"])
         self.owner = ""
+        #: The job that it is about, once the handler has it.
+        self.job: Job | None = None
+        #: The files of a create.
+        self.files: Sequence[Part] = ()
         #: The faults that apply to it.
         self.faults: tuple[Fault, ...] = ()
         #: What fills the {braces} of an error of a fault, as far as the handler knows it.
@@ -103,13 +122,19 @@ class RequestContext:
         if not scenario.faults:
             return
         selected = self.world.faults.select(scenario, operation, scope=scope, subject=subject, label=label)
-        faults = [fault for fault in selected if self._has_error_of(fault)]
+        faults = [fault for fault in selected if self._has_error_of(fault) and self._has_file_of(fault)]
         if b"ticket=" in self.scope["query_string"] and self.ticket_holder is not None:
             # A request with a ticket has been redirected already.
             faults = [fault for fault in faults if fault.redirect is None]
         self.faults = tuple(faults)
         if faults:
             record_faults(self.exchange, scenario.name, faults)
+
+    def _has_file_of(self, fault: Fault) -> bool:
+        """Return whether a file of the request has the media type that a fault waits for."""
+        if fault.file_type is None:
+            return True
+        return any(media_type_fits(part.content_type or "none", (fault.file_type,)) for part in self.files)
 
     def _has_error_of(self, fault: Fault) -> bool:
         """Return whether the operation has a fault's error; a fault for `any` skips operations without it."""

@@ -7,10 +7,12 @@ transport, so a reset is a TCP reset; in process, without a socket, it raises wh
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
@@ -22,7 +24,9 @@ from starlette.types import Receive, Scope, Send
 
 from mockveo.http.responses import JSON, Response
 from mockveo.server.context import CLOSED, PREFIX, RequestContext
-from mockveo.simulator.scenarios import Fault
+from mockveo.simulator.fault import Fault
+from mockveo.simulator.presentation import polled_status
+from mockveo.spec.templates import fill
 
 #: Key in the state of a scope: the transport of the connection, on sockets of our server.
 TRANSPORT: Final = "mockveo.transport"
@@ -33,6 +37,13 @@ CLOSE_TIMEOUT_S: Final = 1.0
 #: Pause between two looks at what is still on its way, and how many looks. Arbitrary: 2 s in all.
 ARRIVAL_PAUSE_S: Final = 0.01
 ARRIVAL_LOOKS: Final = 200
+
+#: Content coding -> its encoder. Source: RFC 9110 section 8.4.1; the time in a gzip header would change bytes.
+_ENCODERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "gzip": lambda body: gzip.compress(body, mtime=0),
+    "deflate": zlib.compress,
+}
+_PRINTABLE: Final = "".join(map(chr, range(ord(" "), ord("~") + 1)))
 
 #: The page of a proxy. Source: observed within a message of the service, there with 400.
 _PAGE: Final = """<html>\r
@@ -56,31 +67,58 @@ def _apply(fault: Fault, response: Response, call: RequestContext) -> Response:
     if fault.redirect is not None:
         response = _redirect(fault.redirect, call, other_origin=fault.other_origin)
     status, headers, body = response.status, dict(response.headers), response.body
+    values = _job_values(call)
     if fault.redirect is None and (fault.error is not None or fault.status is not None):
-        status, error = _error(fault, call)
+        status, error = _error(fault, call, values)
         if error is not None:
             body, headers = error, dict([JSON])
-    body, media_type = _body(fault, status, body)
+    body, media_type = _body(fault, status, body, values)
     if media_type is not None:
         headers[b"content-type"] = media_type
-    headers[b"content-length"] = b"%d" % len(body)
+    body = _framed(fault, body, headers)
     if fault.retry_after is not None:
         headers[b"retry-after"] = _retry_after(fault.retry_after, call if fault.as_date else None)
     if fault.content_type is not None:
         headers[b"content-type"] = fault.content_type.encode("latin-1")
-    headers.update((name.lower().encode(), value.encode("latin-1")) for name, value in fault.headers.items())
+    headers.update((name.lower().encode(), _header(value, values)) for name, value in fault.headers.items())
     if status in (204, 304):  # They have no body; a client would read one as the next response.
         body = b""
         headers.pop(b"content-length", None)
     return Response(status, list(headers.items()), body)
 
 
-def _body(fault: Fault, status: int, body: bytes) -> tuple[bytes, bytes | None]:
+def _job_values(call: RequestContext) -> dict[str, Any]:
+    """Return what fills the {braces} of a fault's body and headers: what a poll says of the job, and the base URL."""
+    world, job, values = call.world, call.job, {"base_url": call.world.base_url}
+    if job is None:
+        return values
+    now, scenario = world.view(job), world.governing(job)
+    return {**world.values(job, now), "status": polled_status(now, scenario), **values}
+
+
+def _framed(fault: Fault, body: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """Return the body as it is encoded, and set the headers that say so, truly or not."""
+    decoded_bytes = len(body)
+    if fault.encode is not None:
+        body = _ENCODERS[fault.encode](body)
+        headers[b"content-encoding"] = fault.encode.encode()
+    length = len(body) if fault.content_length is None else fault.content_length
+    headers[b"content-length"] = b"%d" % (decoded_bytes if length == "decoded" else int(length))
+    return body
+
+
+def _header(template: str, values: Mapping[str, Any]) -> bytes:
+    """Return the value of a header; what fills it is quoted, as a model may have any characters."""
+    filled = str(fill(template, values))
+    return (template if filled == template else quote(filled, safe=_PRINTABLE)).encode("latin-1")
+
+
+def _body(fault: Fault, status: int, body: bytes, values: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
     """Return the body that a fault leaves, and its media type if that changes."""
     if fault.json is not None:
-        return fault.json, JSON[1]
+        return orjson.dumps(fill(orjson.loads(fault.json), values)), JSON[1]
     if fault.text is not None:
-        return fault.text.encode(), b"text/plain; charset=utf-8"
+        return str(fill(fault.text, values)).encode(), b"text/plain; charset=utf-8"
     if fault.html:
         return _PAGE.format(title=f"{status} {_phrase(status)}").encode(), b"text/html"
     if fault.malformed:
@@ -88,7 +126,7 @@ def _body(fault: Fault, status: int, body: bytes) -> tuple[bytes, bytes | None]:
     return (b"" if fault.empty else body), None
 
 
-def _error(fault: Fault, call: RequestContext) -> tuple[int, bytes | None]:
+def _error(fault: Fault, call: RequestContext, job_values: Mapping[str, Any]) -> tuple[int, bytes | None]:
     """Return the status and the body of an error; a mere status below 400 leaves the body as it is."""
     spec, operation = call.world.spec, call.operation_or_none
     example = spec.error(fault.error, operation) if fault.error is not None else None
@@ -103,7 +141,7 @@ def _error(fault: Fault, call: RequestContext) -> tuple[int, bytes | None]:
         values = {"request_id": call.world.request_id(), **_usual_values(call), **call.error_values}
         return fault.status or example.status, orjson.dumps(example.fill(values))
     assert fault.status is not None
-    return fault.status, orjson.dumps(_undocumented_error(fault, fault.status, call))
+    return fault.status, orjson.dumps(fill(_undocumented_error(fault, fault.status, call), job_values))
 
 
 def _usual_values(call: RequestContext) -> dict[str, str]:
@@ -177,7 +215,10 @@ async def send_with_faults(response: Response, call: RequestContext, send: Send)
     if length is None:
         await _hang_up(scope, receive, reset=reset)
         return 0
-    body, sent = response.body[:length], 0
+    promised, transport = _promised_bytes(response, call.faults), scope.get("state", {}).get(TRANSPORT)
+    # uvicorn sends no more than Content-Length promises; what is beyond that goes past it.
+    beyond = response.body[promised:length] if transport is not None and scope["method"] != "HEAD" else b""
+    body, sent = response.body[: length - len(beyond)], 0
     await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
     for piece, pause in _pieces(body, call.faults):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -186,13 +227,23 @@ async def send_with_faults(response: Response, call: RequestContext, send: Send)
         if (pause or len(piece) < len(body)) and await leaves_within(pause, scope, receive):
             await _release(scope, receive)
             return sent
-    if length < len(response.body) or reset or any(fault.close for fault in call.faults):
+    is_short = len(response.body) > length or len(response.body) < promised
+    if is_short or reset or any(fault.close for fault in call.faults):
         if reset:
             await _wait_for_arrival(scope, receive)
         await _hang_up(scope, receive, reset=reset)
     else:
+        if beyond:
+            transport.write(beyond)
         await send({"type": "http.response.body", "body": b""})
-    return sent
+    return sent + len(beyond)
+
+
+def _promised_bytes(response: Response, faults: Sequence[Fault]) -> int:
+    """Return how long Content-Length says that the body is."""
+    if all(fault.content_length is None for fault in faults):
+        return len(response.body)
+    return int(dict(response.headers)[b"content-length"])
 
 
 def _pieces(body: bytes, faults: Sequence[Fault]) -> Iterator[tuple[bytes, float]]:

@@ -19,7 +19,7 @@ from mockveo.server.endpoints import checked_answer
 from mockveo.server.form_values import CreateRequest
 from mockveo.server.recording import record_form, record_job
 from mockveo.simulator.jobs import Job, JobPlan, View, view
-from mockveo.simulator.presentation import apply_style, shown_status
+from mockveo.simulator.presentation import apply_style, polled_status, styles_of
 from mockveo.simulator.scenarios import Scenario
 from mockveo.spec.spec import Form, Operation, Problem
 
@@ -85,7 +85,7 @@ class Handlers:
         now = call.world.view(job)
         record_job(call.exchange, job.id, now, scenario.name)
         if now.status != call.world.spec.lifecycle[-1]:
-            raise ApiError("content_not_ready", status=shown_status(now.status, scenario))
+            raise ApiError("content_not_ready", status=polled_status(now, scenario))
         variant = queries.get("variant", "video")
         data = await self._clip(job, variant)
         return content_response(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
@@ -96,6 +96,7 @@ class Handlers:
         job = world.jobs.get(call.path_value)
         if job is not None:
             call.exchange.job_id = job.id
+            call.job = job
             call.select_faults(world.governing(job), "delivery", scope=job.id, subject=job.id)
         if b"authorization" in call.headers:
             return _xml_error(400, "InvalidArgument", "Only one auth mechanism allowed: the signature of the URL.")
@@ -104,6 +105,8 @@ class Handlers:
             return _xml_error(403, "SignatureDoesNotMatch", "The signature does not match.")
         if world.clock.date() >= expires:
             return _xml_error(403, "AccessDenied", "Request has expired.")
+        if world.view(job).status != world.spec.lifecycle[-1]:
+            return _xml_error(404, "NoSuchKey", "The specified key does not exist.")
         data = await self._clip(job, "video")
         return content_response(data, MEDIA_TYPES["video"], call.headers, call.scope["method"])
 
@@ -179,6 +182,7 @@ def _select_faults(call: RequestContext, request: CreateRequest, plan: JobPlan) 
         return
     subject = request.fingerprint(call.owner)
     call.error_values = {"model": str(request.fields.get("model", ""))}
+    call.files = request.images
     call.select_faults(scenario, "create", scope=plan.key, subject=subject, label=scenario.name)
     if not all(fault.applied for fault in call.faults):
         raise FaultBeforeEffect
@@ -198,6 +202,7 @@ def _find_job(call: RequestContext, operation: str, error: str) -> tuple[Job, Sc
     scenario = world.plan.scenario if job is None else world.governing(job)
     if scenario.faults:
         if job is not None:
+            call.job = job
             call.error_values = {"status": _status_before_end(call, job, scenario), "model": job.alias}
         # Unknown ids are counted together, because a client may try any number of them.
         counted = job_id if job is not None else ""
@@ -209,24 +214,27 @@ def _find_job(call: RequestContext, operation: str, error: str) -> tuple[Job, Sc
 
 def _status_before_end(call: RequestContext, job: Job, scenario: Scenario) -> str:
     """Return the status in a fault's error; "not ready" cannot name the status of a job that has completed."""
-    status, lifecycle = call.world.view(job).status, call.world.spec.lifecycle
-    if status == lifecycle[-1]:
-        status = lifecycle[-2:][0]
-    return shown_status(status, scenario)
+    now, lifecycle = call.world.view(job), call.world.spec.lifecycle
+    if now.status == lifecycle[-1]:
+        now = now._replace(status=lifecycle[-2:][0])
+    return polled_status(now, scenario)
 
 
 def _job_response(call: RequestContext, job: Job, now: View, scenario: Scenario, *, created: bool = False) -> Response:
     world, success = call.world, call.operation.success
+    call.job = job
     record_job(call.exchange, job.id, now, scenario.name)
     assert success is not None
     values = world.values(job, now)
-    if scenario.plain:
+    if scenario.plain and not now.styles:
         return checked_answer(call, 200, success.render(values), check=now.status in world.spec.statuses)
-    date = int(world.clock.date())
-    body = apply_style(success.render(values), values, job, now, scenario, created=created, date=date)
+    operation, date = "create" if created else "retrieve", int(world.clock.date())
+    body, values["base_url"] = success.render(values), world.base_url
+    body = apply_style(body, values, job, now, scenario, operation=operation, date=date)
     response = checked_answer(call, 200, body, check=False)
-    if scenario.style and scenario.style.content_type:
-        response.headers[0] = (b"content-type", scenario.style.content_type.encode("latin-1"))
+    for style in styles_of(scenario, now, operation):
+        if style.content_type:
+            response.headers[0] = (b"content-type", style.content_type.encode("latin-1"))
     return response
 
 
@@ -235,7 +243,7 @@ def _signed_until(call: RequestContext, job: Job | None) -> int | None:
     expires, signature = call.query("expires") or "", call.query("signature") or ""
     if job is None or not expires.isdecimal() or len(expires) > MAX_EXPIRES_DIGITS:
         return None
-    url = call.world.video_url(job, int(expires))
+    url = call.world.signed_url(job, int(expires))
     return int(expires) if url.endswith(f"&signature={signature}") else None
 
 

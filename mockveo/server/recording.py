@@ -9,8 +9,8 @@ from typing import Final
 from mockveo.http.encodings import decode
 from mockveo.http.forms import Part
 from mockveo.http.responses import Response
+from mockveo.simulator.fault import Fault
 from mockveo.simulator.jobs import View
-from mockveo.simulator.scenarios import Fault
 from mockveo.traffic.record import Deviation, ExchangeRecord
 
 #: Bodies up to this size are kept as they came. Arbitrary: all JSON of the API fits, no video does.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-from mockveo.simulator.scenarios import Fault, Scenario
+from mockveo.simulator.fault import Fault
+from mockveo.simulator.scenarios import Scenario
 from mockveo.simulator.stores.store import Counters, Store
 
 #: Counters that are kept of each kind. Arbitrary: more than the jobs of a test run.

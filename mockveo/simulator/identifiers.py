@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 import string
 import time
+import uuid
 from typing import Final
+
+from mockveo.spec.templates import fill
 
 #: The characters of ids and request ids. Source: observed, `task_` + 32 of these.
 ALPHANUMERIC: Final = string.digits + string.ascii_letters
@@ -22,6 +25,17 @@ def random_characters(dice: random.Random, count: int) -> str:
 def job_id(dice: random.Random) -> str:
     """Return an id for a new job."""
     return f"task_{random_characters(dice, 32)}"
+
+
+def shaped_id(shape: str, dice: random.Random) -> str:
+    """Return an id for a new job in the form of a scenario, e.g. "video_{digits}"."""
+    values = {
+        "letters": random_characters(dice, 32),
+        # 15 digits, none of them a leading zero: every JSON reader keeps such a number exactly.
+        "digits": str(dice.randrange(10**14, 10**15)),
+        "uuid": str(uuid.UUID(bytes=dice.randbytes(16), version=4)),
+    }
+    return str(fill(shape, values))
 
 
 def request_id(dice: random.Random, date: float) -> str:

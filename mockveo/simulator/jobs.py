@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockveo.simulator.scenarios import Scenario
+from mockveo.simulator.scenarios import Scenario, Style
 
 
 class Stage(NamedTuple):
@@ -23,6 +23,8 @@ class Stage(NamedTuple):
     start: int
     end: int
     steps: tuple[int, ...] = ()
+    #: Styles of responses in this phase.
+    styles: tuple[Style, ...] = ()
 
 
 class JobPlan(NamedTuple):
@@ -51,17 +53,19 @@ def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str, key: str 
     index = 0
     for place, phase in enumerate(scenario.phases):
         if phase.status is not None:
-            stages.append(Stage(phase.status, phase.shortest, phase.longest, phase.start, phase.end, phase.steps))
+            lasts, span = (phase.shortest, phase.longest), (phase.start, phase.end)
+            stages.append(Stage(phase.status, *lasts, *span, phase.steps, phase.styles))
             continue
         last = place == len(scenario.phases) - 1 and not phase.steps
         statuses = (way[index:] if last else way[index : index + 1]) or way[-1:]
         index += 1
-        span, share = phase.end - phase.start, len(statuses)
+        rise, share = phase.end - phase.start, len(statuses)
         for step, status in enumerate(statuses):
-            start, end = phase.start + span * step // share, phase.start + span * (step + 1) // share
+            start, end = phase.start + rise * step // share, phase.start + rise * (step + 1) // share
             # At least one value; a line that goes down has enough of them.
             end = end if end < start else max(end, start + 1)
-            stages.append(Stage(status, phase.shortest / share, phase.longest / share, start, end, phase.steps))
+            lasts = (phase.shortest / share, phase.longest / share)
+            stages.append(Stage(status, *lasts, start, end, phase.steps, phase.styles))
     if scenario.ending == "success":
         return JobPlan(tuple(stages), success, 100, None, True, scenario, key)
     if scenario.ending == "failure":
@@ -112,6 +116,8 @@ class View(NamedTuple):
     #: When it ended, in Unix seconds; None before.
     ended_at: int | None
     error: Mapping[str, str] | None
+    #: Styles of responses at that time, besides the scenario's own.
+    styles: tuple[Style, ...] = ()
 
 
 def duration_fraction(job_id: str) -> float:
@@ -135,11 +141,13 @@ def view(job: Job, now: float) -> View:
         if elapsed < total + lasts:
             done, first, behind = (elapsed - total) / lasts, stage.start, stage.end
             if stage.steps or behind <= first:
-                return View(stage.status, _progress(stage, done), None, None)
-            return View(stage.status, min(first + int((behind - first) * done), behind - 1), None, None)
+                return View(stage.status, _progress(stage, done), None, None, stage.styles)
+            progress = min(first + int((behind - first) * done), behind - 1)
+            return View(stage.status, progress, None, None, stage.styles)
         total += lasts
     ended_at = job.created_at + int(total / job.pace) if timeline.ends else None
-    return View(timeline.final, timeline.progress, ended_at, timeline.error)
+    styles = timeline.stages[-1].styles if timeline.stages and not timeline.ends else ()
+    return View(timeline.final, timeline.progress, ended_at, timeline.error, styles)
 
 
 def _progress(stage: Stage, done: float) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -19,6 +19,7 @@ from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
 from mockveo.errors import ScenarioError, did_you_mean
 from mockveo.schemas import DataSchema, shown
+from mockveo.simulator.fault import Fault, parse_fault, senseless_fault
 
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
 #: How long a `video_url` is valid by default. Source: assumed.
@@ -39,22 +40,15 @@ class Phase(NamedTuple):
     start: int
     end: int
     steps: tuple[int, ...]
-
-
-class Range(NamedTuple):
-    """Numbers from `first` to `last`, both included; None = no end."""
-
-    first: int
-    last: int | None
-
-    def __contains__(self, number: object) -> bool:
-        return isinstance(number, int) and self.first <= number and (self.last is None or number <= self.last)
+    #: Styles that apply in this phase, after the scenario's own.
+    styles: tuple[Style, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
     """The look of responses about jobs; the fields are the keys of `style`."""
 
+    operation: str = "any"
     extra: Mapping[str, Any] = field(default_factory=dict)
     omit: tuple[str, ...] = ()
     order: str | None = None
@@ -62,68 +56,27 @@ class Style:
     model: str | None = None
     statuses: Mapping[str, str] = field(default_factory=dict)
     progress: str | None = None
-    envelope: bool = False
+    id: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+    #: How often the outer envelope wraps a response.
+    envelope: int = 0
+
+    def applies(self, operation: str) -> bool:
+        """Return whether it applies to an operation, by its short name."""
+        return self.operation in (operation, "any")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """The conditions and the effects of a fault; the fields are its keys."""
+class VideoUrl:
+    """The `video_url` of a scenario's jobs; the fields are the keys of `video_url`."""
 
-    operation: str = "any"
-    nth: Range | None = None
-    every: int | None = None
-    attempt: Range | None = None
-    probability: float | None = None
-
-    error: str | None = None
-    status: int | None = None
-    envelope: str | None = None
-    code: str | None = ""
-    message: str | None = None
-    retry_after: float | None = None
-    #: Whether Retry-After is a date.
-    as_date: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-    #: JSON, as bytes.
-    json: bytes | None = None
-    text: str | None = None
-    html: bool = False
-    malformed: bool = False
-    empty: bool = False
-    content_type: str | None = None
-    #: The status of a redirect, and whether to another origin.
-    redirect: int | None = None
-    other_origin: bool = False
-
-    delay: float = 0.0
-    bandwidth: float | None = None
-    #: Bytes in a piece, and seconds between two.
-    drip: tuple[int, float] | None = None
-    truncate: int | None = None
-    reset: bool = False
-    close: bool = False
-    #: Whether a create with this fault makes its job all the same.
-    applied: bool = True
-
-    @property
-    def hides_result(self) -> bool:
-        """Whether the client cannot read its job from the response, so that it may retry."""
-        refused = self.error is not None or (self.status or 200) >= 400 or self.redirect is not None
-        broken = self.reset or self.close or self.truncate is not None or self.malformed or self.html or self.empty
-        return refused or broken or self.json is not None or self.text is not None
-
-    @property
-    def names(self) -> list[str]:
-        """Its effects, in the words of the schema, e.g. ["status", "delay"]."""
-        return [name for name in _EFFECTS if getattr(self, name) != _PLAIN[name]]
-
-
-_EFFECTS: Final = tuple(
-    name
-    for name in Fault.__dataclass_fields__
-    if name not in ("operation", "nth", "every", "attempt", "probability", "as_date", "other_origin", "applied")
-)
-_PLAIN: Final = {name: getattr(Fault(), name) for name in _EFFECTS}
+    #: Seconds of the world's clock that a signed one is valid.
+    expires: float = URL_LIFE_S
+    #: "other" = signed, at the other origin; "own" = the API's /content; "path" = its path alone.
+    origin: str = "other"
+    #: Whether polls carry it before the end.
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +91,11 @@ class Scenario:
     error: Mapping[str, str] | None = field(compare=False)
     #: at-end, early, never; None = as the document says.
     completed_at: str | None = field(compare=False)
-    #: None = as the document says.
-    video_url: bool | None = field(compare=False)
-    url_life: float = field(compare=False)
-    style: Style | None = field(compare=False)
+    #: The form of new ids, with {task}, {digits} or {uuid}; None = the document's.
+    ids: str | None = field(compare=False)
+    #: None = as the document says, False = never.
+    video_url: VideoUrl | Literal[False] | None = field(compare=False)
+    styles: tuple[Style, ...] = field(compare=False)
     faults: tuple[Fault, ...] = field(compare=False)
     #: The data from which it was made.
     data: Mapping[str, Any] = field(repr=False)
@@ -172,7 +126,6 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
     mistakes = _vocabulary().mistakes(data) or list(_senseless(data))
     if mistakes:
         raise ScenarioError("\n  ".join([f"scenario {_name(data, name)}: {mistakes[0]}", *mistakes[1:]]))
-    url = data.get("video_url")
     return Scenario(
         name=_name(data, name),
         summary=data.get("summary", ""),
@@ -180,12 +133,13 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
         ending=data.get("ending", "success"),
         error=data.get("error"),
         completed_at=data.get("completed_at"),
-        video_url=None if url is None else url is not False,
-        url_life=url["expires"] if isinstance(url, dict) else URL_LIFE_S,
-        style=_style(data["style"]) if data.get("style") else None,
-        faults=tuple(map(_fault, data.get("faults", ()))),
+        ids=data.get("ids"),
+        video_url=_video_url(data.get("video_url")),
+        styles=_styles(data),
+        faults=tuple(map(parse_fault, data.get("faults", ()))),
         data=data,
-        plain=not {"completed_at", "video_url", "style"} & set(data),
+        plain=not {"completed_at", "video_url", "style"} & set(data)
+        and not any("style" in phase for phase in data.get("phases", ())),
     )
 
 
@@ -250,37 +204,33 @@ def _phase(data: Mapping[str, Any]) -> Phase:
     shortest, longest = duration if isinstance(duration, list) else (duration, duration)
     steps = tuple(progress) if isinstance(progress, list) else (progress,) if isinstance(progress, int) else ()
     start, end = (steps[0], max(steps) + 1) if steps else (progress["from"], progress["to"] + 1)
-    return Phase(float(shortest), float(max(shortest, longest)), data.get("status"), start, end, steps)
+    styles = _styles(data)
+    return Phase(float(shortest), float(max(shortest, longest)), data.get("status"), start, end, steps, styles)
+
+
+def _video_url(data: Any) -> VideoUrl | Literal[False] | None:
+    if isinstance(data, dict):
+        return VideoUrl(**data)
+    return VideoUrl() if data else data
+
+
+def _styles(data: Mapping[str, Any]) -> tuple[Style, ...]:
+    """Return the styles of a scenario or a phase, which has one mapping or a list of them."""
+    styles = data.get("style", [])
+    return tuple(_style(style) for style in (styles if isinstance(styles, list) else [styles]))
+
+
+def _style_data(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield each style of a scenario and its phases."""
+    for holder in (data, *data.get("phases", ())):
+        styles = holder.get("style", [])
+        yield from styles if isinstance(styles, list) else [styles]
 
 
 def _style(data: Mapping[str, Any]) -> Style:
-    return Style(**{**data, "omit": tuple(data.get("omit", ()))})
-
-
-def _fault(data: Mapping[str, Any]) -> Fault:
-    values = dict(data)
-    for key in ("nth", "attempt"):
-        if key in values:
-            values[key] = Range(*values[key]) if isinstance(values[key], list) else Range(values[key], values[key])
-    if isinstance(values.get("retry_after"), dict):
-        values["retry_after"], values["as_date"] = values["retry_after"]["date"], True
-    if "json" in values:
-        values["json"] = orjson.dumps(values["json"])
-    if "redirect" in values:
-        values["other_origin"] = values["redirect"].get("origin") == "other"
-        values["redirect"] = values["redirect"]["status"]
-    if "drip" in values:
-        values["drip"] = (values["drip"]["bytes"], values["drip"]["every"])
-    values["applied"] = values.get("applied", not _replaces_the_answer(values))
-    return Fault(**values)
-
-
-def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
-    """Return whether nothing of the job's own response is sent."""
-    cut = (values.get("reset") or values.get("close")) and "truncate" not in values
-    refused = values.get("status", 200) >= 400
-    another = {"error", "redirect", "json", "text"} & set(values) or values.get("html") or values.get("empty")
-    return bool(cut or refused or another)
+    lists = {key: tuple(data[key]) for key in ("omit", "nulls") if key in data}
+    wraps = {False: 0, True: 1, "twice": 2}[data.get("envelope", False)]
+    return Style(**{**data, **lists, "envelope": wraps})
 
 
 def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
@@ -289,8 +239,11 @@ def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
         yield from _backwards(phase, "duration", f"phases[{place}]")
     if "error" in data and data.get("ending") != "failure":
         yield "error is the reason of a failure, and jobs do not fail; expected ending: failure with it"
+    for style in _style_data(data):
+        if "id" in style and data.get("ids") != "{digits}":
+            yield f'ids is {shown(data.get("ids"))}, and style.id is number; expected ids: "{{digits}}" with it'
     for place, fault in enumerate(data.get("faults", ())):
-        for mistake in _senseless_fault(fault):
+        for mistake in senseless_fault(fault):
             yield f"faults[{place}]{mistake}"
         for key in ("nth", "attempt"):
             yield from _backwards(fault, key, f"faults[{place}]")
@@ -300,30 +253,6 @@ def _backwards(data: Mapping[str, Any], key: str, place: str) -> Iterator[str]:
     ends = data.get(key)
     if isinstance(ends, list) and ends[1] is not None and ends[0] > ends[1]:
         yield f"{place}.{key} is {shown(ends)}; expected the smaller first: {shown(ends[::-1])}"
-
-
-def _senseless_fault(values: Mapping[str, Any]) -> Iterator[str]:
-    effects = [key for key in values if key in _EFFECTS and values[key] is not False]
-    if not effects:
-        yield f": it does nothing; expected e.g. status: 503, or one of {', '.join(_EFFECTS)}"
-    bodies = [key for key in ("json", "text", "html", "malformed", "empty") if key in effects]
-    cuts = [key for key in ("reset", "close") if key in effects]
-    others = [key for key in ("redirect", "status", "error") if key in effects]
-    for exclusive in (bodies, cuts, others if "redirect" in others else []):
-        if len(exclusive) > 1:
-            yield f": {' and '.join(exclusive)} exclude each other; expected one of them"
-    lost = [key for key in effects if key not in (*cuts, "delay")]
-    if cuts and lost and "truncate" not in effects:
-        yield f": with {cuts[0]} there is no response, so {lost[0]} is lost; expected one of them, or truncate too"
-    if {"envelope", "code", "message"} & set(values) and "status" not in values:
-        yield ": envelope, code and message describe the error of a `status`; expected e.g. status: 503"
-    if "applied" in values and values.get("operation") not in ("create", "any", None):
-        yield f".applied is of creates, and the operation is {values['operation']}; expected operation: create"
-    if values.get("applied") is False and not _replaces_the_answer(values) and set(bodies) <= {"malformed"}:
-        yield (
-            ".applied is false, so there is no job to respond with; expected a response, e.g. status: 503,"
-            " or reset: true"
-        )
 
 
 def built_in() -> Iterator[Scenario]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import quote
 
 from mockveo.settings import Settings
 from mockveo.simulator import identifiers
@@ -16,11 +17,12 @@ from mockveo.simulator.clock import Clock
 from mockveo.simulator.fault_selection import FaultSelector
 from mockveo.simulator.jobs import Job, JobPlan, View, ended, view
 from mockveo.simulator.scenario_shelf import ScenarioShelf
-from mockveo.simulator.scenarios import Scenario
+from mockveo.simulator.scenarios import Scenario, VideoUrl
 from mockveo.simulator.stores.memory import MemoryStore
 from mockveo.simulator.stores.store import Store
 from mockveo.simulator.tickets import Tickets
 from mockveo.spec.spec import Spec
+from mockveo.spec.templates import fill
 from mockveo.traffic.exchange import UNKNOWN_JOB
 from mockveo.traffic.journal import Journal
 
@@ -106,8 +108,10 @@ class World:
 
         `images` are the bytes of each image, or None if they are not kept.
         """
+        plan = chosen or self.scenarios.plan
+        shape = plan.scenario.ids
         job = Job(
-            id=identifiers.job_id(self._dice),
+            id=identifiers.job_id(self._dice) if shape is None else identifiers.shaped_id(shape, self._dice),
             owner=owner,
             alias=str(values.get("model", "")),
             model=model,
@@ -118,7 +122,7 @@ class World:
             created=self.clock.now(),
             created_at=int(self.clock.date()),
             pace=self.clock.pace,
-            plan=chosen or self.scenarios.plan,
+            plan=plan,
             chosen=chosen,
         )
         self.jobs.put(job)
@@ -159,15 +163,34 @@ class World:
             values["error"] = now.error
         elif now.ended_at is not None:
             values["completed_at"] = now.ended_at
-            scenario = self.governing(job)
-            if scenario.video_url or (scenario.video_url is None and self.spec.has_video_url):
-                values["video_url"] = self.video_url(job, int(self.clock.date() + scenario.url_life / job.pace))
+            url = self.governing(job).video_url
+            if url is None and self.spec.has_video_url:
+                url = VideoUrl()
+            if url and now.status == self.spec.lifecycle[-1]:
+                values["video_url"] = self._video_url(job, url)
+        else:
+            url = self.governing(job).video_url
+            if url and url.early:
+                values["video_url"] = self._video_url(job, url)
         return values
 
-    def video_url(self, job: Job, expires: int) -> str:
+    @property
+    def base_url(self) -> str:
+        """The base URL that a client of this world is given."""
+        return f"{self.origins.own}{self.prefix}/v1"
+
+    def _video_url(self, job: Job, url: VideoUrl) -> str:
+        if url.origin == "other":
+            return self.signed_url(job, int(self.clock.date() + url.expires / job.pace))
+        origin = self.origins.own if url.origin == "own" else ""
+        path = fill(self.spec.operations["retrieveVideoContent"].path, {"video_id": quote(job.id, safe="")})
+        return f"{origin}{self.prefix}{path}"
+
+    def signed_url(self, job: Job, expires: int) -> str:
         """Return a signed URL of a job's video at the other origin, valid until `expires`, in Unix seconds."""
         signature = sha256(repr((self.seed, job.id, expires)).encode()).hexdigest()
-        return f"{self.origins.other}{self.prefix}/videos/{job.id}.mp4?expires={expires}&signature={signature}"
+        path = f"/videos/{quote(job.id, safe='')}.mp4"
+        return f"{self.origins.other}{self.prefix}{path}?expires={expires}&signature={signature}"
 
     def moment(self) -> tuple[float, tuple[bytes, bytes]]:
         """Return the seconds of the world's time, and the Date header of a response that is sent now."""

@@ -27,12 +27,12 @@ from mockveo.errors import SpecError
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.openapi import Document, Json, Shape, escape
 from mockveo.spec.operations import DOCUMENTED
+from mockveo.spec.templates import fill
 from mockveo.text import truncate
 
 DEFAULT_PROFILE: Final = "docs-2026-03"
 #: Characters of a message about a wrong value, which repeats the value; arbitrary.
 MAX_MESSAGE_CHARACTERS: Final = 300
-_BRACES: Final = re.compile(r"\{(\w+)\}")
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 
 
@@ -52,15 +52,7 @@ class ErrorExample(NamedTuple):
 
     def fill(self, values: Mapping[str, str]) -> Json:
         """Return the body with each `{name}` replaced by `values[name]`."""
-        return _fill(self.body, values)
-
-
-def _fill(node: Json, values: Mapping[str, str]) -> Json:
-    if isinstance(node, str):
-        return _BRACES.sub(lambda match: values.get(match[1], match[0]), node) if "{" in node else node
-    if isinstance(node, dict):
-        return {key: _fill(value, values) for key, value in node.items()}
-    return node
+        return fill(self.body, values)
 
 
 @dataclass(frozen=True, slots=True)

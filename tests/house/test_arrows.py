@@ -21,7 +21,15 @@ THIRD_PARTIES = {
         "jsonpath": {"spec.overlays"},
         "multipart": {"http.forms"},
         "orjson": {
-            *("yamlfiles", "simulator.scenarios", "http.forms", "traffic.record", "http.responses", "server.faults"),
+            *(
+                "yamlfiles",
+                "simulator.scenarios",
+                "simulator.fault",
+                "http.forms",
+                "traffic.record",
+                "http.responses",
+                "server.faults",
+            ),
             *(
                 "server.endpoints",
                 "server.routes",

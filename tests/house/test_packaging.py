@@ -28,11 +28,11 @@ MODULES = {
         "routes run"
     ),
     "mockveo/simulator": (
-        "__init__ accounts clock fault_selection identifiers jobs presentation scenario_shelf scenarios tickets "
+        "__init__ accounts clock fault fault_selection identifiers jobs presentation scenario_shelf scenarios tickets "
         "world worlds"
     ),
     "mockveo/simulator/stores": "__init__ memory store",
-    "mockveo/spec": "__init__ errors job_body job_statuses openapi operations overlays spec",
+    "mockveo/spec": "__init__ errors job_body job_statuses openapi operations overlays spec templates",
     "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ exchange har importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",

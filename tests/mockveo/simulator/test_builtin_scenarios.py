@@ -300,8 +300,8 @@ def flip_model(play: Play) -> None:
 
 def gateway_envelope(play: Play) -> None:
     made = play.job()
-    assert (made["code"], made["message"], made["data"]["status"]) == ("success", "", "SUBMITTED")
-    job, polls = made["data"]["id"], list[dict[str, Any]]()
+    assert (made["status"], made["progress"]) == ("queued", 0)
+    job, polls = made["id"], list[dict[str, Any]]()
     while len(polls) < 30 and not (polls and polls[-1]["status"] == "SUCCESS"):
         answer = play.poll(job).json()
         assert (answer["code"], answer["message"], set(answer)) == ("success", "", {"code", "message", "data"})

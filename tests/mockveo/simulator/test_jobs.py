@@ -135,7 +135,7 @@ def test_a_phase_may_have_a_status_of_another_dialect_and_numbers_that_share_it(
 )
 def test_a_job_that_never_ends_stays_where_it_is(name: str, status: str, progress: int) -> None:
     made = job(named(name))
-    assert view(made, 1e12) == (status, progress, None, None)
+    assert view(made, 1e12)[:4] == (status, progress, None, None)
     assert end(made) == math.inf
     assert timeline(made)[-1].status == status
 
@@ -170,3 +170,15 @@ def test_an_ending_that_is_forced_leaves_what_was_shown(name: str, job_id: str, 
         if then < now - 1e-6:
             assert view(forced, then).status == view(made, then).status
             assert abs(view(forced, then).progress - view(made, then).progress) <= 1
+
+
+def test_the_style_of_a_phase_lasts_as_long_as_the_phase() -> None:
+    phases = [{"duration": 5, "style": {"omit": ["status"]}}, {"duration": 10}]
+    made = job(scenario({"phases": phases}))
+    omitted = [bool(view(made, made.created + seconds).styles) for seconds in (0, 4, 6, 20)]
+    assert omitted == [True, True, False, False]
+
+
+def test_the_style_of_the_last_phase_stays_if_the_job_never_ends() -> None:
+    made = job(scenario({"phases": [{"duration": 5, "style": {"omit": ["status"]}}], "ending": "never"}))
+    assert view(made, made.created + 1000).styles[0].omit == ("status",)

@@ -12,19 +12,26 @@ LIFECYCLE = ("queued", "in_progress", "completed")
 BODY = {"id": "task_1", "model": "veo_3_1-4K", "status": "queued", "progress": 0, "created_at": 1000}
 
 
-def shown(data: dict[str, Any], at: float = 0.0, *, created: bool = False) -> dict[str, Any]:
+def shown(data: dict[str, Any], at: float = 0.0, *, created: bool = False, task: str = "task_1") -> dict[str, Any]:
     """An answer about a job, `at` seconds after its create; `created` = the create's own."""
     wanted = scenario(data)
     made = plan(wanted, LIFECYCLE, "failed")
-    job = Job("task_1", "sk", "veo3-fast", "veo_3_1-4K", "p", {}, (), 0, 0.0, 1000, 1.0, made, None)
+    job = Job(task, "sk", "veo3-fast", "veo_3_1-4K", "p", {}, (), 0, 0.0, 1000, 1.0, made, None)
     now = view(job, at)
-    values: dict[str, Any] = {**BODY, "status": now.status, "progress": now.progress}
+    values: dict[str, Any] = {
+        **BODY,
+        "id": task,
+        "base_url": "http://own/v1",
+        "status": now.status,
+        "progress": now.progress,
+    }
     if now.error:
         values["error"] = now.error
     elif now.ended_at is not None:
         values |= {"completed_at": now.ended_at, "video_url": "http://other/v.mp4"}
     body = {name: value for name, value in values.items() if name in (*BODY, "error")}
-    return apply_style(body, values, job, now, wanted, created=created, date=1000 + int(at))
+    operation = "create" if created else "retrieve"
+    return apply_style(body, values, job, now, wanted, operation=operation, date=1000 + int(at))
 
 
 def test_fields_are_added_and_left_out() -> None:
@@ -84,3 +91,45 @@ def test_completed_at_comes_when_it_is_wanted(when: str, at_create: Any, meanwhi
 def test_a_video_url_is_there_when_it_is_wanted_and_the_job_completed(wanted: Any, *, there: bool) -> None:
     assert ("video_url" in shown({"video_url": wanted}, 1000)) == there
     assert "video_url" not in shown({"video_url": wanted}, 0)
+
+
+def test_fields_have_other_names_and_are_null_until_they_apply() -> None:
+    style = {"names": {"id": "task_id"}, "nulls": ["error", "status"]}
+    body = shown({"style": style})
+    assert (body["task_id"], body["error"], body["status"]) == ("task_1", None, "queued")
+    assert "id" not in body
+    failed = {"ending": "failure", "error": {"code": "c", "message": "m"}, "style": style}
+    assert shown(failed, 1000)["error"] == {"code": "c", "message": "m"}
+
+
+def test_an_id_of_digits_may_be_a_number() -> None:
+    data = {"ids": "{digits}", "style": {"id": "number"}}
+    assert shown(data, task="123456789012345")["id"] == 123456789012345
+
+
+def test_a_style_of_one_operation_leaves_the_other_alone() -> None:
+    data = {"style": [{"operation": "retrieve", "envelope": True}, {"omit": ["created_at"]}]}
+    assert shown(data)["data"]["id"] == "task_1"
+    assert "created_at" not in shown(data)["data"]
+    assert (shown(data, created=True)["id"], "created_at" in shown(data, created=True)) == ("task_1", False)
+
+
+def test_an_envelope_within_an_envelope_holds_the_job() -> None:
+    assert shown({"style": {"envelope": "twice"}})["data"]["data"]["status"] == "queued"
+
+
+def test_an_added_field_names_the_job() -> None:
+    extra = {"links": ["{base_url}/videos/{id}", "{created_at}", "{nothing}"]}
+    links = shown({"style": {"extra": extra, "statuses": {"queued": "SUBMITTED"}}})["links"]
+    assert links == ["http://own/v1/videos/task_1", 1000, "{nothing}"]
+    words = {"extra": {"word": "{status}"}, "statuses": {"queued": "SUBMITTED"}}
+    assert shown({"style": words})["word"] == "SUBMITTED"
+
+
+@pytest.mark.parametrize(
+    ("style", "status"),
+    [({"omit": ["status"]}, "left out"), ({"extra": {"status": None}}, None), ({"extra": {"status": ""}}, "")],
+)
+def test_a_phase_shows_no_status(style: dict[str, Any], status: str | None) -> None:
+    data = {"phases": [{"duration": 10, "style": style}, {"duration": 10}]}
+    assert [shown(data, at).get("status", "left out") for at in (5, 15)] == [status, "in_progress"]

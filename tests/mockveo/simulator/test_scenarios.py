@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
 from mockveo.errors import ScenarioError
-from mockveo.simulator.scenarios import SCHEMA, Fault, Range, Style, built_in, find, named, read, scenario
+from mockveo.simulator.fault import Fault, Range
+from mockveo.simulator.scenarios import SCHEMA, Style, built_in, find, named, read, scenario
 
 FAULT = orjson.loads(SCHEMA.read_bytes())["$defs"]["fault"]["properties"]
 
@@ -95,6 +96,38 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
             {"faults": [{"operation": "retrieve", "reset": True, "applied": True}]},
             "faults[0].applied is of creates, and the operation is retrieve; expected operation: create",
         ),
+        (
+            {"faults": [{"status": 503, "message": "Busy.", "json": {}}]},
+            "faults[0].message is lost, since json is the body; expected either message or json",
+        ),
+        (
+            {"faults": [{"status": 503, "code": "a", "message": "b", "html": True}]},
+            "faults[0].code is lost, since html is the body; expected either code and message or html",
+        ),
+        ({"faults": [{"status": 503, "envelope": "flat", "text": "no"}]}, "faults[0].envelope is lost, since text is"),
+        ({"faults": [{"status": 503, "message": "b", "empty": True}]}, "faults[0].message is lost, since empty is"),
+        (
+            {"faults": [{"status": 503, "message": "b", "error": "overloaded"}]},
+            "faults[0].message is lost, since error is the body",
+        ),
+        (
+            {"faults": [{"text": "a", "content_type": "a/b", "headers": {"Content-Type": "c/d"}}]},
+            "faults[0].content_type is lost, since headers has content-type too",
+        ),
+        ({"faults": [{"encode": "br"}]}, 'faults[0].encode is "br"; expected one of gzip, deflate'),
+        ({"faults": [{"content_length": "decoded"}]}, "content_length is decoded, and the body is not encoded"),
+        (
+            {"faults": [{"operation": "content", "status": 400, "file_type": "none"}]},
+            "faults[0].file_type is of creates, and the operation is content; expected operation: create",
+        ),
+        ({"ids": "fixed"}, 'ids is "fixed"; expected a text: the ids of new jobs, with `{letters}`'),
+        ({"ids": "a/{uuid}"}, 'ids is "a/{uuid}"; expected a text: the ids of new jobs'),
+        ({"style": {"id": "number"}}, 'ids is null, and style.id is number; expected ids: "{digits}"'),
+        ({"style": [{"omit": ["a"]}, {"omti": ["b"]}]}, "style[1].omti is not a key; did you mean 'omit'?"),
+        ({"style": [[]]}, "style[0] is []; expected"),
+        ({"phases": [{"duration": 1, "style": {"ordr": 1}}]}, "phases[0].style.ordr is not a key"),
+        ({"video_url": {"origin": "api"}}, 'video_url.origin is "api"; expected one of other, own, path'),
+        ({"video_url": {}}, "video_url is {}; expected true or false or a mapping"),
         ({"ending": "no", "stile": {}}, "did you mean 'style'?"),
         ({"ending": "no", "stile": {}}, 'ending is "no"; expected one of success'),
         ({"faults": [{"status": 500, "headers": {"Content-Length": "5"}}]}, "faults[0].headers"),
@@ -156,12 +189,17 @@ def test_the_schema_and_the_types_have_the_same_keys() -> None:
     assert set(Fault.__dataclass_fields__) - {"as_date", "other_origin"} == set(FAULT)
 
 
-@pytest.mark.parametrize("key", sorted(set(FAULT) - {"operation", "nth", "every", "attempt", "probability"}))
+CONDITIONS = {"operation", "nth", "every", "attempt", "probability", "file_type"}
+
+
+@pytest.mark.parametrize("key", sorted(set(FAULT) - CONDITIONS))
 def test_every_example_of_the_schema_is_valid(key: str) -> None:
     for example in FAULT[key]["examples"]:
         data = {key: example}
         if key in ("code", "message", "envelope", "applied"):
             data["status"] = 503
+        if example == "decoded":
+            data["encode"] = "gzip"
         (fault,) = scenario({"faults": [data]}).faults
         assert key in [*fault.names, "applied"]
 
