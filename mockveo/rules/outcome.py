@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.rules.sequence import seconds_to_wait
+from mockveo.rules.retries import seconds_to_wait
 from mockveo.rules.trace import CallTrace
 from mockveo.spec.job_statuses import RUNNING
 from mockveo.traffic.exchange import Exchange

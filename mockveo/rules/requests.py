@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from mockveo.http.forms import MULTIPART, URLENCODED
+from mockveo.http.forms import JSON, MULTIPART, URLENCODED
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import CallTrace
 from mockveo.text import truncate
@@ -19,6 +19,11 @@ NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
 FILES: Final = "input_reference"
 #: Errors of creates whose form was not read, or not completely.
 UNREAD: Final = frozenset({"invalid_token", "host_not_allowed", "body_too_large", "invalid_multipart_form"})
+#: Media types besides multipart of which the service reads text, with how that is known.
+READ_AS_FORMS: Final = {
+    URLENCODED: "the service is known to accept this",
+    JSON: "programs of this route are known to send this",
+}
 #: Paths that browsers request by themselves.
 BROWSER_PATHS: Final = frozenset({"/favicon.ico", "/robots.txt"})
 #: Characters of a value that a message shows. Arbitrary.
@@ -81,9 +86,9 @@ def _other_media_type(call: CallTrace, create: Exchange, media_type: str) -> Bre
     # A form that was not read, e.g. for a missing key, may have been fine. Images cannot be sent URL-encoded.
     acceptable = bool(create.fields) or create.error in UNREAD
     without_images = "text-for-file" not in create.deviations and not call.input.get("images")
-    lenient = media_type == URLENCODED and acceptable and without_images
+    lenient = media_type in READ_AS_FORMS and acceptable and without_images
     if lenient:
-        message += "; the service is known to accept this"
+        message += f"; {READ_AS_FORMS[media_type]}"
     return breach(message, create, lenient=lenient)
 
 
@@ -141,7 +146,15 @@ def no_transfer_encoding_header(call: CallTrace) -> list[Breach] | None:
 
 @checks.check("unknown-parts")
 def unknown_parts(call: CallTrace) -> list[Breach] | None:
-    return _deviating(readable_creates(call), "unknown-part", "repeated-field", "file-for-text")
+    codes = ("unknown-part", "file-for-text")
+    # With a case `refs-exact` judges the images.
+    of_images = () if call.case is not None else ("text-for-file", "image-field-name")
+    return _deviating(readable_creates(call), *codes, *of_images)
+
+
+@checks.check("part-once")
+def part_once(call: CallTrace) -> list[Breach] | None:
+    return _deviating(readable_creates(call), "repeated-field")
 
 
 @checks.check("idempotency-key")

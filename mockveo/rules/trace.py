@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
+from urllib.parse import unquote
 
 from mockveo.traffic.exchange import ClockName, Exchange, ExchangeJson
 
 #: Silence after which the same form is another call. Longer than any pause that the pages advise.
 MAX_SILENCE_S: Final = 120.0
+#: Characters by which a part of an id is recognised. Arbitrary, above the length of `task_`.
+MIN_ID_CHARACTERS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,11 @@ class _CallSplitter:
             return redirected
         if exchange.operation == "create":
             return self._call_of_create(exchange)
-        return self._call_of.get(exchange.job, self._call_of.get(_last_part(exchange.path)))
+        requested = exchange.requested_id
+        if exchange.job in self._call_of or requested in self._call_of:
+            return self._call_of.get(exchange.job, self._call_of.get(requested))
+        spoilt = (job for job in reversed(self._call_of) if is_spoilt_id(requested, job))
+        return self._call_of.get(next(spoilt, ""))
 
     def _call_of_create(self, create: Exchange) -> Hashable:
         request = (create.key, create.form)
@@ -135,5 +142,9 @@ class _CallSplitter:
         return call
 
 
-def _last_part(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(".mp4")
+def is_spoilt_id(text: str, job_id: str) -> bool:
+    """Return whether a text is the id of a job in another case, cut, extended or encoded twice."""
+    if len(text) < MIN_ID_CHARACTERS:
+        return False
+    changed, original = unquote(text).casefold(), unquote(job_id).casefold()
+    return changed in original or original in changed

@@ -226,6 +226,11 @@ class Exchange:
         return self.error_body.code
 
     @property
+    def requested_id(self) -> str:
+        """Return the id in the path of a request about a job."""
+        return self.path.removesuffix("/content").rpartition("/")[2].removesuffix(".mp4")
+
+    @property
     def ticket(self) -> str:
         """Return the ticket of a request that follows a redirect, or ""."""
         return _ticket(self.query)

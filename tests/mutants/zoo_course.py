@@ -90,6 +90,45 @@ class RetriesForbidden(CorrectClient):
 
 
 @mutant("no-retry-4xx")
+class DownloadsForEver(CorrectClient):
+    """A download that was refused is tried again until the deadline."""
+
+    def download(self, job: Job) -> str:
+        while True:
+            try:
+                return super().download(job)
+            except Trouble:
+                self.sleep(self.interval())
+
+
+@mutant("no-retry-4xx")
+class DownloadsRefused(CorrectClient):
+    """A download is tried again whatever its status."""
+
+    def may_fetch_again(self, _answer: Answer) -> bool:
+        return True
+
+
+@mutant("no-retry-4xx")
+class PollsForUnknown(CorrectClient):
+    """A job that the service does not know is polled until the deadline."""
+
+    def may_poll_again(self, answer: Answer, troubles: int) -> bool:
+        return answer.status == 400 or super().may_poll_again(answer, troubles)
+
+    def pause(self, _attempt: int) -> float:
+        return self.case.poll_interval_s
+
+
+@mutant("no-retry-4xx")
+class PollsForGone410(CorrectClient):
+    """A job that is gone for good is polled until the deadline."""
+
+    def may_poll_again(self, answer: Answer, troubles: int) -> bool:
+        return answer.status == 410 or super().may_poll_again(answer, troubles)
+
+
+@mutant("no-retry-4xx")
 class RetriesModel(CorrectClient):
     """A create for a model that no channel serves is sent again, since its status is 503."""
 

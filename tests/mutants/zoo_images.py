@@ -194,6 +194,15 @@ class TransferEncodingOfText(CorrectClient):
         return self.part(headers, self.encoded(value))
 
 
+@mutant("part-once", "param-exact")
+class DefaultsFirst(CorrectClient):
+    """The client's own defaults come first, and the caller's values are added."""
+
+    def joined(self, boundary: bytes, parts: Sequence[bytes]) -> bytes:
+        default = [self.text("size", "16x9")] if self.size() is not None else []
+        return super().joined(boundary, [*default, *parts])
+
+
 @mutant("unknown-parts", only=True)
 class SendsSeconds(CorrectClient):
     """A field of another API is sent."""
@@ -202,7 +211,7 @@ class SendsSeconds(CorrectClient):
         return {**super().fields(), "seconds": 8}
 
 
-@mutant("unknown-parts")
+@mutant("part-once", only=True)
 class PromptTwice(CorrectClient):
     """The prompt is sent twice."""
 

@@ -76,6 +76,14 @@ class JsonBody(CorrectClient):
 
 
 @mutant("multipart-wellformed", verdict="warning")
+class JsonText(CorrectClient):
+    """A create without images is JSON, as real programs of this route send it."""
+
+    def form(self) -> tuple[str, bytes]:
+        return super().form() if self.images() else ("application/json", json.dumps(self.fields()).encode())
+
+
+@mutant("multipart-wellformed", verdict="warning")
 class UrlencodedText(CorrectClient):
     """A create without images is urlencoded, which the service accepts."""
 

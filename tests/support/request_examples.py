@@ -20,7 +20,7 @@ from mockveo.rules.trace import CallTrace
 EXAMPLES = RuleExamples()
 expect = EXAMPLES.expect
 OF_FILES = ("filename-star", "file-filename", "file-media-type", "no-transfer-encoding-header")
-OF_FORMS = ("multipart-wellformed", "unknown-parts", "idempotency-key")
+OF_FORMS = ("multipart-wellformed", "part-once", "unknown-parts", "idempotency-key")
 ELSEWHERE = {"operation": "create", "attempt": 1, "redirect": {"status": 307, "origin": "other"}}
 PICTURE = 'Content-Disposition: form-data; name="input_reference"; filename="a.png"\nContent-Type: image/png\n\npixels'
 TEXT = f'Content-Disposition: form-data; name="prompt"\n\n{PROMPT}'
@@ -225,13 +225,20 @@ def a_post_that_is_led_to_the_job(recorder: Recorder) -> CallTrace:
     return recorder.call()
 
 
-@expect(
-    "multipart-wellformed", verdict="violation", message="sent as application/json; the page says multipart/form-data"
-)
+@expect("multipart-wellformed", verdict="warning", message="form-data; programs of this route are known to send this")
 @expect("prompt-exact")
 def a_create_of_json(recorder: Recorder) -> CallTrace:
     recorder.send("POST", "/v1/videos", json={"prompt": PROMPT})
     return recorder.call()
+
+
+@expect(
+    "multipart-wellformed", verdict="violation", message="sent as application/json; the page says multipart/form-da"
+)
+@expect("unknown-parts", verdict="warning", message="'input_reference' was sent as text; the page says a file")
+def a_create_of_json_with_an_image(recorder: Recorder) -> CallTrace:
+    recorder.send("POST", "/v1/videos", json={"prompt": PROMPT, "input_reference": "data:image/png;base64,AAAA"})
+    return recorder.traffic()
 
 
 @expect(
@@ -425,6 +432,19 @@ def a_frame_under_another_name(recorder: Recorder) -> CallTrace:
 @expect("unknown-parts", verdict="warning", message="the field 'seconds' is not in the page; the fields are")
 def a_field_of_another_page(recorder: Recorder) -> CallTrace:
     recorder.create(seconds="8")
+    return recorder.traffic()
+
+
+@expect("unknown-parts", verdict="warning", message=r"'input_reference\[\]' was sent; the page says 'input_reference'")
+def images_as_a_list_in_traffic(recorder: Recorder) -> CallTrace:
+    recorder.create(("input_reference[]", HEAD[1]))
+    return recorder.traffic()
+
+
+@expect("part-once", verdict="violation", message="'prompt' was sent again; the first one counts")
+@expect("unknown-parts")
+def a_prompt_that_is_sent_twice(recorder: Recorder) -> CallTrace:
+    recorder.form(TEXT, TEXT)
     return recorder.traffic()
 
 

@@ -14,7 +14,7 @@ from traces import (
     RuleExamples,
 )
 
-from mockveo.rules.trace import CallTrace
+from mockveo.rules.trace import CallTrace, split_calls
 
 EXAMPLES = RuleExamples()
 expect = EXAMPLES.expect
@@ -182,6 +182,80 @@ def no_credit(recorder: Recorder) -> CallTrace:
     return recorder.traffic()
 
 
+WAITS = {"operation": "create", "attempt": 1, "status": 403, "retry_after": 2}
+
+
+@expect("no-retry-4xx", "create-once")
+@expect("retry-after", "no-blind-retry", verdict="not exercised")
+def a_refusal_that_is_waited_for(recorder: Recorder) -> CallTrace:
+    recorder.play(WAITS)
+    recorder.create()
+    recorder.create()
+    return recorder.call(times=[0, 2])
+
+
+@expect("no-retry-4xx", verdict="warning", message="a create was refused with 403, and repeated once")
+def a_refusal_that_is_not_waited_for(recorder: Recorder) -> CallTrace:
+    recorder.play(WAITS)
+    recorder.create()
+    recorder.create()
+    return recorder.call(times=[0, 1])
+
+
+@expect("no-retry-4xx")
+def a_refusal_that_is_tried_again_much_later(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "attempt": 1, "status": 404})
+    recorder.create()
+    recorder.create()
+    return recorder.call(times=[0, 300])
+
+
+@expect("poll-4xx-stop")
+def a_poll_that_is_waited_for(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "nth": 1, "status": 403, "retry_after": 2})
+    recorder.poll(recorder.create(), 2)
+    return recorder.call(times=[0, 1, 3])
+
+
+def fetched(recorder: Recorder, times: int, **fault: Any) -> CallTrace:
+    """Download a video several times, although each download is refused."""
+    recorder.play({"operation": "content", **fault})
+    job = recorder.finished()
+    for _ in range(times):
+        recorder.content(job)
+    return recorder.traffic()
+
+
+@expect("no-retry-4xx", verdict="warning", message="a download was refused with 410, and repeated 2 times")
+def a_video_that_is_gone(recorder: Recorder) -> CallTrace:
+    return fetched(recorder, 3, status=410)
+
+
+@expect("no-retry-4xx", verdict="warning", message="a download was refused with 404, and repeated 21 times")
+def a_video_that_is_never_there(recorder: Recorder) -> CallTrace:
+    return fetched(recorder, 22, error="task_not_found")
+
+
+@expect("no-retry-4xx")
+def a_video_that_is_not_there_yet(recorder: Recorder) -> CallTrace:
+    return fetched(recorder, 21, error="task_not_found")
+
+
+@expect("no-retry-4xx", verdict="warning", message="a poll was refused with 410, and repeated once")
+@expect("poll-4xx-stop", verdict="not exercised")
+def a_job_that_is_gone(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "status": 410})
+    recorder.poll(recorder.create(), 2)
+    return recorder.traffic()
+
+
+@expect("no-retry-4xx", verdict="warning", message="a poll was refused with 400, and repeated 29 times")
+def a_job_that_is_never_seen(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "error": "task_not_exist"})
+    recorder.poll(recorder.create(), 30)
+    return recorder.traffic()
+
+
 @expect("no-retry-4xx")
 def refused_and_left_alone(recorder: Recorder) -> CallTrace:
     recorder.create(prompt="")
@@ -281,6 +355,20 @@ def an_id_out_of_nowhere(recorder: Recorder) -> CallTrace:
 @expect("create-once", "poll-interval", "stop-at-terminal", "retry-bounded", verdict="not exercised")
 def an_id_out_of_nowhere_in_traffic(recorder: Recorder) -> CallTrace:
     recorder.poll("undefined")
+    return recorder.traffic()
+
+
+@expect("poll-own-id", verdict="violation", message="that no job has; expected the id from a create's response, unch")
+def an_id_without_its_prefix_in_traffic(recorder: Recorder) -> CallTrace:
+    recorder.content(recorder.create().removeprefix("task_"))
+    (call,) = split_calls(recorder.trace)
+    return call
+
+
+@expect("poll-own-id")
+def an_id_that_was_forgotten(recorder: Recorder) -> CallTrace:
+    recorder.create()
+    recorder.poll("task_pa9CKKtYlTdxO7IIHOKKhXfjxEu4EQoR")
     return recorder.traffic()
 
 
