@@ -13,6 +13,11 @@ def truncate(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with its noun, e.g. "2 cases"."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def printable(text: str, *, single_line: bool = False) -> str:
     """Return a text with control and bidirectional characters escaped.
 

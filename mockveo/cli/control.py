@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import click
 
 from mockveo.console.options import option
+from mockveo.console.output import print_table
 from mockveo.control_client import DEFAULT_URL, Remote
 from mockveo.durations import seconds
 from mockveo.errors import SettingsError
@@ -69,11 +70,17 @@ def jobs(remote: Remote, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(listing))
         return
-    for job in listing["jobs"]:
-        prompt = truncate(" ".join(job["prompt"].split()), MAX_PROMPT_LENGTH)
-        click.echo(f"{job['id']}  {job['status']:<11} {job['progress']:>3} %  {job['scenario']:<20} {prompt}".rstrip())
+    if not listing["jobs"]:
+        click.echo("there are no jobs; a create makes one, and --world names the world to look at")
+        return
+    print_table(map(_job_row, listing["jobs"]), ("JOB", "STATUS", "PROGRESS", "SCENARIO", "PROMPT"))
     if listing["count"] > len(listing["jobs"]):
         click.echo(f"... and {listing['count'] - len(listing['jobs'])} older jobs")
+
+
+def _job_row(job: Mapping[str, Any]) -> list[str]:
+    prompt = truncate(" ".join(job["prompt"].split()), MAX_PROMPT_LENGTH)
+    return [job["id"], job["status"], f"{job['progress']:>3} %", job["scenario"], prompt]
 
 
 @click.command()
@@ -143,9 +150,16 @@ def worlds(remote: Remote) -> None:
 
     A world is an isolated instance of the server, at its own base URL http://HOST:PORT/@NAME/v1.
     """
-    for world in remote.ask("GET", "/worlds")["worlds"]:
-        name = f"/@{world['name']}" if world["name"] else "(default)"
-        click.echo(f"{name:24}{world['jobs']:>6} jobs{world['exchanges']:>8} exchanges  {world['scenario']}")
+    rows = [
+        [
+            f"/@{world['name']}" if world["name"] else "(default)",
+            str(world["jobs"]),
+            str(world["exchanges"]),
+            world["scenario"],
+        ]
+        for world in remote.ask("GET", "/worlds")["worlds"]
+    ]
+    print_table(rows, ("WORLD", "JOBS", "EXCHANGES", "SCENARIO"))
 
 
 @click.command()

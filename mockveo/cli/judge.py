@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mockveo.console.options import option
+from mockveo.text import counted
 
 
 @click.command()
@@ -32,6 +33,7 @@ def judge(file: Path, as_json: bool) -> None:
             numbers = ", ".join(map(str, finding.exchanges))
             click.echo(f"{finding.verdict} of {finding.rule}: {finding.message} [{numbers}]")
             click.echo(f"  source: {finding.source}")
-        click.echo(f"{len(trace)} exchanges, {len(broken)} findings, by the rules that requests alone can show")
+        numbers = f"{counted(len(trace), 'exchange')}, {counted(len(broken), 'finding')}"
+        click.echo(f"{numbers}, by the rules that requests alone can show")
     if any(finding.verdict == "violation" for finding in broken):
         sys.exit(1)

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from mockveo._paths import built_in_scenarios
+from mockveo.console.output import print_table
+from mockveo.text import counted
 
 
 @click.group(invoke_without_command=True)
@@ -19,8 +21,7 @@ def scenarios(context: click.Context) -> None:
     from mockveo.simulator.scenarios import built_in
 
     if context.invoked_subcommand is None:
-        for scenario in built_in():
-            click.echo(f"{scenario.name:24}{scenario.summary}")
+        print_table((scenario.name, scenario.summary) for scenario in built_in())
 
 
 @scenarios.command()
@@ -52,4 +53,4 @@ def check(files: tuple[str, ...]) -> None:
 
     for name in files:
         scenario = read(Path(name))
-        click.echo(f"{name}: {len(scenario.faults)} faults, ends in {scenario.ending}")
+        click.echo(f"{name}: {counted(len(scenario.faults), 'fault')}, ends in {scenario.ending}")

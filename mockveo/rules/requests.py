@@ -26,6 +26,10 @@ READ_AS_FORMS: Final = {
 }
 #: Paths that browsers request by themselves.
 BROWSER_PATHS: Final = frozenset({"/favicon.ico", "/robots.txt"})
+#: Statuses of redirects after which a client sends the same request again. Source: RFC 9110 section 15.4.
+KEEPING_METHOD: Final = (307, 308)
+#: The User-Agent of Node's fetch. Source: seen with Node 20, and with the package undici.
+FETCH_AGENTS: Final = ("node", "undici")
 #: Characters of a value that a message shows. Arbitrary.
 MAX_CHARACTERS: Final = 100
 
@@ -73,11 +77,28 @@ def multipart_wellformed(call: CallTrace) -> list[Breach] | None:
         media_type = _media_type(create)
         is_empty = not create.fields and not create.files
         if create.error == "invalid_multipart_form":
-            problem = create.error_body.message or create.error
-            breaches.append(breach(f"the form could not be read: {problem}", create))
+            breaches.append(_unreadable_form(call, create))
         elif "content-type" in create.deviations or (is_empty and media_type != MULTIPART):
             breaches.append(_other_media_type(call, create, media_type))
     return breaches if call.creates else None
+
+
+def _unreadable_form(call: CallTrace, create: Exchange) -> Breach:
+    problem = f"the form could not be read: {create.error_body.message or create.error}"
+    previous = max((other for other in call.creates if other.number < create.number), key=_number, default=None)
+    if previous is None or previous.status not in KEEPING_METHOD:
+        return breach(problem, create)
+    if create.headers.get("user-agent") in FETCH_AGENTS:
+        # Source: nodejs/undici issue 4065.
+        problem = (
+            "Node's fetch spoils a form when it follows a redirect: it builds a new body with another boundary, and"
+            ' keeps the old Content-Type. Send the create with redirect: "manual", or the form as a Blob'
+        )
+    return breach(f"after the redirect with {previous.status} {problem}", previous, create)
+
+
+def _number(exchange: Exchange) -> int:
+    return exchange.number
 
 
 def _other_media_type(call: CallTrace, create: Exchange, media_type: str) -> Breach:

@@ -90,6 +90,8 @@ def test_list_and_dry_run_send_nothing(server: ServerThread) -> None:
         assert "job/text-only" in done.stdout
         assert len(server.app.worlds) == before
     assert "POST" in run("https://api.example.com", *QUICK, "--dry-run").stdout
+    listed = run(server.url, *QUICK, "--list").stdout.splitlines()
+    assert all(re.fullmatch(r"\S+  +\S.*\.", line) for line in listed)
 
 
 @pytest.mark.parametrize(

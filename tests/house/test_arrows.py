@@ -15,7 +15,15 @@ MODULES = HOUSE["modules"]()
 #: Third parties -> the modules that may import them.
 THIRD_PARTIES = {
     "mockveo": {
-        "click": {"cli.main", "cli.serve", "cli.control", "cli.scenarios", "cli.judge", "console.options"},
+        "click": {
+            "cli.main",
+            "cli.serve",
+            "cli.control",
+            "cli.scenarios",
+            "cli.judge",
+            "console.options",
+            "console.output",
+        },
         "yaml": {"yamlfiles"},
         "jsonschema_rs": {"spec.spec", "spec.openapi", "schemas"},
         "jsonpath": {"spec.overlays"},

@@ -277,6 +277,30 @@ def no_end(recorder: Recorder) -> CallTrace:
     return recorder.traffic()
 
 
+def _redirected(recorder: Recorder, agent: str) -> None:
+    """Send a create, and after a redirect one whose form cannot be read, as Node's fetch does."""
+    recorder.play({**ELSEWHERE, "redirect": {"status": 307}})
+    headers = {**KEY, "User-Agent": agent}
+    response = recorder.send("POST", "/v1/videos", files={"prompt": (None, PROMPT)}, headers=headers)
+    assert response is not None
+    form = {**headers, "Content-Type": "multipart/form-data; boundary=old"}
+    recorder.send("POST", f"{recorder.server.url}{response.headers['location']}", content=b"--new\r\n", headers=form)
+
+
+@expect(
+    "multipart-wellformed", verdict="violation", message="after the redirect with 307 Node's fetch spoils a form.*man"
+)
+def a_form_that_nodes_fetch_spoils(recorder: Recorder) -> CallTrace:
+    _redirected(recorder, "node")
+    return recorder.call()
+
+
+@expect("multipart-wellformed", verdict="violation", message="after the redirect with 307 the form could not be read")
+def a_form_that_another_client_spoils(recorder: Recorder) -> CallTrace:
+    _redirected(recorder, "another/1.0")
+    return recorder.call()
+
+
 @expect("multipart-wellformed", verdict="violation", message="sent as nothing; expected multipart/form-data")
 def no_body(recorder: Recorder) -> CallTrace:
     recorder.raw("", b"")

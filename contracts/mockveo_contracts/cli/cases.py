@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mockveo.console.options import option
+from mockveo.console.output import print_table
 from mockveo.settings import Settings, of
 from mockveo_contracts.case import SPEED
 
@@ -20,9 +21,7 @@ def cases(name: str | None) -> None:
     if name is not None:
         click.echo(as_yaml(find(name)), nl=False)
         return
-    width = max(map(len, catalogue())) + 2
-    for case in catalogue().values():
-        click.echo(f"{case.name:{width}}{case.description}")
+    print_table((case.name, case.description) for case in catalogue().values())
 
 
 @click.command()

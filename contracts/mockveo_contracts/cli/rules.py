@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mockveo.console.options import option
+from mockveo.console.output import print_table, print_wrapped
 
 
 @click.command()
@@ -15,8 +16,7 @@ def rules(servers: bool) -> None:
     from mockveo_contracts.servers.server_rules import server_rules
 
     book = server_rules() if servers else client_rules()
-    for rule in book.rules.values():
-        click.echo(f"{rule.id:28}{rule.severity.upper():7}{rule.description}")
+    print_table((rule.id, rule.severity.upper(), rule.description) for rule in book.rules.values())
 
 
 @click.command()
@@ -28,6 +28,16 @@ def explain(rule: str) -> None:
     from mockveo_contracts.servers.server_rules import server_rules
 
     explained = find(rule, {**server_rules().rules, **client_rules().rules})
-    click.echo(
-        f"{explained.id} ({explained.severity.upper()})\n\n  {explained.description}\n\n  Source: {explained.source}"
-    )
+    click.echo(f"{explained.id} ({explained.severity.upper()})\n")
+    parts = {
+        "": explained.description,
+        "Why": explained.why,
+        "What breaking it looks like": explained.example,
+        "How to fix it": explained.advice,
+        "Source": explained.source,
+        "Page": explained.page,
+    }
+    for heading, text in parts.items():
+        if heading:
+            click.echo(f"\n{heading}")
+        print_wrapped(text, "  ")

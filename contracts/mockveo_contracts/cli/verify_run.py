@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from mockveo.console.output import print_table
 from mockveo.errors import SettingsError
 from mockveo_contracts.cli.reporting import Reporting, is_installed
 from mockveo_contracts.reports.known_failures import read
@@ -44,9 +45,11 @@ def run(
         known=() if reporting.known_failures is None else tuple(read(reporting.known_failures, server_rules().find)),
         **limits,
     )
-    if not sends:
-        lines = servers.names(plan) if listed else servers.rehearse(url, plan)
-        for line in lines:
+    if listed:
+        print_table((name, servers.description(name)) for name in servers.names(plan))
+        return 0
+    if dry_run:
+        for line in servers.rehearse(url, plan):
             click.echo(line)
         return 0
     if not (near or yes):

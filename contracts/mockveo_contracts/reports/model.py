@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias
 from mockveo._version import __version__
 from mockveo.errors import MockveoError
 from mockveo.rules.engine import Rule, Verdict
+from mockveo.text import counted
 from mockveo_contracts.reports.case_result import CaseResult, JsonObject, log_from_json
 from mockveo_contracts.reports.finding import FINDINGS, BrokenRule, Finding, RuleGroup, problems
 from mockveo_contracts.reports.known_failures import KnownFailure
@@ -356,11 +357,6 @@ def without_verdicts(rules: Mapping[str, Rule]) -> dict[str, RuleResult]:
 def exercised(verdicts: Iterable[Verdict]) -> dict[str, str]:
     """Return the verdicts on a case by rule, without those that it did not exercise."""
     return {verdict.rule.id: verdict.verdict for verdict in verdicts if verdict.verdict != "not exercised"}
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number with its noun, e.g. "2 cases"."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _subject_of(data: JsonObject) -> Subject:

@@ -8,8 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from mockveo.text import printable
-from mockveo_contracts.reports.model import counted
+from mockveo.text import counted, printable
 from mockveo_contracts.reports.terminal import encodable
 
 #: Seconds between two redraws of the bar. Arbitrary: fast enough to look alive.

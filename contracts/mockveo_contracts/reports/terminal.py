@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from textwrap import TextWrapper
 from typing import Final, TextIO
 
-from mockveo.text import printable
+from mockveo.text import counted, printable
 from mockveo_contracts.reports.case_result import LogLine
 from mockveo_contracts.reports.finding import BrokenRule, Finding, RuleGroup, problems
-from mockveo_contracts.reports.model import Report, counted
+from mockveo_contracts.reports.model import Report
 
 #: Lines of a client's output, and exchanges of a case, that are shown; the other formats have all of them.
 MAX_OUTPUT_LINES: Final = 5

@@ -48,21 +48,19 @@ class Verification(VerifyRun):
     def checks(self) -> Iterator[ServerCheck]:
         """Yield the checks of the plan, in order. Raises SettingsError for a pattern that matches none."""
         for name in names(self.plan):
-            if name in PROBES:
-                yield ServerCheck(name, PROBES[name].says, partial(self.probe, PROBES[name]))
-            else:
-                yield self._generated(name)
+            yield ServerCheck(name, description(name), self._run_of(name))
 
-    def _generated(self, name: str) -> ServerCheck:
+    def _run_of(self, name: str) -> Callable[[], list[Finding]]:
+        if name in PROBES:
+            return partial(self.probe, PROBES[name])
         # Imported lazily: hypothesis and schemathesis are slow to load, and optional.
         if name == HISTORIES:
             from mockveo_contracts.servers import stateful
 
-            return ServerCheck(name, stateful.SAYS, partial(stateful.check_histories, self))
+            return partial(stateful.check_histories, self)
         from mockveo_contracts.servers import fuzzing
 
-        operation = name.removeprefix(GENERATED)
-        return ServerCheck(name, fuzzing.says(operation), partial(fuzzing.fuzz, self, operation))
+        return partial(fuzzing.fuzz, self, name.removeprefix(GENERATED))
 
     def all(self) -> Report:
         """Run all checks; return the report."""
@@ -93,6 +91,20 @@ def names(plan: VerifyPlan) -> list[str]:
             hint = did_you_mean(pattern, valid)
             raise SettingsError(f"no check is named {pattern!r}; {hint}expected one of {', '.join(valid)}")
     return [name for name in valid if not plan.probes or any(fnmatchcase(name, pattern) for pattern in plan.probes)]
+
+
+def description(name: str) -> str:
+    """Return what a check does, in a sentence."""
+    if name in PROBES:
+        return PROBES[name].says
+    # Imported lazily, as above.
+    if name == HISTORIES:
+        from mockveo_contracts.servers import stateful
+
+        return stateful.SAYS
+    from mockveo_contracts.servers import fuzzing
+
+    return fuzzing.says(name.removeprefix(GENERATED))
 
 
 @contextmanager

@@ -14,8 +14,10 @@ import httpx
 import pytest
 from commands import CLEAN
 
+from mockveo.console.output import print_table
 from mockveo.control_client import Remote, RemoteError
 from mockveo.errors import SettingsError
+from mockveo.rules.client_rules import client_rules
 from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import SCHEMA, built_in
 
@@ -40,11 +42,13 @@ def create(server: ServerThread, world: str, prompt: str = "a kite") -> httpx.Re
 
 def test_advance_and_jobs_show_a_finished_job(server: ServerThread) -> None:
     here = {"MOCKVEO_URL": server.url, "MOCKVEO_WORLD": "cli-jobs"}
-    assert run("jobs", **here) == ""
+    assert run("jobs", **here) == "there are no jobs; a create makes one, and --world names the world to look at\n"
     job = create(server, "cli-jobs", "a\nkite " * 20).json()["id"]
     assert run("advance", "5m", **here) == "advanced by 5m; the manual clock is at 300 s\n"
-    (line,) = run("jobs", **here).splitlines()
-    assert line == f"{job}  completed   100 %  normal               a kite a kite a kite a kite a kite a kit..."
+    head, line = run("jobs", **here).splitlines()
+    assert head.split() == ["JOB", "STATUS", "PROGRESS", "SCENARIO", "PROMPT"]
+    assert line == f"{job}  completed  100 %     normal    a kite a kite a kite a kite a kite a kit..."
+    assert line.index("normal") == head.index("SCENARIO")
     assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
 
 
@@ -104,8 +108,9 @@ def test_logs_print_and_follow_exchanges(server: ServerThread) -> None:
 def test_worlds_are_listed_and_reset_with_another_seed(server: ServerThread) -> None:
     here = ("--url", server.url, "--world", "cli-worlds")
     first = create(server, "cli-worlds").json()["id"]
-    (line,) = [line for line in run("worlds", "--url", server.url).splitlines() if "/@cli-worlds " in line]
-    assert line.split() == ["/@cli-worlds", "1", "jobs", "1", "exchanges", "normal"]
+    head, *lines = run("worlds", "--url", server.url).splitlines()
+    assert head.split() == ["WORLD", "JOBS", "EXCHANGES", "SCENARIO"]
+    assert ["/@cli-worlds", "1", "1", "normal"] in [line.split() for line in lines]
     run("reset", *here)
     assert create(server, "cli-worlds").json()["id"] == first
     run("reset", "--seed", "9", *here)
@@ -116,10 +121,38 @@ def test_scenario_files_are_checked(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text("{ending: never, faults: [{delay: 1}]}")
     (tmp_path / "bad.yaml").write_text("{ending: no, faults: [{staus: 1}]}")
     good = str(tmp_path / "good.yaml")
-    assert run("scenarios", "check", good) == f"{good}: 1 faults, ends in never\n"
+    assert run("scenarios", "check", good) == f"{good}: 1 fault, ends in never\n"
     problem = run("scenarios", "check", str(tmp_path / "bad.yaml"), status=2)
     assert "ending is" in problem
     assert "faults[0].staus is not a key; did you mean 'status'?" in problem
+
+
+def test_rules_are_listed_and_explained_with_why_and_how_to_fix_them() -> None:
+    listed = run("rules").splitlines()
+    assert [line.split()[0] for line in listed] == list(client_rules().rules)
+    rule = client_rules().find("no-blind-retry")
+    shown = run("explain", "no-blind-retry")
+    assert shown.startswith("no-blind-retry (SHOULD)\n\n  A create whose answer")
+    for text in (rule.description, rule.why, rule.example, rule.advice, rule.source, rule.page):
+        assert f"\n  {text}\n" in shown
+    assert "How to fix it\n" in shown
+
+
+@pytest.mark.parametrize("columns", [50, 20])
+def test_last_column_is_wrapped_on_a_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("short", "A sentence that is longer than a row of a narrow terminal."), ("and-longer", "Short.")]
+    print_table(rows)
+    assert capsys.readouterr().out.splitlines() == [f"short       {rows[0][1]}", "and-longer  Short."]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_table(rows, ("NAME", "SAYS"))
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[-1]) == ("NAME        SAYS", "and-longer  Short.")
+    assert len(lines) > 3
+    assert all(line.startswith(" " * 12) for line in lines[2:-1])
+    assert max(map(len, lines)) <= max(columns, 12 + 20)
 
 
 def test_scenarios_are_listed_and_shown() -> None:
