@@ -47,7 +47,7 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.control_client": {"mockveo.errors", "mockveo.spec"},
     "mockveo.durations": {"mockveo.errors"},
     "mockveo.errors": set(),
-    "mockveo.http": set(),
+    "mockveo.http": {"mockveo.text"},
     "mockveo.keywords": {"mockveo.simulator"},
     "mockveo.pytest_plugin": {"mockveo", "mockveo.errors", "mockveo.server", "mockveo.testing"},
     "mockveo.rules": {

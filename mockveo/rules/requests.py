@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from mockveo.http.forms import JSON, MULTIPART, URLENCODED
+from mockveo.http.forms import JSON, URLENCODED
+from mockveo.http.parts import MULTIPART
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import CallTrace
 from mockveo.text import truncate

@@ -15,6 +15,7 @@ from mockveo import yamlfiles
 from mockveo.errors import SpecError
 from mockveo.http import forms
 from mockveo.http.hosts import LOOPBACK_ORIGIN
+from mockveo.http.parts import media_type
 from mockveo.server.context import ApiError, ControlError, IncompleteBody, RequestContext
 from mockveo.spec.openapi import Document, Json, escape
 
@@ -70,7 +71,7 @@ class ControlDocument:
         if not data and not self._document.at(pointer).get("required", False):
             return {}
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
-        if forms.media_type(content_type) != forms.JSON:
+        if media_type(content_type) != forms.JSON:
             message = f"The Content-Type is {content_type!r}; expected application/json with e.g. {example}"
             raise ControlError(415, "not_json", message)
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Self
 
 from mockveo.http import forms
-from mockveo.http.forms import Part
+from mockveo.http.parts import TRANSFER_ENCODING, ParsedForm, Part, media_type
 from mockveo.spec.spec import Form
 from mockveo.traffic.record import Deviation
 
@@ -27,13 +27,16 @@ class CreateRequest:
     deviations: list[Deviation]
 
     @classmethod
-    def parse(cls, parts: Sequence[Part], form: Form, content_type: str) -> Self:
+    def parse(cls, body: ParsedForm, form: Form, content_type: str) -> Self:
         """Read the parts of a body as the document's form."""
+        parts = body.parts
         request = cls({}, [], [])
-        media_type = forms.media_type(content_type)
-        if parts and media_type not in form.media_types:
-            message = f"sent as {media_type}; the page says {' or '.join(form.media_types)}"
+        sent_as = media_type(content_type)
+        if parts and sent_as not in form.media_types:
+            message = f"sent as {sent_as}; the page says {' or '.join(form.media_types)}"
             request.deviations.append(Deviation("content-type", message))
+        for code, message in body.notes:
+            request._note(code, message)
         fields, typed = request.fields, form.typed
         for part in parts:
             name, value = part.name, part.value
@@ -77,7 +80,7 @@ class CreateRequest:
         """Add a part that is not an ordinary field, and yield what is unusual about it."""
         name, plain = part.name[:MAX_NAME_CHARACTERS], _plain(part.name)
         for note in part.notes:
-            code = "encoding" if forms.TRANSFER_ENCODING not in note else "transfer-encoding"
+            code = "encoding" if TRANSFER_ENCODING not in note else "transfer-encoding"
             yield code, f"the field {name!r} {note}"
         if plain in form.file_fields:
             yield from self._add_file(part, plain, form)
@@ -98,8 +101,8 @@ class CreateRequest:
             return
         if any("filename*" in value for key, value in part.headers if key == "Content-Disposition"):
             yield "filename-star", f"{part.name!r} names its file with filename*, which RFC 7578 section 4.2 forbids"
-        if any(key == forms.TRANSFER_ENCODING for key, _ in part.headers):
-            message = f"{part.name!r} has a {forms.TRANSFER_ENCODING}, which RFC 7578 section 4.7 deprecates"
+        if any(key == TRANSFER_ENCODING for key, _ in part.headers):
+            message = f"{part.name!r} has a {TRANSFER_ENCODING}, which RFC 7578 section 4.7 deprecates"
             yield "transfer-encoding", message
         patterns = form.file_types.get(plain)
         if patterns and part.content_type is not None and not forms.media_type_fits(part.content_type, patterns):

@@ -12,7 +12,7 @@ from mockveo.content.clips import Clips
 from mockveo.content.media import MEDIA_TYPES, Source
 from mockveo.errors import ScenarioError
 from mockveo.http import forms
-from mockveo.http.forms import FormError, Part
+from mockveo.http.parts import MULTIPART, FormError, ParsedForm, Part, media_type
 from mockveo.http.responses import Response, content_response
 from mockveo.server.context import ApiError, ControlError, FaultBeforeEffect, IncompleteBody, RequestContext
 from mockveo.server.endpoints import checked_answer
@@ -38,9 +38,9 @@ class Handlers:
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
         form = call.operation.form
         assert form is not None
-        parts = await self._read_form(call, content_type)
-        request = CreateRequest.parse(parts, form, content_type)
-        record_form(call.exchange, self._without_bytes(parts), request.deviations)
+        body = await self._read_form(call, content_type)
+        request = CreateRequest.parse(body, form, content_type)
+        record_form(call.exchange, self._without_bytes(body.parts), request.deviations)
         _refuse_deviations(call, request)
         model = _resolve_alias(call, request, form)
         chosen = _choose_scenario(call, request)
@@ -50,11 +50,11 @@ class Handlers:
         job = call.world.add(call.owner, model, request.fields, [image.data for image in request.images], chosen)
         return _job_response(call, job, view(job, job.created), plan.scenario, created=True)
 
-    async def _read_form(self, call: RequestContext, content_type: str) -> list[Part]:
+    async def _read_form(self, call: RequestContext, content_type: str) -> ParsedForm:
         headers = call.headers
         has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         if not content_type and not has_body:
-            return []
+            return ParsedForm([])
         try:
             reader = forms.reader(content_type, keep_files=self.clips.renders)
             await call.read(reader.feed, call.world.settings.max_body)
@@ -67,7 +67,7 @@ class Handlers:
             if promised:
                 missing = f"of the {promised} bytes that Content-Length promises"
             message = f"the body ended after {error.received} {missing}"
-            raise _unreadable(forms.media_type(content_type), message) from None
+            raise _unreadable(media_type(content_type), message) from None
 
     def _without_bytes(self, parts: list[Part]) -> list[Part]:
         return [part._replace(data=None) for part in parts] if self.clips.renders else parts
@@ -281,4 +281,4 @@ def _queries(call: RequestContext) -> dict[str, str]:
 
 def _unreadable(media_type: str, message: str) -> ApiError:
     """Return the error for a body that does not fit its media type."""
-    return ApiError("invalid_multipart_form" if media_type == forms.MULTIPART else "invalid_request", detail=message)
+    return ApiError("invalid_multipart_form" if media_type == MULTIPART else "invalid_request", detail=message)

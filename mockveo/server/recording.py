@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 from mockveo.http.encodings import decode
-from mockveo.http.forms import Part
+from mockveo.http.parts import Part
 from mockveo.http.responses import Response
 from mockveo.simulator.fault import Fault
 from mockveo.simulator.jobs import View

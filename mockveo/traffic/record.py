@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from mockveo.http.encodings import decode
-from mockveo.http.forms import Part
+from mockveo.http.parts import Part
 from mockveo.text import printable
 from mockveo.traffic.exchange import ExchangeJson, FileJson, ResponseJson
 from mockveo.traffic.redaction import fingerprint, redact_headers, redact_key, redact_query

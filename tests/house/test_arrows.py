@@ -27,7 +27,7 @@ THIRD_PARTIES = {
         "yaml": {"yamlfiles"},
         "jsonschema_rs": {"spec.spec", "spec.openapi", "schemas"},
         "jsonpath": {"spec.overlays"},
-        "multipart": {"http.forms"},
+        "multipart": {"http.forms", "http.multipart_reader"},
         "orjson": {
             *(
                 "yamlfiles",

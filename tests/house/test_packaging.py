@@ -21,7 +21,7 @@ MODULES = {
     "mockveo/cli": "__init__ control judge main scenarios serve",
     "mockveo/console": "__init__ foreground log options output",
     "mockveo/content": "__init__ clips media rendering uploads",
-    "mockveo/http": "__init__ encodings forms hosts responses statuses",
+    "mockveo/http": "__init__ encodings forms hosts multipart_reader parts responses statuses",
     "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
     "mockveo/server": (
         "__init__ app connection context control control_requests endpoints faults form_values handlers recording "

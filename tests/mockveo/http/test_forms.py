@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paths import DATA
 
-from mockveo.http.forms import MAX_PARTS, FormError, Part, media_type_fits, reader
+from mockveo.http.forms import media_type_fits, reader
+from mockveo.http.parts import MAX_PARTS, FormError, Part
 
 REQUESTS = sorted((DATA / "requests").glob("*.http"))
 
@@ -23,7 +24,7 @@ def read(content_type: str, body: bytes, cuts: list[int] | None = None, *, keep_
     edges = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts or [])})
     for start, end in pairwise(edges):
         form.feed(body[start:end])
-    return form.finish()
+    return form.finish().parts
 
 
 def multipart(*parts: str, boundary: str = "b", end: str = "--b--\r\n") -> tuple[str, bytes]:
@@ -31,6 +32,7 @@ def multipart(*parts: str, boundary: str = "b", end: str = "--b--\r\n") -> tuple
     return f"multipart/form-data; boundary={boundary}", body.encode()
 
 
+HEADER = 'Content-Disposition: form-data; name="prompt"'
 PROMPT = 'Content-Disposition: form-data; name="prompt"\r\n\r\na kite'
 
 
@@ -97,8 +99,18 @@ def test_truncated_form_names_the_missing_boundary() -> None:
     [
         ('Content-Disposition: form-data; filename="a"\r\n\r\nx', "a part has no name"),
         ('Content-Disposition: form-data; name=""\r\n\r\nx', "a part has no name"),
-        ("Content-Type: text/plain\r\n\r\nx", "the form is malformed: Missing Content-Disposition segment header"),
-        ("no header at all\r\n\r\nx", "the form is malformed: Malformed segment header"),
+        (
+            "Content-Type: text/plain\r\n\r\nx",
+            "the form is malformed: a part has no Content-Disposition; expected e.g. " + HEADER,
+        ),
+        (
+            "no header at all\r\n\r\nx",
+            "the form is malformed: the line 'no header at all' of a part is no header; expected e.g. " + HEADER,
+        ),
+        (
+            "Content-Disposition: attachment\r\n\r\nx",
+            "the form is malformed: a part has the Content-Disposition 'attachment'; expected e.g. " + HEADER,
+        ),
     ],
 )
 def test_malformed_part_is_refused(part: str, message: str) -> None:
@@ -108,14 +120,77 @@ def test_malformed_part_is_refused(part: str, message: str) -> None:
 def test_boundary_unlike_the_header_is_refused() -> None:
     _, body = multipart(PROMPT)
     message = refused("multipart/form-data; boundary=other", body)
-    assert message == "the body does not begin with the boundary --other that Content-Type names"
+    assert message == "the body begins with '--b'; expected the boundary --other that Content-Type names"
 
 
-def test_preamble_in_any_chunks_is_refused() -> None:
-    kind, body = multipart(PROMPT)
-    for cuts in ([], [1], [5], list(range(20))):
-        with pytest.raises(FormError, match="does not begin with the boundary"):
-            read(kind, b"hello\r\n" + body, cuts)
+def test_body_without_line_breaks_is_refused_early_in_flat_memory() -> None:
+    form = reader("multipart/form-data; boundary=b")
+    with pytest.raises(FormError, match="a line before the boundary has more than 4096 bytes"):
+        form.feed(b"x" * 5000)
+
+
+#: What Go's mime/multipart, which the gateway family uses, reads although it is unusual.
+UNUSUAL = {
+    "preamble": b"This is a form.\r\n--b\r\n%s\r\n\r\nA kite\r\n--b--\r\n",
+    "line-ends": b"--b\n%s\n\nA kite\n--b--\n",
+    "padding": b"--b  \r\n%s\r\n\r\nA kite\r\n--b-- \t\r\n",
+}
+
+
+@pytest.mark.parametrize("code", UNUSUAL)
+def test_unusual_form_in_any_chunks_is_read_and_noted(code: str) -> None:
+    body = UNUSUAL[code] % HEADER.encode()
+    for cuts in ([], [1], [5], list(range(20)), list(range(len(body)))):
+        form = reader("multipart/form-data; boundary=b")
+        for start, end in pairwise([0, *sorted({*cuts} - {0}), len(body)]):
+            form.feed(body[start:end])
+        parts, notes = form.finish()
+        assert [(part.name, part.value) for part in parts] == [("prompt", "A kite")]
+        assert [note for note, _ in notes] == [code]
+
+
+def test_content_with_line_feeds_in_a_form_with_line_feeds_is_kept() -> None:
+    content = b"\n--\r\n--bc\r\n\n--\r"
+    file = b'Content-Disposition: form-data; name="input_reference"; filename="a"'
+    body = b"--b\n%s\n\n%s\n--b--" % (file, content)
+    for cuts in ([], list(range(len(body)))):
+        (part,) = read("multipart/form-data; boundary=b", body, cuts)
+        assert part.data == content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--b\n%s\r\n\r\nA kite\r\n--b--\r\n",
+        b"--b\r\n%s\n\nA kite\n--b--\n",
+        b"--b\r\n%s\nContent-Type: text/plain\n\nA kite\r\n--b--\r\n",
+        b"--b\n%s\n\nA kite\n--b--\r\n",
+        b"--b\r\n%s\r\n\r\nA kite\r\n--b\n",
+    ],
+)
+def test_mixed_line_ends_in_any_chunks_are_refused(body: bytes) -> None:
+    whole = body % HEADER.encode()
+    for cuts in ([], list(range(len(whole)))):
+        with pytest.raises(FormError, match=r"the form is malformed|closing boundary"):
+            read("multipart/form-data; boundary=b", whole, cuts)
+
+
+def test_boundary_that_goes_on_is_content() -> None:
+    kind, body = multipart(PROMPT + "\r\n--bc\r\nx")
+    for cuts in ([], list(range(len(body)))):
+        assert [part.value for part in read(kind, body, cuts)] == ["a kite\r\n--bc\r\nx"]
+
+
+def test_empty_content_without_a_line_break_of_its_own_is_read() -> None:
+    body = b'--b\r\n%s\r\n\r\n--b\r\nContent-Disposition: form-data; name="size"\r\n\r\n9x16\r\n--b--' % HEADER.encode()
+    for cuts in ([], list(range(len(body)))):
+        parts = read("multipart/form-data; boundary=b", body, cuts)
+        assert [(part.name, part.value) for part in parts] == [("prompt", ""), ("size", "9x16")]
+
+
+def test_header_in_two_lines_is_one() -> None:
+    (part,) = read(*multipart('Content-Disposition: form-data;\r\n name="prompt"\r\n\r\nx'))
+    assert (part.name, part.headers) == ("prompt", [("Content-Disposition", 'form-data; name="prompt"')])
 
 
 def test_epilogue_in_any_chunks_is_ignored() -> None:
@@ -147,7 +222,7 @@ def test_file_is_kept_only_on_request() -> None:
     for _ in range(160):
         form.feed(b"\x89PNG" * 16384)
     form.feed(b"\r\n--b--\r\n")
-    (part,) = form.finish()
+    (part,) = form.finish().parts
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (part.size, part.data) == (160 * 65536, None)

@@ -116,10 +116,10 @@ def test_a_chunked_form(server: ServerThread) -> None:
         (BOUNDARY, FIELD[:-4], "the form ends in the part 'prompt' before its closing boundary --b--"),
         ("multipart/form-data", FIELD + b"--b--", "no multipart boundary param in Content-Type"),
         ("multipart/form-data; boundary=", FIELD + b"--b--", "no multipart boundary param in Content-Type"),
-        ("multipart/form-data; boundary=x", FIELD + b"--b--", "does not begin with the boundary --x"),
+        ("multipart/form-data; boundary=x", FIELD + b"--b--", "the body begins with '--b'; expected the boundary --x"),
         (BOUNDARY, b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", "a part has no name"),
-        (BOUNDARY, b"", "does not begin with the boundary --b"),
-        (BOUNDARY, b"hello", "does not begin with the boundary --b"),
+        (BOUNDARY, b"", "the body is empty; expected the boundary --b"),
+        (BOUNDARY, b"hello", "the body begins with 'hello'; expected the boundary --b"),
     ],
 )
 @pytest.mark.parametrize("transfer", ["whole", "chunked"])

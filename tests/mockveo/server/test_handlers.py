@@ -313,6 +313,19 @@ def test_strict_refuses_a_deviation_and_says_what_was_wanted(
         assert re.search(wanted, answer.json()["message"])
 
 
+def test_form_with_line_feeds_alone_is_noted_and_refused_by_strict(
+    server: ServerThread, client: httpx.Client, strict: ServerThread
+) -> None:
+    content = b'--b\nContent-Disposition: form-data; name="prompt"\n\np\n--b--\n'
+    headers = {"Authorization": "Bearer sk", "Content-Type": "multipart/form-data; boundary=b"}
+    answer = client.post("/v1/videos", content=content, headers=headers)
+    noted = {exchange.job_id: exchange for exchange in server.app.world.journal}[answer.json()["id"]]
+    assert [note.code for note in noted.deviations] == ["line-ends"]
+    refused = httpx.post(f"{strict.base_url}/videos", content=content, headers=headers)
+    assert refused.status_code == 400
+    assert "RFC 2046 section 5.1 wants CR LF" in refused.json()["message"]
+
+
 def test_the_order_of_two_images_is_kept(server: ServerThread, client: httpx.Client) -> None:
     for first, second in ((b"one", b"two"), (b"two", b"one")):
         job = create(client, ("1.png", first, "image/png"), ("2.png", second, "image/png")).json()["id"]

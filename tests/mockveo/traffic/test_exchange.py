@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mockveo.http.forms import Part
+from mockveo.http.parts import Part
 from mockveo.traffic.exchange import Exchange
 from mockveo.traffic.record import Deviation, ExchangeRecord
 from mockveo.traffic.redaction import fingerprint

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mockveo
-from mockveo.http.forms import Part
+from mockveo.http.parts import Part
 from mockveo.traffic.exchange import UNKNOWN_JOB
 from mockveo.traffic.har import har
 from mockveo.traffic.journal import KEPT_BYTES, Journal
