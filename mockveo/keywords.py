@@ -42,6 +42,7 @@ class SettingsKeywords(_SharedKeywords, total=False):
     port: int
     spec: Location | None
     overlay: Location | Sequence[Location]
+    model: str | Sequence[str]
     scenario: Location
     max_worlds: int
     other_port: int

@@ -32,6 +32,7 @@ class Settings:
     profile: str = _setting("docs-2026-03", "Generation of the API to imitate.")
     spec: str | None = _setting(None, "OpenAPI document to serve instead of the built-in one.")
     overlay: tuple[str, ...] = _setting((), "OpenAPI Overlay to apply to the document. Repeatable.")
+    model: tuple[str, ...] = _setting((), "Serve this model besides those of the document. Repeatable.")
     scenario: str = _setting("normal", "How jobs unfold and which faults occur: a name, or a YAML or JSON file.")
     clock: str = _setting("wall", "How time passes: wall, manual (only when advanced) or poll (with each poll).")
     speed: float = _setting(
@@ -71,6 +72,8 @@ class Settings:
             raise SettingsError("--host is empty; expected an address, e.g. --host 127.0.0.1")
         if any(not key.strip() for key in self.key):
             raise SettingsError("--key is empty; expected a key, e.g. --key sk-test")
+        if any(not model.strip() for model in self.model):
+            raise SettingsError("--model is empty; expected the name of a model, e.g. --model veo3.2")
 
     def _check_time(self) -> None:
         if self.clock not in CLOCK_MODES:

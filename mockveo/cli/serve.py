@@ -16,10 +16,10 @@ import click
 from mockveo.console.options import option
 from mockveo.settings import Settings, flag, of
 
-#: Variables that `mockveo check` sets for a client under test, and those of the control commands.
+#: Variables that `mockveo check` sets for a client under test, and those of the control commands. MOCKVEO_MODEL is one
+#: too, and a setting: a server that such a client starts serves the model that the client is to send.
 _FOREIGN_VARIABLES: Final = {
-    f"MOCKVEO_{name}"
-    for name in ("URL", "WORLD", "PROMPT", "MODEL", "SIZE", "IMAGES", "CASE", "POLL_INTERVAL_S", "DEADLINE_S")
+    f"MOCKVEO_{name}" for name in ("URL", "WORLD", "PROMPT", "SIZE", "IMAGES", "CASE", "POLL_INTERVAL_S", "DEADLINE_S")
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import orjson
 from starlette.types import Receive
@@ -13,6 +14,10 @@ JSON: Final = (b"content-type", b"application/json")
 #: Bodies below this many bytes share the header with their length; arbitrary, above the usual JSON.
 SHORT_BYTES: Final = 2000
 _LENGTHS: Final[dict[int, tuple[bytes, bytes]]] = {}
+
+
+#: What a header can carry as it is.
+_PRINTABLE: Final = "".join(map(chr, range(ord(" "), ord("~") + 1)))
 
 
 class Response(NamedTuple):
@@ -35,6 +40,11 @@ def content_length(size: int) -> tuple[bytes, bytes]:
     """Return the Content-Length header; those of short bodies are shared, since the journal keeps them."""
     header = (b"content-length", b"%d" % size)
     return _LENGTHS.setdefault(size, header) if size < SHORT_BYTES else header
+
+
+def header_value(text: str) -> bytes:
+    """Return a text as the value of a header, with %XX for what a header cannot carry."""
+    return quote(text, safe=_PRINTABLE).encode()
 
 
 def error_of_ours(status: int, code: str, message: str) -> Response:

@@ -65,7 +65,8 @@ class Application:
 
     def _spec(self, profile: str) -> Spec:
         if profile not in self._specs:
-            spec = load(self.settings.spec, profile=profile, overlays=self.settings.overlay)
+            settings = self.settings
+            spec = load(settings.spec, profile=profile, overlays=settings.overlay, models=settings.model)
             self._endpoints[profile] = bind(spec, self.clips, self._hosts)
             self._specs[profile] = spec
         return self._specs[profile]

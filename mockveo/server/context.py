@@ -31,7 +31,7 @@ _NO_VALUES: Final[Mapping[str, str]] = {}
 class ApiError(Exception):
     """An error of the document as response. `values` fill the {braces} of its message.
 
-    `hint` is what the service would not say; only the log shows it.
+    `hint` is what the service would not say; the log shows it, and a header of the response.
     """
 
     def __init__(self, name: str, *, hint: str = "", **values: str) -> None:

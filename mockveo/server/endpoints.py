@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
-from mockveo.http.responses import Response, error_of_ours, json_response
+from mockveo.http.responses import Response, error_of_ours, header_value, json_response
 from mockveo.server.context import ApiError, ClientGone, ControlError, FaultBeforeEffect, RequestContext
 from mockveo.server.faults import apply_faults, send_with_faults, sent_body_bytes, wait_for_faults
 from mockveo.server.recording import record_error, record_response
@@ -25,6 +25,8 @@ from mockveo.simulator.world import World
 from mockveo.spec.spec import ErrorExample, Operation
 
 log: Final = logging.getLogger("mockveo")
+#: The header with what the service would not say: how to correct a request, or how to start mockveo for it.
+HINT: Final = b"x-mockveo-hint"
 
 Handler = Callable[[RequestContext], Awaitable[Response]]
 
@@ -141,7 +143,10 @@ class Endpoint:
         if isinstance(error, ApiError):
             record_error(call.exchange, error.name, error.hint)
             status, body = _filled(call.world, call.operation.errors[error.name], error.values)
-            return checked_answer(call, status, body)
+            response = checked_answer(call, status, body)
+            if error.hint:
+                response.headers.append((HINT, header_value(error.hint)))
+            return response
         if isinstance(error, ControlError):
             record_error(call.exchange, error.code)
             return error_of_ours(error.status, error.code, error.message)

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from mockveo.http.responses import JSON, Response
+from mockveo.http.responses import JSON, Response, header_value
 from mockveo.server.context import CLOSED, PREFIX, RequestContext
 from mockveo.simulator.fault import Fault
 from mockveo.simulator.presentation import polled_status
@@ -43,7 +43,6 @@ _ENCODERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "gzip": lambda body: gzip.compress(body, mtime=0),
     "deflate": zlib.compress,
 }
-_PRINTABLE: Final = "".join(map(chr, range(ord(" "), ord("~") + 1)))
 
 #: The page of a proxy. Source: observed within a message of the service, there with 400.
 _PAGE: Final = """<html>\r
@@ -110,7 +109,7 @@ def _framed(fault: Fault, body: bytes, headers: dict[bytes, bytes]) -> bytes:
 def _header(template: str, values: Mapping[str, Any]) -> bytes:
     """Return the value of a header; what fills it is quoted, as a model may have any characters."""
     filled = str(fill(template, values))
-    return (template if filled == template else quote(filled, safe=_PRINTABLE)).encode("latin-1")
+    return template.encode("latin-1") if filled == template else header_value(filled)
 
 
 def _body(fault: Fault, status: int, body: bytes, values: Mapping[str, Any]) -> tuple[bytes, bytes | None]:

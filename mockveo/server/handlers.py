@@ -6,6 +6,7 @@ that a create makes a job, that a key sees its own jobs only, that content exist
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs
 
 from mockveo.content.clips import Clips
@@ -25,6 +26,8 @@ from mockveo.spec.spec import Form, Operation, Problem
 
 #: Longest `expires` of a signed URL that is read as a number; int() is slow for thousands of digits.
 MAX_EXPIRES_DIGITS = 17
+#: A model whose name can be copied into a command as it is. Arbitrary: the names of known services fit.
+_MODEL_NAME = re.compile(r"[\w.:/@+-]{1,80}", re.ASCII)
 
 
 class Handlers:
@@ -144,7 +147,9 @@ def _resolve_alias(call: RequestContext, request: CreateRequest, form: Form) -> 
     aliases = call.world.spec.aliases
     if aliases is not None:
         if model not in aliases:
-            raise ApiError("model_not_found", model=model, hint=f"the models are {', '.join(aliases)}")
+            name = model if _MODEL_NAME.fullmatch(model) else "NAME"
+            hint = f"the models are {', '.join(aliases)}; to serve another one too, start mockveo with --model {name}"
+            raise ApiError("model_not_found", model=model, hint=hint)
         model = aliases[model]
     if problems:
         raise _field_error(call.operation, _with_file_count(problems[0], request, form))

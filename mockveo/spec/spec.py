@@ -25,6 +25,7 @@ from mockveo import yamlfiles
 from mockveo._paths import data_file, profiles
 from mockveo.errors import SpecError
 from mockveo.spec.errors import ErrorBody
+from mockveo.spec.models import add_models
 from mockveo.spec.openapi import Document, Json, Shape, escape
 from mockveo.spec.operations import DOCUMENTED
 from mockveo.spec.templates import fill
@@ -348,12 +349,16 @@ def _is_file(schema: Mapping[str, Json]) -> bool:
 
 
 def load(
-    spec: str | Path | None = None, *, profile: str = DEFAULT_PROFILE, overlays: Sequence[str | Path] = ()
+    spec: str | Path | None = None,
+    *,
+    profile: str = DEFAULT_PROFILE,
+    overlays: Sequence[str | Path] = (),
+    models: Sequence[str] = (),
 ) -> Spec:
     """Return the Spec of an OpenAPI file, by default of ours.
 
-    A profile changes it, then the overlays in order. Raises SpecError, whose text names the file, the key, its value
-    and what was expected.
+    A profile changes it, then the overlays in order, then the models are added to its own. Raises SpecError, whose
+    text names the file, the key, its value and what was expected.
     """
     path = Path(spec) if spec is not None else data_file("openapi.yaml")
     text = yamlfiles.read(path, SpecError)
@@ -367,9 +372,11 @@ def load(
 
         changes = yamlfiles.parse(yamlfiles.read(overlay, SpecError), overlay.name, SpecError)
         tree = apply(tree, changes, overlay.name)
-    if applied:
-        text = yamlfiles.dump(tree).encode()
     try:
+        if models:
+            add_models(Document(tree), models)
+        if applied or models:
+            text = yamlfiles.dump(tree).encode()
         return Spec(tree, text)
     except SpecError as error:
         changed = "".join(f" with {overlay.name}" for overlay in applied)

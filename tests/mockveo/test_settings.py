@@ -16,6 +16,7 @@ from mockveo.errors import SettingsError
         ({"speed": float("nan")}, "--speed is nan; expected 0 or more, e.g. --speed 10"),
         ({"max_jobs": 0}, "--max-jobs is 0; expected 1 or more, e.g. --max-jobs 1000"),
         ({"key": ("",)}, "--key is empty; expected a key, e.g. --key sk-test"),
+        ({"model": (" ",)}, "--model is empty; expected the name of a model, e.g. --model veo3.2"),
         ({"host": " "}, "--host is empty; expected an address, e.g. --host 127.0.0.1"),
         ({"port": "x"}, "port is 'x'; expected int, e.g. port=8360"),
         ({"port": True}, "port is True; expected int, e.g. port=8360"),

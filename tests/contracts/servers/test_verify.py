@@ -53,7 +53,7 @@ BREAKING: dict[str, tuple[Any, dict[str, str]]] = {
     "extra seconds": ({"style": {"extra": {"seconds": 8}}}, {"answer-schema": "violation"}),
     "fails-without-detail": ("fails-without-detail", {"failed-error": "warning"}),
     "flip-model": ("flip-model", {"model-stable": "violation", "model-answered": "violation"}),
-    "gateway-envelope": ("gateway-envelope", {"answer-schema": "violation", "starts-queued": "violation"}),
+    "gateway-envelope": ("gateway-envelope", {"answer-schema": "violation"}),
     "instant": ("instant", {"starts-queued": "violation"}),
     "never": ({"ending": "never"}, {"job-ends": "violation"}),
     "no created_at": ({"style": {"omit": ["created_at"]}}, {"answer-schema": "violation"}),

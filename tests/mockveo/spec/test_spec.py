@@ -139,6 +139,28 @@ def test_renamed_alias_replaces_the_old_one(edited: Edited) -> None:
     assert refused.json()["error"]["code"] == "model_not_found"
 
 
+def test_added_model_is_served_listed_and_in_the_document() -> None:
+    with (
+        mockveo.serve(model=["veo9", "veo 9?"], render=False) as server,
+        httpx.Client(base_url=server.url, headers=KEY) as client,
+    ):
+        answers = [client.post("/v1/videos", **form(prompt="p", model=model)) for model in ("veo9", "veo 9?")]
+        listed = [model["id"] for model in client.get("/v1/models").json()["data"]]
+        aliases = yaml.safe_load(client.get("/openapi.yaml").text)
+        refused = client.post("/v1/videos", **form(prompt="p", model="veo8"))
+        odd = client.post("/v1/videos", **form(prompt="p", model="veo\n凧"))
+    assert [answer.json()["model"] for answer in answers] == ["veo9", "veo 9?"]
+    assert listed[-2:] == ["veo9", "veo 9?"]
+    assert aliases["components"]["schemas"]["CreateVideoForm"]["properties"]["model"]["x-aliases"]["veo9"] == "veo9"
+    assert refused.headers["x-mockveo-hint"].endswith("; to serve another one too, start mockveo with --model veo8")
+    assert odd.headers["x-mockveo-hint"].endswith("start mockveo with --model NAME")
+
+
+def test_added_model_joins_an_enum(edited: Edited) -> None:
+    edited.at(f"{FORM}.properties.model")["enum"] = ["veo3-fast"]
+    assert load(edited.write(), models=["veo9"]).form.problems({"prompt": "p", "model": "veo9"}) == []
+
+
 def test_model_without_aliases_is_echoed(edited: Edited) -> None:
     del edited.at(f"{FORM}.properties.model")["x-aliases"]
     with edited.played() as client:
