@@ -48,6 +48,7 @@ def client_contract(
     *,
     mode: Literal["session", "once", "run"] = "session",
     features: Mapping[str, int | bool] | None = None,
+    parallel: int | None = None,
     cases: Sequence[str] = (),
     corpus: str | os.PathLike[str] | None = None,
     generated: int | None = None,
@@ -73,7 +74,7 @@ def client_contract(
         profile=profile,
     )
     chosen = {test_case.name: test_case for test_case in chosen_by(plan)}
-    shared = _Shared(lambda: drive(client, mode=mode, features=features, profile=profile))
+    shared = _Shared(lambda: drive(client, mode=mode, features=features, parallel=parallel, profile=profile))
     names = [*chosen, *([GENERATED] if plan.generated else [])]
     #: Rules that the cases before have broken, which the generated ones need not show again.
     broken: set[str] = set()

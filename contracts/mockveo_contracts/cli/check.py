@@ -70,6 +70,12 @@ _MODES: Final[tuple[Mode, ...]] = ("session", "once", "run")
     metavar="N",
     help="Run a program's clock N times as fast (needs libfaketime).",
 )
+@option(
+    "--parallel",
+    type=click.IntRange(1),
+    example="4",
+    help="Number of processes of a program that run side by side.  [default: 4; 1 with --mode run]",
+)
 @reporting_options
 def check(  # an option each
     *,
@@ -83,6 +89,7 @@ def check(  # an option each
     mode: Mode,
     features: str | None,
     accelerate: float,
+    parallel: int | None,
     profile: str,
 ) -> None:
     """Test a client against the contract.
@@ -96,7 +103,13 @@ def check(  # an option each
     from mockveo_contracts.clients.check import CheckPlan
 
     client = ClientOptions(
-        program=program, function=function, mode=mode, features=features, accelerate=accelerate, profile=profile
+        program=program,
+        function=function,
+        mode=mode,
+        features=features,
+        accelerate=accelerate,
+        parallel=parallel,
+        profile=profile,
     )
     plan = CheckPlan(
         cases=cases,

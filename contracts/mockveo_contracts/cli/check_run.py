@@ -34,6 +34,7 @@ class ClientOptions:
     mode: Mode
     features: str | None
     accelerate: float
+    parallel: int | None
     profile: str
 
     def __post_init__(self) -> None:
@@ -56,6 +57,7 @@ class ClientOptions:
             mode=self.mode,
             features=None if self.features is None else features_of(self.features),
             factor=self.accelerate,
+            parallel=self.parallel,
             profile=self.profile,
         )
 

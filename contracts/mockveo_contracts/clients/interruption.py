@@ -27,7 +27,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
-        self._soon = False
+        self._soon = self._raised = False
 
     @contextmanager
     def soon(self) -> Iterator[None]:
@@ -35,7 +35,7 @@ class Stop:
         self._soon = True
         try:
             if self.asked:
-                raise Interrupted
+                self._raise()
             yield
         finally:
             self._soon = False
@@ -60,5 +60,9 @@ class Stop:
     def _ask(self, *_: object) -> None:
         self.asked = True
         if self._soon:
-            self._soon = False
+            self._raise()
+
+    def _raise(self) -> None:
+        if not self._raised:
+            self._raised = True
             raise Interrupted

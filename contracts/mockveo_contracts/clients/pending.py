@@ -149,15 +149,20 @@ class Queue:
         #: How many of them were taken for the first time.
         self.taken = 0
 
-    def take(self, busy: Collection[str]) -> TestCase | None:
-        """Return the next case; None at the end, or if the next one needs a world that is busy."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether no case is left."""
         if not self._again:
             test_case = next(self._upcoming, None)
             if test_case is None:
-                return None
+                return True
             self.taken += 1
             self._again.append(test_case)
-        return None if self._again[0].world in busy else self._again.popleft()
+        return False
+
+    def take(self, busy: Collection[str]) -> TestCase | None:
+        """Return the next case; None at the end, or if the next one needs a world that is busy."""
+        return None if self.is_empty or self._again[0].world in busy else self._again.popleft()
 
     def put_back(self, test_cases: Iterable[TestCase]) -> None:
         """Put cases back, to be played again."""

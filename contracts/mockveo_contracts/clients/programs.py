@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
 from itertools import pairwise
 from time import monotonic
 from types import TracebackType
@@ -19,10 +20,11 @@ from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.driver import PATIENCE_S, ClientInfo, DriverError
+from mockveo_contracts.clients.interruption import Interrupted
 from mockveo_contracts.clients.messages import RESULT, line, message_of, short
 from mockveo_contracts.clients.pending import PendingCase, Queue
 from mockveo_contracts.clients.processes import TICK_S, Process, environment, how_it_ended, wait
-from mockveo_contracts.clients.sessions import Session
+from mockveo_contracts.clients.sessions import RestartPolicy, Session
 from mockveo_contracts.clients.testbed import CaseRun, OpenCase, Testbed
 
 MODES: Final = ("session", "once", "run")
@@ -30,8 +32,12 @@ MODES: Final = ("session", "once", "run")
 STARTUP_S: Final = 30.0
 #: Seconds that a program gets to exit once it has written its result; arbitrary, most exit at once.
 CLIENT_EXIT_TIMEOUT_S: Final = 2.0
-#: Processes of one case each that run at once. More would slow each other down, and their pace is judged.
-MAX_PROCESSES: Final = 2
+#: Processes that run side by side by default. Arbitrary: cases are mostly waits, but their pace is judged, so a machine
+#: must not be busy with them. A program as it is may not be made for it.
+PARALLEL: Final[Mapping[str, int]] = {"session": 4, "once": 4, "run": 1}
+#: Cases that a client plays one by one, to see that it stores each video under a name of its own. More than one: two
+#: of the same name show it.
+ALONE: Final = 3
 #: Exit statuses of a shell that could not run a command. Source: POSIX, Shell Command Language, 2.8.2.
 _COMMAND_NOT_RUN: Final = (126, 127)
 #: Characters of a program's output that count as the message of its error; arbitrary.
@@ -43,7 +49,8 @@ class Programs:
 
     `mode` is "session": one process plays all cases; "once": each process plays one, given on standard input; or
     "run": each process plays one, given in the environment. `features` are for the last two. `factor` seconds pass for
-    the program in one of ours. Raises DriverError if that is not possible.
+    the program in one of ours. At most `parallel` processes play side by side. Raises DriverError if that is not
+    possible.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Programs:
         mode: str = "session",
         features: Mapping[str, Any] | None = None,
         factor: float = 1.0,
+        parallel: int | None = None,
         settings: Mapping[str, Any] | None = None,
         startup: float = STARTUP_S,
         patience: float = PATIENCE_S,
@@ -71,16 +79,24 @@ class Programs:
         self._declared, self._startup, self._patience = dict(features or {}), startup, patience
         self._testbed = Testbed(factor=factor, **(settings or {}))
         self._exit = ExitStack()
-        self._session: Session | None = None
+        self._width = _Width(PARALLEL[mode] if parallel is None else parallel)
+        #: In mode session one for each process, the first of which has been entered.
+        self._sessions: list[Session] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:
             entered.enter_context(self._testbed)
             variables = environment({}, self._factor)
             if self._mode == "session":
-                start = lambda: Process(self._command, variables, factor=self._factor)  # noqa: E731
-                session = Session(start, self._testbed, startup=self._startup, patience=self._patience)
-                self._session = entered.enter_context(session)
+                start = partial(Process, self._command, variables, factor=self._factor)
+                restarts = RestartPolicy()
+                self._sessions = [
+                    Session(start, self._testbed, restarts, startup=self._startup, patience=self._patience)
+                    for _ in range(self._width.most)
+                ]
+                for session in self._sessions:
+                    entered.enter_context(session)
+                self._sessions[0].greet()
             self._exit = entered.pop_all()
         return self
 
@@ -92,8 +108,8 @@ class Programs:
     @property
     def client(self) -> ClientInfo:
         """The client, as it describes itself in its hello, or else by its command."""
-        if self._session is not None:
-            return self._session.client
+        if self._sessions:
+            return self._sessions[0].client
         return ClientInfo(shlex.join(self._command), "", features(self._declared))
 
     @property
@@ -103,15 +119,52 @@ class Programs:
 
     def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
         """Play cases, and yield each run when it is done. Raises DriverError if the client cannot be driven."""
-        if self._session is not None:
-            yield from self._session.play(test_cases)
-            return
-        # Programs that store a video may all use the same file name, and must not overwrite each other's.
-        width = 1 if self.client.features["content"] else min(os.cpu_count() or 1, MAX_PROCESSES)
-        queue, running = Queue(test_cases), list[_SingleCase]()
+        queue = Queue(test_cases)
+        with closing(self._play_sessions(queue) if self._sessions else self._play_single_cases(queue)) as runs:
+            for run in runs:
+                self._width.count(run)
+                yield run
+
+    def _play_sessions(self, queue: Queue) -> Generator[CaseRun, None, None]:
+        sessions = self._sessions
+        try:
+            while not queue.is_empty or any(session.worlds for session in sessions):
+                yield from self._step(queue)
+            if queue.taken > 1:
+                # So that the last runs have had their chance, as all others; for a single case it would cost a start.
+                for session in sessions:
+                    session.close_input()
+                for session in sessions:
+                    session.finish()
+            yield from [run for session in sessions for run in session.release()]
+        except (DriverError, Interrupted):
+            yield from [run for session in sessions for run in session.release()]
+            raise
+        finally:
+            for session in sessions:
+                session.drop()  # if the caller stopped listening
+
+    def _step(self, queue: Queue) -> Iterator[CaseRun]:
+        """Give out cases, wait until something happens, and yield the runs that are final by it."""
+        width = self._width.now(self.client.features)
+        for session in self._sessions[:width]:
+            session.give_out(queue, {world for other in self._sessions for world in other.worlds})
+        processes = [session.process for session in self._sessions if session.process is not None]
+        wait(processes, min([TICK_S, *(session.until - monotonic() for session in self._sessions)]))
+        for session in list(self._sessions):
+            try:
+                yield from session.step(queue)
+            except DriverError:
+                # It may not be able to start next to the first, which may have taken a port or a file.
+                if session.has_greeted or session is self._sessions[0]:
+                    raise
+                self._sessions.remove(session)
+
+    def _play_single_cases(self, queue: Queue) -> Generator[CaseRun, None, None]:
+        running = list[_SingleCase]()
         try:
             while True:
-                while len(running) < width:
+                while len(running) < self._width.now(self.client.features):
                     test_case = queue.take({single.world for single in running})
                     if test_case is None:
                         break
@@ -142,6 +195,34 @@ class Programs:
             raise
         process.write(b"" if in_environment else line(open_case.case.message), last=True)
         return kind(pending, process)
+
+
+class _Width:
+    """How many processes play side by side.
+
+    Those of a client that stores all videos under one name would overwrite each other's. So a client that stores videos
+    plays its first cases one by one, and all cases if a name comes a second time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._runs = 0
+        self._paths: set[str] = set()
+        self._repeats = False
+
+    def now(self, features: Mapping[str, Any]) -> int:
+        """Return how many processes of a client with these features play now."""
+        if features["content"] and (self._runs < ALONE or self._repeats):
+            return 1
+        return self.most
+
+    def count(self, run: CaseRun) -> None:
+        """Count a run."""
+        self._runs += 1
+        path = (run.outcome or {}).get("content_path")
+        if path:
+            self._repeats = self._repeats or path in self._paths
+            self._paths.add(path)
 
 
 def variables(case: Case) -> dict[str, str]:

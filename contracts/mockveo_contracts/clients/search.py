@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +22,7 @@ from mockveo.errors import MockveoError
 from mockveo.rules.engine import Verdict
 from mockveo.spec.spec import Spec
 from mockveo_contracts.cases import generation, shrinking
-from mockveo_contracts.cases.definitions import GENERATED, canonical, parse_case
+from mockveo_contracts.cases.definitions import GENERATED, TestCase, canonical, parse_case
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.testbed import CaseRun
@@ -71,20 +72,20 @@ def search(
     """
     player = _Player(driver, stop or Stop())
     result = SearchResult()
-    #: The first case that broke a rule.
-    first: dict[str, Json] = {}
-    for data in generation.draw(spec, driver.client.features, count, seed):
-        if player.ended or player.count >= count:
-            break
-        played = None if player.has_played(data) else player.play(data)
-        if played is None:
-            continue
-        new = [rule for rule in played.broken if rule not in first]
-        first |= dict.fromkeys(new, data)
+    broken: set[str] = set()
+    drawn = player.different(generation.draw(spec, driver.client.features, count, seed), count)
+    for played in player.play_all(drawn):
+        new = played.broken.keys() - broken
+        broken |= new
         for verdict in played.verdicts:
             result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
         progress(player.count, played.run.test_case.name, sum(played.broken[rule].verdict in COUNTED for rule in new))
     result.played, result.adapter_error = player.count, player.adapter_error
+    # In the order in which they were drawn, whichever was done first.
+    first: dict[str, Json] = {}
+    for data in drawn:
+        for rule in player.broken_by(data):
+            first.setdefault(rule, data)
     fresh = [rule for rule in first if rule not in broken_before]
     until = perf_counter() + shrink_s
     for number, rule in enumerate(fresh):
@@ -145,9 +146,24 @@ class _Player:
             self.error = DriverError(str(Interrupted()))
         return self.error is not None
 
+    def different(self, drawn: Iterable[Json], count: int) -> list[Json]:
+        """Return the first `count` cases that are valid and differ."""
+        data_by_name: dict[str, Json] = {}
+        for data in drawn:
+            test_case = self._test_case(data)
+            if test_case is not None:
+                data_by_name.setdefault(test_case.name, data)
+            if self.ended or len(data_by_name) >= count:
+                break
+        return list(data_by_name.values())
+
     def has_played(self, data: Json) -> bool:
         """Whether a case was played."""
         return canonical(data) in self._played
+
+    def broken_by(self, data: Json) -> Iterable[str]:
+        """Return the rules that a case has broken; none if it was not played."""
+        return self._played[canonical(data)].broken if self.has_played(data) else ()
 
     def failure(self, data: Json, rule: str) -> tuple[CaseRun, Verdict]:
         """Return the run of a case that broke a rule, with that verdict."""
@@ -156,20 +172,33 @@ class _Player:
 
     def play(self, data: Json) -> _PlayedCase | None:
         """Play a case, unless it was played before; None if it is not valid or the client is gone."""
-        text = canonical(data)
-        if text in self._played:
-            return self._played[text]
-        name = f"{GENERATED}{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        if not self.has_played(data):
+            for _ in self.play_all([data]):
+                pass
+        return self._played.get(canonical(data))
+
+    def play_all(self, cases: Iterable[Json]) -> Iterator[_PlayedCase]:
+        """Play cases that were not played before, and yield what came of each when it is done."""
+        texts: dict[str, str] = {}
+        test_cases = []
+        for data in cases:
+            test_case = self._test_case(data)
+            if test_case is not None:
+                texts[test_case.name] = canonical(data)
+                test_cases.append(test_case)
         try:
-            case = parse_case(data, name).fitted(self._driver.spec)
-        except MockveoError:
-            return None
-        try:
-            (run,) = self._driver.play([case])
+            for run in self._driver.play(takewhile(lambda _: not self.ended, test_cases)):
+                if run.adapter_error and self.adapter_error is None:
+                    self.adapter_error = run
+                played = self._played[texts[run.test_case.name]] = _PlayedCase(run, run.verdicts())
+                yield played
         except DriverError as error:
             self.error = error
+
+    def _test_case(self, data: Json) -> TestCase | None:
+        """Return a case with a name of its own; None if it is not valid."""
+        name = f"{GENERATED}{hashlib.sha256(canonical(data).encode()).hexdigest()[:8]}"
+        try:
+            return parse_case(data, name).fitted(self._driver.spec)
+        except MockveoError:
             return None
-        if run.adapter_error and self.adapter_error is None:
-            self.adapter_error = run
-        played = self._played[text] = _PlayedCase(run, run.verdicts())
-        return played

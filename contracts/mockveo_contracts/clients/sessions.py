@@ -2,9 +2,10 @@
 
 Theory of operation
 -------------------
-A session has one process at a time. `play` repeats two steps until all cases are played: give the process as many
-cases as it takes at once (`max_in_flight` of its hello), then wait until it writes something, ends, or is late, and see
-which cases are done by that.
+A session has one process at a time; several sessions can play from one queue, side by side. Their driver repeats two
+steps until all cases are played: `give_out` gives the process as many cases as it takes at once (`max_in_flight` of its
+hello), and once a process has written something, has ended, or is late, `step` returns the runs that are final by that.
+Neither waits: a process that starts says hello while the others play.
 
 Each case is in one of four states; TRANSITIONS in pending.py is the table of what takes it from one to the next:
 
@@ -34,7 +35,7 @@ noted for the case to blame, with the name of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 from typing import Any, Final, Self
 
@@ -77,95 +78,121 @@ class Life:
 
     def __init__(self, process: Process) -> None:
         self.process = process
+        self.hello: Hello | None = None
         self.keys = KeyWatch()
         self.answered: set[str] = set()
 
 
 class Session:
-    """Speaks with a process that `start` starts. A context manager."""
+    """Speaks with a process that `start` starts. A context manager, which ends it."""
 
-    def __init__(self, start: Callable[[], Process], testbed: Testbed, *, startup: float, patience: float) -> None:
-        self._start, self._testbed = start, testbed
+    def __init__(
+        self,
+        start: Callable[[], Process],
+        testbed: Testbed,
+        restarts: RestartPolicy,
+        *,
+        startup: float,
+        patience: float,
+    ) -> None:
+        self._start, self._testbed, self._restarts = start, testbed, restarts
         self._startup, self._patience = startup, patience
         self._hello: Hello | None = None
         self._life: Life | None = None
         self._cases = SessionCases()
-        self._restarts = RestartPolicy()
 
     def __enter__(self) -> Self:
-        self._begin()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            self._finish()
-        self._end()
+            self.finish()
+        self.end()
+
+    def greet(self) -> None:
+        """Start the process, and wait for its hello. Raises DriverError."""
+        life = self._begin()
+        while life.hello is None:
+            wait([life.process], TICK_S)
+            self._greet(life)
 
     @property
     def client(self) -> ClientInfo:
         """The client, as its hello describes it."""
-        assert self._hello is not None, "the session has not been entered"
+        assert self._hello is not None, "the session has not said hello"
         return self._hello.client
 
-    def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
-        """Play cases, and yield the run of each when the next one is done."""
-        queue = Queue(test_cases)
-        try:
-            while self._give_out(queue) or self._cases.open:
-                for case in self._step(queue):
-                    yield from self._cases.hold(case)
-            if queue.taken > 1:
-                # So that the last run has had its chance, as all others had; for a single case it would cost a start.
-                self._finish()
-            yield from self._cases.release()
-        except DriverError:
-            yield from self._cases.release()
-            raise
-        finally:
-            self._cases.release()
-            if self._cases.open:  # the caller stopped listening
-                self._end()
-                self._withdraw()
+    @property
+    def has_greeted(self) -> bool:
+        """Whether a process of it has said hello."""
+        return self._hello is not None
 
-    def _give_out(self, queue: Queue) -> bool:
-        """Give the process as many cases as it takes; return whether there was one to give."""
-        assert self._hello is not None
-        given = False
-        while len(self._cases.open) < min(self._hello.max_in_flight, MAX_OPEN_CASES):
-            busy = {case.open_case.test_case.world for case in self._cases.open.values()}
-            test_case = queue.take(busy)
-            if test_case is None:
-                break
+    @property
+    def process(self) -> Process | None:
+        """The process, if there is one."""
+        return None if self._life is None else self._life.process
+
+    @property
+    def worlds(self) -> set[str]:
+        """The worlds that its open cases are played in."""
+        return {case.open_case.test_case.world for case in self._cases.open.values()}
+
+    @property
+    def until(self) -> float:
+        """When the first of its open cases is late, by the monotonic clock."""
+        return min((case.until for case in self._cases.open.values()), default=float("inf"))
+
+    def give_out(self, queue: Queue, busy: Collection[str]) -> None:
+        """Give the process as many cases as it takes; start one for them if there is none.
+
+        `busy` are the worlds of the cases that other sessions are at.
+        """
+        while not queue.is_empty:
             life = self._listening()
+            if life.hello is None or len(self._cases.open) >= min(life.hello.max_in_flight, MAX_OPEN_CASES):
+                return
+            test_case = queue.take(self.worlds.union(busy))
+            if test_case is None:
+                return
             open_case = self._testbed.open(test_case, date=life.process.date)
-            case = PendingCase(open_case, self.client.features, self._patience)
+            case = PendingCase(open_case, life.hello.client.features, self._patience)
             self._cases.add(case)
             life.keys.add(case)
             life.process.write(line(open_case.case.message))
-            given = True
-        return given
 
     def _listening(self) -> Life:
         """Return the process; start one if there is none that listens."""
         life = self._life
-        if life is not None and life.process.dumb and not self._cases.open:
+        if life is not None and life.hello is not None and life.process.dumb and not self._cases.open:
             self._died(life)
         return self._life or self._begin()
 
-    def _step(self, queue: Queue) -> list[PendingCase]:
-        """Wait until something happens; return the cases that are done by it."""
+    def step(self, queue: Queue) -> list[CaseRun]:
+        """Take what the process has written; return the runs that are final by that.
+
+        Cases that are lost with the process, though it was not theirs, go back to the queue.
+        """
+        runs = []
+        for case in self._done(queue):
+            runs += self._cases.hold(case)
+        return runs
+
+    def _done(self, queue: Queue) -> list[PendingCase]:
         life = self._life
-        assert life is not None
-        wait([life.process], min([TICK_S, *(case.until - monotonic() for case in self._cases.open.values())]))
+        if life is None:
+            return []
         # Asked before the last of its output is read, so that nothing is lost of a process that ends meanwhile.
         dumb = life.process.dumb
         life.process.receive()
+        if life.hello is None:
+            self._greet(life)
+            return []
         done = self._read(life)
         if self._cases.open and dumb:
             return done + self._died(life)
         late = [case for case in self._cases.open.values() if monotonic() > case.until]
         if late:
-            self._end()
+            self.end()
             done += self._read(life)
             for case in late:
                 if case.id in self._cases.open:  # it may have answered just before its end
@@ -174,10 +201,21 @@ class Session:
             queue.put_back(self._withdraw())
         return done
 
+    def release(self) -> list[CaseRun]:
+        """Return the run that is held, which is final then."""
+        return self._cases.release()
+
+    def drop(self) -> None:
+        """Forget the cases that are open or held, which the caller does not want any more."""
+        self._cases.release()
+        if self._cases.open:
+            self.end()
+            self._withdraw()
+
     def _died(self, life: Life) -> list[PendingCase]:
         """Return the cases that were lost with a process that ended by itself. Raises DriverError the second time."""
         how = how_it_ended(life.process)
-        self._end()
+        self.end()
         done = self._read(life)
         names = " and ".join(case.name for case in self._cases.open.values())
         if done and not names:
@@ -285,53 +323,57 @@ class Session:
                 notes.add_leak(f"{place} (that of {name}, after its result)")
 
     def _begin(self) -> Life:
-        """Start the process, and exchange hellos. Raises DriverError."""
+        """Start the process, and say hello to it."""
         life = self._life = Life(self._start())
-        try:
-            self._hello = self._greet(life.process)
-        except DriverError as error:
-            self._end()
-            raise DriverError(f"{error}{life.process.said()}") from None
-        except BaseException:
-            self._end()
-            raise
+        life.process.write(line({"type": "hello", "protocol": PROTOCOL}))
         return life
 
-    def _greet(self, process: Process) -> Hello:
-        process.write(line({"type": "hello", "protocol": PROTOCOL}))
-        raw = self._first_line(process)
-        if raw is None:
-            raise DriverError(_no_hello(process, self._startup))
-        hello = Hello.parse(raw)
-        if not process.in_step:
-            raise DriverError(_NOT_ACCELERATED)
-        return hello
+    def _greet(self, life: Life) -> None:
+        """Take the hello of a process, if it has come. Raises DriverError if none will come."""
+        try:
+            life.hello = _hello(life.process, self._startup)
+        except DriverError as error:
+            self.end()
+            raise DriverError(f"{error}{life.process.said()}") from None
+        self._hello = life.hello or self._hello
 
-    def _first_line(self, process: Process) -> bytes | None:
-        while process.age < self._startup and (process.lines or not process.dumb):
-            while process.lines:
-                raw = process.lines.popleft()
-                if raw.strip(b"\xef\xbb\xbf\r\n\t "):
-                    return raw
-            wait([process], TICK_S)
-        return None
-
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Let the process exit, and read the last of its output."""
         life = self._life
-        if life is None:
+        if life is None or life.hello is None:
+            self.end()
             return
-        life.process.write(b"", last=True)
+        self.close_input()
         until = monotonic() + EXIT_TIMEOUT_S
         while life.process.status is None and monotonic() < until:
             wait([life.process], TICK_S)
-        self._end()
+        self.end()
         self._read(life)
 
-    def _end(self) -> None:
+    def close_input(self) -> None:
+        """End the input of the process: no more cases come."""
+        if self._life is not None:
+            self._life.process.write(b"", last=True)
+
+    def end(self) -> None:
+        """End the process."""
         life, self._life = self._life, None
         if life is not None:
             life.process.end()
+
+
+def _hello(process: Process, startup: float) -> Hello | None:
+    """Return the hello of a process; None if it has not come yet. Raises DriverError."""
+    while process.lines:
+        raw = process.lines.popleft()
+        if raw.strip(b"\xef\xbb\xbf\r\n\t "):
+            hello = Hello.parse(raw)
+            if not process.in_step:
+                raise DriverError(_NOT_ACCELERATED)
+            return hello
+    if process.dumb or process.age > startup:
+        raise DriverError(_no_hello(process, startup))
+    return None
 
 
 def _no_hello(process: Process, startup: float) -> str:

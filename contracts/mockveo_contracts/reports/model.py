@@ -152,6 +152,12 @@ class Report:
         self.cases.append(case)
         self.findings += findings
 
+    def sort(self, names: Iterable[str]) -> None:
+        """Put cases and findings in the order of these names of cases; others come last, as they came."""
+        places = {name: place for place, name in enumerate(names)}
+        self.cases.sort(key=lambda case: places.get(case.name, len(places)))
+        self.findings.sort(key=lambda finding: places.get(finding.case.name, len(places)))
+
     def finding(self, verdict: Verdict, case: CaseResult) -> Finding:
         """Return the finding that a verdict on a case is, without evidence."""
         rule = verdict.rule

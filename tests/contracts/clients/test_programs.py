@@ -89,7 +89,7 @@ OUTCOMES = ["completed", "completed", "completed", "failed", "completed", "timeo
 
 @pytest.mark.parametrize("width", [1, 4])
 def test_a_correct_session_is_found_correct(width: int) -> None:
-    with Programs([*CLIENT, "session", str(width)]) as driver:
+    with Programs([*CLIENT, "session", str(width)], parallel=1) as driver:
         assert (driver.client.name, driver.client.version) == ("stdlib", "1.0")
         assert driver.client.features["content"] is True
         plays = {play.test_case.name: play for play in driver.play(GOOD)}
@@ -487,7 +487,7 @@ def test_program_that_does_not_load_libfaketime_is_refused() -> None:
 def test_libfaketime_leaves_nothing_behind() -> None:
     started = set(os.listdir("/dev/shm"))
     with misbehaving("never_answers_and_ignores_sigterm", "/dev/null", factor=2) as driver:
-        process = driver._session._life.process
+        process = driver._sessions[0]._life.process
         name = f"faketime_shm_{process._popen.pid}"
         assert name in set(os.listdir("/dev/shm")) - started
         assert process.date > time.time() - 0.01

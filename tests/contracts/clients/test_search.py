@@ -152,9 +152,10 @@ class _Interrupting(Functions):
         self.cases = cases
 
     def play(self, scripts: Iterable[TestCase]) -> Iterator[CaseRun]:
-        self.cases -= 1
-        self.stop.asked = self.cases <= 0
-        return super().play(scripts)
+        for run in super().play(scripts):
+            self.cases -= 1
+            self.stop.asked = self.cases <= 0
+            yield run
 
 
 @pytest.mark.parametrize("cases", [1, 8, 12])
