@@ -11,21 +11,21 @@ MAX_DECODED_BYTES: Final = 256 * 2**20
 _WINDOW_BITS: Final = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 
-def decode(body: bytes, content_encoding: str) -> bytes | None:
-    """Return the decoded body; None if it is not in that encoding, or in one that is not gzip or deflate."""
+def decode(body: bytes, content_encoding: str, max_bytes: int = MAX_DECODED_BYTES) -> bytes | None:
+    """Return the decoded body; None if it is larger, not in that encoding, or in one that is not gzip or deflate."""
     codings = [coding.strip().lower() for coding in content_encoding.split(",")]
     decoded: bytes | None = body
     for coding in reversed(codings):
         if decoded is not None and coding not in ("", "identity"):
-            decoded = _decode(decoded, coding)
+            decoded = _decode(decoded, coding, max_bytes)
     return decoded
 
 
-def _decode(body: bytes, coding: str) -> bytes | None:
+def _decode(body: bytes, coding: str, max_bytes: int) -> bytes | None:
     for bits in _WINDOW_BITS.get(coding, ()):
         stream = zlib.decompressobj(bits)
         try:
-            decoded = stream.decompress(body, MAX_DECODED_BYTES)
+            decoded = stream.decompress(body, max_bytes)
         except zlib.error:
             continue
         if stream.eof:

@@ -109,20 +109,20 @@ class Query:
 
     name: str
     default: str | None
-    _schema: Mapping[str, Json]
+    schema: Mapping[str, Json]
     _validator: jsonschema_rs.Draft202012Validator
 
     def only(self, values: Collection[str]) -> bool:
         """Return whether the parameter takes only some of these values."""
-        return set(self._schema.get("enum", [None])) <= set(values)
+        return set(self.schema.get("enum", [None])) <= set(values)
 
     def problem(self, value: str) -> str | None:
         """Return what is wrong with a value, in a sentence; None for a valid one."""
         if self._validator.is_valid(value):
             return None
-        wanted = str(dict(self._schema))
-        if "enum" in self._schema:
-            wanted = f"one of {', '.join(map(str, self._schema['enum']))}"
+        wanted = str(dict(self.schema))
+        if "enum" in self.schema:
+            wanted = f"one of {', '.join(map(str, self.schema['enum']))}"
         return f"{self.name} is {value!r}, wanted {wanted}"
 
 

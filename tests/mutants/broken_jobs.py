@@ -56,7 +56,7 @@ class ProgressAsText(_edited(progress=lambda body, _: f"{body['progress']}%")): 
     pass
 
 
-@breaks("answer-schema", "job-ends", "starts-queued")
+@breaks("answer-schema", "starts-queued")
 class UpperCase(_edited(status=lambda body, _: body["status"].upper())):  # type: ignore[misc]
     pass
 

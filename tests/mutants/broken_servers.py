@@ -7,13 +7,28 @@ import json
 from typing import Any
 
 import broken_jobs  # noqa: F401  # its mutants are there once it is imported
-from small_server import FAILING, MODELS, MUTANTS, OTHER, OURS, VIDEO, Refused, Small, SmallJob, breaks, flat, nested
+import broken_transfer  # noqa: F401
+from small_server import (
+    CORRECT,
+    FAILING,
+    MODELS,
+    MUTANTS,
+    OTHER,
+    OURS,
+    VIDEO,
+    Refused,
+    Small,
+    SmallJob,
+    breaks,
+    flat,
+    nested,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-__all__ = ["FAILING", "MUTANTS", "OTHER", "OURS", "Small", "application"]
+__all__ = ["CORRECT", "FAILING", "MUTANTS", "OTHER", "OURS", "Small", "application"]
 
 
 # Keys.
@@ -258,17 +273,6 @@ class ContentOctets(_served(VIDEO, "application/octet-stream")):  # type: ignore
     pass
 
 
-@breaks(content_range="warning")
-class OtherRange(Small):
-    def video(self, request: Request) -> Response:
-        response = super().video(request)
-        return (
-            Response(VIDEO[:96], 206, {"content-range": f"bytes 4-99/{len(VIDEO)}"}, "video/mp4")
-            if (response.status_code == 206)
-            else response
-        )
-
-
 @breaks("no-server-error", head="warning")
 class CrashesOnHead(Small):
     def video(self, request: Request) -> Response:
@@ -299,7 +303,8 @@ class UnknownContent400(Small):
 @breaks(content_variant="info")
 class AnyVariant(Small):
     async def content(self, request: Request) -> Response:
-        request.scope["query_string"] = b""
+        if request.query_params.get("variant") not in ("thumbnail", "spritesheet"):
+            request.scope["query_string"] = b""
         return await super().content(Request(request.scope, request.receive))
 
 
@@ -339,6 +344,7 @@ class AnyPath(Small):
 
 
 def application() -> tuple[Starlette, dict[str, Small]]:
-    """Return an application with each mutant below its name and the correct server below "correct", and all of them."""
-    servers: dict[str, Small] = {"correct": Small(), **{name: mutant.server() for name, mutant in MUTANTS.items()}}
+    """Return an application with each mutant and each correct server below its name, and all of them."""
+    kinds = {**CORRECT, **{name: mutant.server for name, mutant in MUTANTS.items()}}
+    servers: dict[str, Small] = {name: kind() for name, kind in kinds.items()}
     return Starlette(routes=[Mount(f"/{name}", server.app()) for name, server in servers.items()]), servers

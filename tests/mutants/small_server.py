@@ -208,7 +208,11 @@ class Small:
             raise nested(400, "Task is not completed yet", "invalid_request_error")
         if request.query_params.get("variant", "video") not in ("video", "thumbnail", "spritesheet"):
             raise nested(400, "no such variant", "invalid_request_error")
-        return self.video(request)
+        variant = request.query_params.get("variant", "video")
+        return self.video(request) if variant == "video" else self.asset(request)
+
+    def asset(self, request: Request) -> Response:  # noqa: ARG002
+        return Response(b"RIFF\4\0\0\0WEBP", media_type="image/webp")
 
     def ready(self, job: SmallJob) -> bool:
         return self.progress_of(job)[0] == "completed"
@@ -217,10 +221,14 @@ class Small:
         ranges = request.headers.get("range", "")
         if ranges.startswith("bytes=") and request.method == "GET":
             first, _, last = ranges.removeprefix("bytes=").partition("-")
-            start, end = int(first), min(int(last) + 1, len(VIDEO))
-            headers = {"content-range": f"bytes {start}-{end - 1}/{len(VIDEO)}"}
-            return Response(VIDEO[start:end], 206, headers, "video/mp4")
+            start = int(first) if first else len(VIDEO) - int(last)
+            end = min(int(last) + 1, len(VIDEO)) if first and last else len(VIDEO)
+            return self.part(start, end)
         return Response(VIDEO, media_type="video/mp4")
+
+    def part(self, start: int, end: int) -> Response:
+        headers = {"content-range": f"bytes {start}-{end - 1}/{len(VIDEO)}"}
+        return Response(VIDEO[start:end], 206, headers, "video/mp4")
 
     # The rest.
 
@@ -268,16 +276,26 @@ class BrokenServer(NamedTuple):
 
 
 MUTANTS: dict[str, BrokenServer] = {}
+#: Servers with a habit that breaks no rule.
+CORRECT: dict[str, type[Small]] = {"correct": Small}
+
+
+def _name(server: type[Small]) -> str:
+    return "-".join(re.findall("[A-Z][^A-Z]*", server.__name__)).lower()
+
+
+def correct(server: type[Small]) -> type[Small]:
+    """Register a server with a habit that breaks no rule."""
+    CORRECT[_name(server)] = server
+    return server
 
 
 def breaks(*rules: str, **others: str) -> Any:
     """Register a mutant; the rules are violations, the keywords others: `head="warning"`, with _ for -."""
 
     def register(server: type[Small]) -> type[Small]:
-        words = re.findall("[A-Z][^A-Z]*", server.__name__)
-        name = "-".join(words).lower()
         verdicts = dict.fromkeys(rules, "violation") | {rule.replace("_", "-"): word for rule, word in others.items()}
-        MUTANTS[name] = BrokenServer(server, verdicts)
+        MUTANTS[_name(server)] = BrokenServer(server, verdicts)
         return server
 
     return register

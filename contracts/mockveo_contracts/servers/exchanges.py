@@ -126,6 +126,12 @@ class SentExchange:
         return self.answer_headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
+    def content_encoding(self) -> str:
+        """The Content-Encoding of the response; empty for none, or for identity."""
+        encoding = self.answer_headers.get("content-encoding", "").strip().lower()
+        return "" if encoding == "identity" else encoding
+
+    @property
     def succeeded(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
@@ -193,7 +199,8 @@ class SentExchange:
     def line(self) -> str:
         """The exchange in a line."""
         path = truncate(redact_query(self.path), MAX_PATH)
-        answer = f"{self.status} {self._result}" if self.status else f"no answer: {self.trouble}"
+        trouble = f", but {self.trouble}" if self.trouble else ""
+        answer = f"{self.status} {self._result}{trouble}" if self.status else f"no answer: {self.trouble}"
         return f"{self.method} {path}{self._images}{self._note} \u2192 {answer}"
 
     @property
@@ -330,4 +337,5 @@ class Conversation:
 
 def _request_of(exchange: SentExchange) -> Hashable:
     """Return what two tries of the same request have in common."""
-    return exchange.method, exchange.path, exchange.key, exchange.purpose, id(exchange.body)
+    requested_range = exchange.headers.get("Range")
+    return exchange.method, exchange.path, exchange.key, exchange.purpose, requested_range, id(exchange.body)

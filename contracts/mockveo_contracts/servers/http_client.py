@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from mockveo.control_client import Deadline
 from mockveo.errors import SettingsError
+from mockveo.http.encodings import decode
 from mockveo.spec.spec import Spec
+from mockveo.text import truncate
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
 from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, UploadFile
 from mockveo_contracts.servers.pacing import Pace
@@ -28,6 +30,8 @@ MAX_CONTENT_BYTES: Final = 128 * 2**20
 MAX_JSON_BYTES: Final = 4 * 2**20
 #: Inaccuracy of timers: a timeout may come this much before the budget ends. Arbitrary.
 TIMER_TOLERANCE_S: Final = 0.05
+#: Characters of a name in a message. Arbitrary.
+MAX_SHOWN_NAME: Final = 40
 #: Bytes that are read at a time. Arbitrary.
 _CHUNK_BYTES: Final = 2**18
 
@@ -160,17 +164,20 @@ class RecordingClient:
         return exchange
 
     def fetch(self, url: str, *, purpose: str) -> SentExchange | None:
-        """Get a URL from a response, without the key; None for a URL of another kind."""
-        parts = urlsplit(url)
+        """Get a URL from a response, with the key only at the server's origin; None for a URL of another kind."""
+        parts = urlsplit(urljoin(self.root, url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return None
         origin = f"{parts.scheme}://{parts.netloc}"
+        is_ours = (parts.scheme, parts.netloc) == urlsplit(self.root)[:2]
         other = RecordingClient(origin, self.keys, self.spec, self.pace, self.budget)
         other.root = origin
         other.exchanges = self.exchanges
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            return other.send("GET", path, purpose=purpose, key="", note="elsewhere")
+            return other.send(
+                "GET", path, purpose=purpose, key="ours" if is_ours else "", note="" if is_ours else "elsewhere"
+            )
         finally:
             other.close()
 
@@ -210,6 +217,9 @@ class RecordingClient:
             lower = name.lower()
             headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
         data, trouble = _read(response, request.max_bytes, deadline)
+        # A part of an encoded file cannot be decoded.
+        if data and not trouble and response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            data, trouble = _decoded(data, headers.get("content-encoding", ""), request.max_bytes)
         # Until then the connection is not free for the next request.
         response.close()
         if trouble:
@@ -245,6 +255,15 @@ def _read(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline
     if deadline.over:
         return data, f"the answer had not ended in time, after {size} bytes"
     return data, f"the answer ended after {size} bytes" if short else ""
+
+
+def _decoded(data: bytes, content_encoding: str, max_bytes: int) -> tuple[bytes, str]:
+    """Return a body without its Content-Encoding, and what is wrong with it."""
+    decoded = decode(data, content_encoding, max_bytes)
+    if decoded is None:
+        encoding = truncate(content_encoding, MAX_SHOWN_NAME)
+        return b"", f"its {len(data)} bytes cannot be decoded by its Content-Encoding, {encoding!r}"
+    return decoded, ""
 
 
 def root_of(url: str) -> str:

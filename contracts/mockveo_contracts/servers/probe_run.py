@@ -134,11 +134,13 @@ class ProbeRun:
         while True:
             exchange = self.poll(job)
             spent_s = pace.now() - begun
-            failed_polls += not exchange.succeeded
+            failed_polls += not exchange.succeeded or bool(exchange.trouble)
             if exchange.shown.ended or failed_polls > MAX_FAILED_POLLS:
                 return exchange
             if spent_s >= self.shared.job_seconds:
-                self.unended[job] = spent_s
+                # A job that no poll shows may have ended.
+                if not exchange.failed:
+                    self.unended[job] = spent_s
                 return exchange
             pace.wait(pace.interval)
 

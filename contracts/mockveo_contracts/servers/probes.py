@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from mockveo.spec.spec import Query
 from mockveo_contracts.servers.exchanges import Body, SentExchange
 from mockveo_contracts.servers.http_client import urlencoded
 from mockveo_contracts.servers.probe_run import ProbeRun
@@ -18,6 +19,10 @@ UNICODE: Final = "紙の凧が野原の上に浮かぶ。Ça va, ñandú e\u0301
 LATER_S: Final = 3600.0
 #: Tries for the content of a job that has just completed. Arbitrary.
 MAX_CONTENT_TRIES: Final = 3
+
+
+#: Ranges of a content: from its middle, as browsers begin (Safari with 0-1), all of it, and its end.
+RANGES: Final = ("4-99", "0-1", "0-", "-1")
 
 
 class Probe(NamedTuple):
@@ -56,7 +61,8 @@ def text_only(run: ProbeRun) -> None:
     if not create.made:
         return
     job = create.made
-    if not run.poll(job).shown.ended:
+    first = run.poll(job).shown
+    if first.status and not first.ended:
         _content(run, job, "content-early", "content_not_ready", note="before the end")
     _hidden(run, job)
     _after(run, job, run.follow(job))
@@ -79,7 +85,8 @@ def _after(run: ProbeRun, job: str, end: SentExchange) -> None:
     """Request what an ended job has, then poll it again."""
     if end.shown.meaning == "failure":
         _content(run, job, "content-failed", note="of a failed job")
-    if end.shown.meaning == "success":
+    # If polls cannot be read, the job may have completed nevertheless.
+    if end.shown.meaning == "success" or (end.succeeded and end.trouble):
         _video(run, job, end)
     if end.shown.ended:
         run.poll(job)
@@ -100,10 +107,21 @@ def _video(run: ProbeRun, job: str, end: SentExchange) -> None:
             break
         run.client.pace.wait(run.client.pace.interval * 2**attempt)
     content = "retrieveVideoContent"
-    run.get(content, job, purpose="content-range", headers={"Range": "bytes=4-99"}, note="bytes 4 to 99")
+    for requested in RANGES:
+        headers = {"Range": f"bytes={requested}"}
+        run.get(content, job, purpose="content-range", headers=headers, note=f"bytes {requested}")
     run.get(content, job, purpose="head", method="HEAD")
-    if any(query.name == "variant" for query in run.spec.operations[content].queries):
-        _content(run, job, "content-variant", "invalid_variant", query="variant=none-of-these")
+    for query in run.spec.operations[content].queries:
+        if query.name == "variant":
+            _variants(run, job, query)
+
+
+def _variants(run: ProbeRun, job: str, query: Query) -> None:
+    """Request the documented variants other than the video, and one that is unknown."""
+    for name in query.schema.get("enum", ()):
+        if name != query.default:
+            _content(run, job, "content-asset", query=f"variant={name}")
+    _content(run, job, "content-variant", "invalid_variant", query="variant=none-of-these")
 
 
 @probe("job/images", "A job with images, with a prompt in many scripts, with model and size, followed to its end.")

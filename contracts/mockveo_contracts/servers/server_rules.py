@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mockveo.rules.engine import RuleBook
 from mockveo_contracts.servers.exchanges import Conversation
-from mockveo_contracts.servers.rules import content, lifecycle, responses
+from mockveo_contracts.servers.rules import content, lifecycle, responses, transfer
 
 
 @cache
 def server_rules() -> RuleBook[Conversation]:
     """Return the book of server rules, loaded on the first call."""
     path = Path(__file__).with_name("rules.yaml")
-    return RuleBook(path, responses.checks, lifecycle.checks, content.checks, pages="docs/server-rules")
+    modules = (responses, lifecycle, content, transfer)
+    return RuleBook(path, *(module.checks for module in modules), pages="docs/server-rules")

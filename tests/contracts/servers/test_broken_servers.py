@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from broken_servers import MUTANTS, Small
+from broken_servers import CORRECT, MUTANTS, Small
 from mockveo_contracts.servers.verify import verify
 from seeds import seeds
 from verification import plan
@@ -19,6 +19,13 @@ def test_broken_server_is_found_under_its_rule(servers: tuple[str, dict[str, Sma
     ]
     violations = "violation" in rules.values()
     assert data["exit_status"] == (1 if violations else 0)
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct_server_with_a_habit_is_clean(servers: tuple[str, dict[str, Small]], name: str) -> None:
+    root, memory = servers
+    data = verify(f"{root}/{name}/v1", plan(memory[name]))
+    assert (data["findings"], data["exit_status"], data["aborted"]) == ([], 0, None)
 
 
 @pytest.mark.parametrize("seed", seeds(8))

@@ -61,8 +61,16 @@ def _fetches(conversation: Conversation) -> list[tuple[SentExchange, Progression
     return fetches
 
 
-def _whole_content(conversation: Conversation) -> SentExchange | None:
-    return next((exchange for exchange, _ in _fetches(conversation) if exchange.status == 200), None)
+def whole_content(conversation: Conversation) -> SentExchange | None:
+    """Return the response with the whole video; None if there is none, or it is no video."""
+    return next(
+        (
+            exchange
+            for exchange, _ in _fetches(conversation)
+            if exchange.status == 200 and not exchange.content_encoding and not mp4_problem(exchange.data)
+        ),
+        None,
+    )
 
 
 @checks.check("content-available")
@@ -94,16 +102,15 @@ def content_video(conversation: Conversation) -> list[Breach] | None:
     ]
     breaches = []
     for exchange in fetches:
+        if exchange.trouble:
+            breaches.append(breach(f"the content is not complete: {exchange.trouble}", exchange))
+            continue
         problem = mp4_problem(exchange.data)
         if problem:
             breaches.append(breach(f"the content is not an MP4 file: {problem}", exchange))
         if exchange.media_type != "video/mp4":
             actual = exchange.media_type or "missing"
             breaches.append(breach(f"the Content-Type is {actual}; expected video/mp4", exchange))
-        promised = exchange.answer_headers.get("content-length")
-        if promised is not None and promised != str(len(exchange.data)):
-            message = f"the Content-Length is {promised}, but {len(exchange.data)} bytes arrived"
-            breaches.append(breach(message, exchange))
     return breaches if fetches else None
 
 
@@ -130,43 +137,15 @@ def mp4_problem(data: bytes) -> str:
     return f"it has no box {' and no box '.join(missing)}" if missing else ""
 
 
-@checks.check("content-range")
-def content_range(conversation: Conversation) -> list[Breach] | None:
-    exchanges = [exchange for exchange in conversation.about("content-range") if exchange.succeeded]
-    whole = _whole_content(conversation)
-    if not exchanges or whole is None:
-        return None
-    breaches = [_range_problem(exchange, whole) for exchange in exchanges]
-    return [breach for breach in breaches if breach]
-
-
-def _range_problem(exchange: SentExchange, whole: SentExchange) -> Breach | None:
-    first, _, last = exchange.headers["Range"].removeprefix("bytes=").partition("-")
-    is_partial = exchange.status == 206
-    expected = whole.data[int(first) : int(last) + 1] if is_partial else whole.data
-    if exchange.data != expected:
-        message = f"bytes {first} to {last} were requested, but {len(exchange.data)} other bytes arrived"
-        return breach(message, whole, exchange)
-    actual = exchange.answer_headers.get("content-range", "")
-    if is_partial and actual != f"bytes {first}-{int(first) + len(expected) - 1}/{len(whole.data)}":
-        message = f"Content-Range is {actual!r} for bytes {first} to {last} of {len(whole.data)}"
-        return breach(message, exchange)
-    return None
-
-
-@checks.check("head")
-def head(conversation: Conversation) -> list[Breach] | None:
-    exchanges = conversation.about("head")
-    whole = _whole_content(conversation)
-    breaches = []
-    for exchange in exchanges:
-        promised = exchange.answer_headers.get("content-length")
-        if exchange.succeeded and whole and promised is not None and promised != str(len(whole.data)):
-            message = f"HEAD has the Content-Length {promised}, but GET returns {len(whole.data)} bytes"
-            breaches.append(breach(message, whole, exchange))
-        elif not exchange.succeeded and not 400 <= exchange.status < 500:
-            message = f"HEAD is answered with {exchange.status}; expected the status of GET, or 405"
-            breaches.append(breach(message, exchange))
+@checks.check("content-asset")
+def content_asset(conversation: Conversation) -> list[Breach] | None:
+    exchanges = [exchange for exchange in conversation.about("content-asset") if exchange.status == 200]
+    whole = whole_content(conversation)
+    breaches = [
+        breach(f"{exchange.path.partition('?')[2]} is answered with the video", exchange)
+        for exchange in exchanges
+        if not mp4_problem(exchange.data) or (whole and exchange.data == whole.data)
+    ]
     return breaches if exchanges else None
 
 

@@ -64,8 +64,9 @@ def answer_json(conversation: Conversation) -> list[Breach] | None:
 
 
 def _should_be_json(exchange: SentExchange) -> bool:
-    is_redirect = 300 <= exchange.status < 400
-    if exchange.method == "HEAD" or exchange.status in FROM_EDGE or is_redirect or exchange.trouble:
+    # Web servers in front of an API refuse ranges themselves.
+    is_of_web_server = 300 <= exchange.status < 400 or exchange.status == 416 or exchange.status in FROM_EDGE
+    if exchange.method == "HEAD" or is_of_web_server or exchange.trouble:
         return False
     return exchange.status >= 400 or exchange.operation in JSON_OPERATIONS
 
