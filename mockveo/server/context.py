@@ -8,7 +8,8 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
-from mockveo.http.forms import Part, media_type_fits
+from mockveo.http.forms import media_type_fits
+from mockveo.http.parts import Part
 from mockveo.server.recording import MAX_KEPT_BODY_BYTES, record_faults, record_request_body
 from mockveo.simulator.fault import Fault
 from mockveo.simulator.jobs import Job
