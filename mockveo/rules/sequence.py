@@ -6,6 +6,7 @@ import math
 import re
 from itertools import pairwise
 from typing import Final
+from urllib.parse import quote, unquote, unquote_plus
 
 from mockveo.http.statuses import AMBIGUOUS
 from mockveo.rules.engine import Breach, Checks, breach
@@ -114,7 +115,7 @@ def poll_own_id(call: CallTrace) -> list[Breach] | None:
     exchanges = call.of("retrieve", "content")
     if not exchanges:
         return None
-    unknown = [exchange for exchange in exchanges if not exchange.job and exchange.requested_id not in call.ids]
+    unknown = [exchange for exchange in _unknown(call, exchanges) if not _is_badly_encoded(call, exchange)]
     if call.case is None:
         unknown = [exchange for exchange in unknown if UNKNOWN_JOB in exchange.hint and _is_spoilt(call, exchange)]
         problem = "that no job has; expected the id from a create's response, unchanged"
@@ -123,6 +124,35 @@ def poll_own_id(call: CallTrace) -> list[Breach] | None:
     else:
         problem = "although no create returned one"
     return [breach(f"{line(exchange)} asks for an id {problem}", exchange) for exchange in unknown]
+
+
+def _unknown(call: CallTrace, exchanges: list[Exchange]) -> list[Exchange]:
+    return [exchange for exchange in exchanges if not exchange.job and exchange.requested_id not in call.ids]
+
+
+@checks.check("id-encoded")
+def id_encoded(call: CallTrace) -> list[Breach] | None:
+    exchanges = call.of("retrieve", "content")
+    if not exchanges or not any(_is_changed_by_encoding(job_id) for job_id in call.ids):
+        return None
+    message = f"asks for an id that is not encoded as it should be; expected {quote(call.ids[-1], safe='')}"
+    bad = [exchange for exchange in _unknown(call, exchanges) if _is_badly_encoded(call, exchange)]
+    return [breach(f"{line(exchange)} {message}", exchange) for exchange in bad]
+
+
+def _is_changed_by_encoding(job_id: str) -> bool:
+    return quote(job_id, safe="") != job_id
+
+
+def _is_badly_encoded(call: CallTrace, exchange: Exchange) -> bool:
+    """Return whether the unknown id in a path is one of a job, not encoded or encoded twice."""
+    requested = exchange.requested_id
+    for job_id in filter(_is_changed_by_encoding, call.ids):
+        # The query and the fragment begin at these characters.
+        as_it_is = unquote(re.split("[?#]", job_id)[0])
+        if requested == as_it_is or job_id in (unquote(requested), unquote_plus(requested)):
+            return True
+    return False
 
 
 def _is_spoilt(call: CallTrace, exchange: Exchange) -> bool:

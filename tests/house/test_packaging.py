@@ -22,7 +22,7 @@ MODULES = {
     "mockveo/console": "__init__ foreground log options output",
     "mockveo/content": "__init__ clips media rendering uploads",
     "mockveo/http": "__init__ encodings forms hosts multipart_reader parts responses statuses",
-    "mockveo/rules": "__init__ client_rules engine live outcome requests sequence trace",
+    "mockveo/rules": "__init__ client_rules credentials engine live outcome requests retries sequence trace",
     "mockveo/server": (
         "__init__ app connection context control control_requests endpoints faults form_values handlers recording "
         "routes run"

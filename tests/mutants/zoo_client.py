@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 from uuid import uuid4
 
 from mockveo_contracts import Case, DeadlinePassed, Image, Outcome
@@ -277,13 +277,17 @@ class CorrectClient:
         return f"{self.case.base_url}/videos"
 
     def job_url(self, job: Job) -> str:
-        return f"{self.case.base_url}/videos/{self.job_id(job)}"
+        return f"{self.case.base_url}/videos/{self.segment(self.job_id(job))}"
 
     def job_id(self, job: Job) -> str:
         return str(job["id"])
 
     def content_url(self, job: Job) -> str:
-        return f"{self.case.base_url}/videos/{job['id']}/content"
+        return f"{self.case.base_url}/videos/{self.segment(str(job['id']))}/content"
+
+    def segment(self, text: str) -> str:
+        """Return a text as a segment of a path."""
+        return quote(text, safe="")
 
     def ask(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         """Send a request, and follow redirects."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 
@@ -196,6 +197,39 @@ class ShortId(CorrectClient):
 
     def job_id(self, job: Job) -> str:
         return super().job_id(job)[:32]
+
+
+@mutant("poll-own-id")
+class FloatId(CorrectClient):
+    """An id of digits becomes a float, as in a spreadsheet."""
+
+    def job_id(self, job: Job) -> str:
+        job_id = super().job_id(job)
+        return f"{float(job_id):g}" if job_id.isdigit() else job_id
+
+
+@mutant("poll-own-id")
+class LettersOfId(CorrectClient):
+    """Characters of the id that are no letters, digits or underscores are dropped."""
+
+    def job_id(self, job: Job) -> str:
+        return re.sub(r"\W", "", super().job_id(job))
+
+
+@mutant("id-encoded", only=True)
+class PlainId(CorrectClient):
+    """The id is put into the path as it is."""
+
+    def segment(self, text: str) -> str:
+        return text
+
+
+@mutant("id-encoded")
+class EncodesIdTwice(CorrectClient):
+    """The id is encoded by the client and by its HTTP library."""
+
+    def segment(self, text: str) -> str:
+        return super().segment(super().segment(text))
 
 
 @mutant("poll-interval", only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
@@ -131,6 +132,15 @@ class WantsTaskId(_Strict):
 
     def check(self, job: Mapping[str, Any]) -> None:
         job["task_id"]
+
+
+@mutant("poll-until-terminal")
+class KnowsIds(_Strict):
+    """An id that does not look like those of the page is an error."""
+
+    def check(self, job: Mapping[str, Any]) -> None:
+        if not re.fullmatch("task_[A-Za-z0-9]{32}", job["id"]):
+            raise ValueError(job["id"])
 
 
 @mutant("poll-until-terminal")

@@ -365,6 +365,36 @@ def an_id_without_its_prefix_in_traffic(recorder: Recorder) -> CallTrace:
     return call
 
 
+def asked_for(recorder: Recorder, path: str) -> CallTrace:
+    """Poll a job whose id is `a%2Bb?c#d` after its letters; `{}` stands for them in the path."""
+    recorder.play(ids="{letters}%2Bb?c#d")
+    recorder.poll(path.format(recorder.create()[:32]))
+    return recorder.call()
+
+
+@expect("id-encoded", "poll-own-id")
+def an_id_that_is_encoded(recorder: Recorder) -> CallTrace:
+    return asked_for(recorder, "{}%252Bb%3Fc%23d")
+
+
+@expect("id-encoded", verdict="info", message=r"not encoded as it should be; expected \w{32}%252Bb%3Fc%23d$")
+@expect("poll-own-id")
+def an_id_that_is_not_encoded(recorder: Recorder) -> CallTrace:
+    return asked_for(recorder, "{}%2Bb?c#d")
+
+
+@expect("id-encoded", verdict="info", message="asks for an id that is not encoded as it should be")
+def an_id_that_is_encoded_twice(recorder: Recorder) -> CallTrace:
+    return asked_for(recorder, "{}%25252Bb%253Fc%2523d")
+
+
+@expect("poll-own-id", verdict="violation", message="asks for an id that no create returned")
+@expect("id-encoded")
+def another_id_than_one_to_encode(recorder: Recorder) -> CallTrace:
+    return asked_for(recorder, "{}")
+
+
+@expect("id-encoded", verdict="not exercised")
 @expect("poll-own-id")
 def an_id_that_was_forgotten(recorder: Recorder) -> CallTrace:
     recorder.create()

@@ -11,6 +11,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"os"
 	"runtime"
 	"strconv"
@@ -210,7 +211,7 @@ func (c *call) follow(job *video) (string, error) {
 				return "", err
 			}
 		}
-		a := c.ask("GET", "/"+id, "", nil)
+		a := c.ask("GET", "/"+url.PathEscape(id), "", nil)
 		if a.status == 200 && a.body.Status != "" {
 			*job, troubles = a.body.video, 0
 			job.ID = id
@@ -233,7 +234,7 @@ func (c *call) follow(job *video) (string, error) {
 
 func (c *call) download(id string) (string, error) {
 	for troubles := 0; ; troubles++ {
-		a := c.ask("GET", "/"+id+"/content", "", nil)
+		a := c.ask("GET", "/"+url.PathEscape(id)+"/content", "", nil)
 		if a.status == 200 {
 			file, err := os.CreateTemp("", "mockveo-client-*.mp4")
 			if err != nil {

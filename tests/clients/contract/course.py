@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote
 from uuid import uuid4
 
 #: A case and a result, as the client protocol has them.
@@ -67,7 +68,7 @@ class Request:
         parts = [
             self.base_url,
             "videos",
-            *filter(None, [self.job]),
+            *filter(None, [quote(self.job, safe="")]),
             *(["content"] if self.operation == "content" else []),
         ]
         return "/".join(parts)

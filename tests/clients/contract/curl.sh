@@ -75,6 +75,7 @@ whole || fail "the create was answered with no job"
 id=$(value id)
 state=$(value status)
 [ -n "$id" ] || fail "the create was answered with no job"
+segment=$(printf %s "$id" | sed 's/%/%25/g; s/?/%3F/g; s/#/%23/g')
 
 troubles=0
 while :; do
@@ -83,7 +84,7 @@ while :; do
     failed | error) fail "$(cat "$place/body")" ;;
   esac
   [ "$troubles" -gt 0 ] || rest "$pause"
-  ask --location "$url/$id"
+  ask --location "$url/$segment"
   if [ "$status" = 200 ] && whole && [ -n "$(value status)" ]; then
     state=$(value status)
     troubles=0
@@ -96,7 +97,7 @@ while :; do
 done
 
 troubles=0
-while ask --location "$url/$id/content"; do
+while ask --location "$url/$segment/content"; do
   [ "$status" != 200 ] || break
   passing && [ "$troubles" -lt 6 ] || fail "the video could not be fetched: $status"
   back_off "$troubles"
