@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,6 +19,9 @@ from mockveo_contracts.reports.formats import Target, write_all
 from mockveo_contracts.reports.model import Report, ReportError
 from mockveo_contracts.reports.progress import Progress
 from mockveo_contracts.reports.terminal import show
+
+#: Variables that hold keys of the API.
+KEY_VARIABLES: Final = ("COMETAPI_KEY", "COMETAPI_OTHER_KEY", "OPENAI_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Reporting:
 
     def deliver(self, report: Report) -> None:
         """Print a report and write its files, each even if another fails. Raises ReportError."""
+        report.command = _command_line()
         problem = ""
         try:
             show(report, sys.stdout)
@@ -44,6 +51,16 @@ class Reporting:
         write_all(self.targets, report)
         if problem:
             raise ReportError(problem)
+
+
+def _command_line() -> str:
+    """Return the command line of this process, keys by the variables that hold them."""
+    text = shlex.join(["mockveo", *sys.argv[1:]])
+    for name in KEY_VARIABLES:
+        key = os.environ.get(name)
+        if key:
+            text = text.replace(key, f"${name}")
+    return text
 
 
 def is_installed(module: str, needed_for: str) -> bool:

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from mockveo.text import printable
 from mockveo_contracts.reports.case_result import CaseResult
-from mockveo_contracts.reports.finding import FINDINGS, Finding
+from mockveo_contracts.reports.finding import FINDINGS, Finding, RuleGroup
 from mockveo_contracts.reports.model import Report, RuleResult, ServerSubject
+from mockveo_contracts.reports.terminal import as_ranges
 
 _HERE: Final = Path(__file__).parent
 #: Characters of a client's output that the page shows for a finding: the end, where errors are.
-MAX_OUTPUT: Final = 800
+MAX_OUTPUT: Final = 2000
 #: Stands for the rule if an adapter failed.
 ADAPTER: Final = "adapter"
 
@@ -97,14 +98,45 @@ def _subject(report: Report, title: str) -> dict[str, Any]:
         "isServer": isinstance(report.subject, ServerSubject),
         "result": report.result,
         "tone": _tone(report),
-        "scope": ", ".join([report.scope, *report.left_out, f"seed {report.seed}"]),
+        "scope": ", ".join([report.scope, *report.left_out]),
+        "about": _about(report),
+        "command": printable(report.command),
         "aborted": printable(report.aborted),
+        "problems": [_problem(group, places[id(group.first.case)]) for group in _groups(report)],
         "cases": [_case(case) for case in report.cases],
         "cells": cells,
         "skipped": list(report.skipped_by_reason.items()),
         "stale": [entry.stale_message for entry in report.stale],
         "notes": [printable(note) for note in report.notes],
     }
+
+
+def _about(report: Report) -> list[str]:
+    date = report.date.replace("T", " ").replace("+00:00", " UTC")
+    about = [f"mockveo {report.version}", f"profile {report.profile}", f"seed {report.seed}", date]
+    return [printable(part) for part in about if part]
+
+
+def _groups(report: Report) -> list[RuleGroup]:
+    """Return what is listed on top: the problems, and each info."""
+    infos = [RuleGroup([rule]) for rule in report.broken_rules if rule.verdict == "info"]
+    return [*report.problems, *infos]
+
+
+def _problem(group: RuleGroup, case: int) -> dict[str, Any]:
+    finding = _finding(group.first, case)
+    rules = [
+        {
+            "id": rule.rule or ADAPTER,
+            "severity": rule.first.severity,
+            "verdict": rule.verdict,
+            "message": printable(rule.first.message),
+            # Only if further exchanges show others.
+            "marks": "" if rule.first.exchanges == finding["marks"] else as_ranges(rule.first.exchanges),
+        }
+        for rule in group.rules
+    ]
+    return {**finding, "message": "", "rules": rules, "others": [printable(name) for name in group.other_cases]}
 
 
 def _tone(report: Report) -> str:

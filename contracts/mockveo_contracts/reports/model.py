@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from mockveo._version import __version__
@@ -137,6 +138,9 @@ class Report:
     #: Further numbers of the summary, e.g. jobs and requests of a verification.
     spent: dict[str, int] = field(default_factory=dict)
     version: str = __version__
+    #: When it was begun, and the command line; empty if that is unknown.
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    command: str = ""
 
     def skip(self, case: str, description: str, reason: str) -> None:
         """Note a case that was not run, or not to its end."""
@@ -300,6 +304,8 @@ class Report:
         return {
             "mockveo": self.version,
             self.subject.kind: asdict(self.subject),
+            "date": self.date,
+            "command": self.command,
             "seed": self.seed,
             "profile": self.profile,
             "strict": self.strict,
@@ -337,6 +343,8 @@ class Report:
         cases = [CaseResult.from_json(case) for case in data["cases"]]
         return cls(
             version=data["mockveo"],
+            date=data["date"],
+            command=data["command"],
             subject=_subject_of(data),
             rules={name: RuleResult.from_json(rule) for name, rule in data["rules"].items()},
             seed=data["seed"],

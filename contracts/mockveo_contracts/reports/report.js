@@ -21,6 +21,8 @@
     element.append(...children.filter((child) => child != null && child !== ""));
     return element;
   }
+  // The words of rules mark code with backticks.
+  const rich = (text) => text.split(/`([^`]+)`/).map((part, place) => (place % 2 ? h("code", {}, part) : part));
   const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
   const tone = (verdict) => verdict.replace(" ", "-");
 
@@ -53,7 +55,7 @@
       if (value && value.length !== 0) list.append(h("dt", {}, name), h("dd", attributes || {}, value));
     };
     if (finding) {
-      add("problem", finding.message, { class: "message" });
+      if (finding.message) add("problem", finding.message, { class: "message" });
       if (finding.known) add("known", finding.known);
     }
     add("call", call.join("\n"), { class: "lines" });
@@ -81,14 +83,36 @@
     return description ? `${name} \u00b7 ${description}` : name;
   };
 
+  function about(rule, rows) {
+    const list = h("dl", {}, h("dt", {}, "rule"), h("dd", {}, ...rich(rule.description)));
+    for (const [name, value, attributes] of rows) list.append(h("dt", {}, name), h("dd", attributes || {}, value));
+    if (rule.advice) list.append(h("dt", {}, "fix"), h("dd", {}, ...rich(rule.advice)));
+    list.append(h("dt", {}, "source"), h("dd", { class: "soft" }, ...rich(rule.source)));
+    if (rule.page) list.append(h("dt", {}, "more"), h("dd", { class: "soft" }, `mockveo explain ${rule.id}, or ${rule.page}`));
+    return list;
+  }
+
+  // Rules that the same exchanges of a case break.
+  function problem(subject, place, group, open) {
+    const badge = ({ id, verdict, severity }) => h("span", { class: `badge ${tone(verdict)}` }, `${SIGNS[verdict]} ${verdict}`, " ",
+      h("span", { class: "id" }, id), severity ? ` (${severity.toUpperCase()})` : "");
+    const [first] = group.rules;
+    const element = h("details", { class: `problem ${tone(first.verdict)}`, open },
+      h("summary", {}, ...group.rules.flatMap((rule) => [badge(rule), " "]), h("span", { class: "message" }, first.message)));
+    for (const rule of group.rules) {
+      const rows = [["problem", rule.message, { class: `message ${tone(rule.verdict)}` }]];
+      if (rule.marks) rows.push(["shown by", `exchange ${rule.marks}`]);
+      element.append(h("h3", {}, h("a", { href: `#cell-${rule.id}-${place}` }, rule.id)), about(rules.find(({ id }) => id === rule.id), rows));
+    }
+    element.append(h("h3", {}, caseTitle(subject, group.case)), facts(subject, group.case, group));
+    if (group.others.length) element.append(h("p", { class: "soft" }, `Also in ${group.others.join(", ")}.`));
+    return element;
+  }
+
   function panel(rule, subject, cell) {
     const box = h("div", { class: `panel ${tone(cell.verdict)}` });
     box.append(h("h3", {}, `${rule.id} \u00b7 ${subject.title}`));
-    const about = h("dl", {}, h("dt", {}, "rule"), h("dd", {}, rule.description));
-    if (rule.advice) about.append(h("dt", {}, "fix"), h("dd", {}, rule.advice));
-    about.append(h("dt", {}, "source"), h("dd", { class: "soft" }, rule.source));
-    if (rule.page) about.append(h("dt", {}, "more"), h("dd", { class: "soft" }, `mockveo explain ${rule.id}, or ${rule.page}`));
-    box.append(about);
+    box.append(about(rule, []));
     if (cell.findings.length) {
       const met = cell.findings.length + cell.passes.length;
       if (rule.severity) box.append(h("p", {}, `Broken in ${cell.findings.length} of the ${counted(met, "case")} that tested it; the shortest is open.`));
@@ -117,7 +141,7 @@
   function row(rule) {
     const first = isSingle ? subjects[0].cells[rule.id] : null;
     const message = first && first.findings.length ? h("span", { class: `message ${tone(first.verdict)}` }, first.findings[0].message) : null;
-    const line = h("tr", { class: "rule" }, h("th", { scope: "row" }, h("span", { class: "id" }, rule.id), h("span", { class: "description" }, rule.description), message));
+    const line = h("tr", { class: "rule" }, h("th", { scope: "row" }, h("span", { class: "id" }, rule.id), h("span", { class: "description" }, ...rich(rule.description)), message));
     line.dataset.worst = WORST[worst(rule)];
     const detail = h("tr", { class: "open", hidden: true, id: `detail-${rule.id}` }, h("td", { class: "detail", colspan: subjects.length + 1 }));
     for (const [place, subject] of subjects.entries()) {
@@ -152,8 +176,16 @@
     h("p", { class: "soft" }, "Does each client and server follow the contract of /v1/videos? Click a verdict to see the exchanges behind it."),
     h("ul", { class: "subjects" }, ...subjects.map((subject) => h("li", { class: tone(subject.tone) },
       h("div", { class: "id" }, subject.title), h("div", { class: "what" }, subject.result), h("div", { class: "soft" }, subject.scope),
+      h("div", { class: "soft" }, subject.about.join(" \u00b7 ")), subject.command ? h("code", {}, subject.command) : null,
       subject.aborted ? h("div", { class: "violation what" }, `Aborted: ${subject.aborted}`) : null))));
 
+  for (const [place, subject] of subjects.entries()) {
+    if (!subject.problems.length) continue;
+    main.append(h("h2", {}, `Problems${isSingle ? "" : ` \u00b7 ${subject.title}`}`),
+      ...subject.problems.map((group, number) => problem(subject, place, group, number === 0 && isSingle)));
+  }
+
+  const UNBROKEN = ["info", "known", "pass", "not exercised"];
   const only = h("input", { type: "checkbox", id: "only" });
   const table = h("table", { class: isSingle ? "matrix" : "matrix many" },
     h("colgroup", {}, h("col", { class: "rule" }), ...subjects.map(() => h("col", { class: "cell" }))),
@@ -166,11 +198,11 @@
   }
   only.onchange = () => {
     for (const line of table.querySelectorAll("tr.rule")) {
-      line.hidden = only.checked && ["pass", "not exercised", "known"].includes(line.dataset.worst);
+      line.hidden = only.checked && UNBROKEN.includes(line.dataset.worst);
       if (line.hidden && !line.nextSibling.hidden) line.querySelector("[aria-expanded=true]").click();
     }
   };
-  main.append(h("label", { class: "filter" }, only, "only broken rules"), h("div", { class: "scroll" }, table));
+  main.append(h("h2", {}, "All rules"), h("label", { class: "filter" }, only, "only broken rules"), h("div", { class: "scroll" }, table));
 
   for (const subject of subjects) {
     const name = isSingle ? "" : ` \u00b7 ${subject.title}`;
@@ -190,13 +222,9 @@
     button.scrollIntoView();
   }
   addEventListener("hashchange", openNamed);
-  // Paper cannot be clicked, so broken rules are opened for it.
+  // Paper cannot be clicked, so problems are opened for it.
   addEventListener("beforeprint", () => {
-    for (const line of table.querySelectorAll("tr.rule")) {
-      if (["pass", "not exercised", "known"].includes(line.dataset.worst) || !line.nextSibling.hidden) continue;
-      const wanted = [...line.querySelectorAll("button")].sort((a, b) => Number(a.matches(".pass, .not-exercised")) - Number(b.matches(".pass, .not-exercised")))[0];
-      wanted.click();
-    }
+    for (const element of main.querySelectorAll(".problem")) element.open = true;
   });
   openNamed();
 })();

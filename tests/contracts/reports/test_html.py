@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mockveo_contracts.reports.html import html
 from mockveo_contracts.reports.model import Report, ServerSubject
-from sample_reports import HOSTILE, with_text
+from sample_reports import HOSTILE, with_findings, with_text
 
 from mockveo.text import printable
 
@@ -160,9 +160,12 @@ def test_click_on_a_verdict_shows_and_hides_the_exchanges(browser: Browser, bad:
 
 def test_enter_on_a_verdict_shows_the_exchanges(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad)
-    for _ in range(2):
-        browser.press("Tab", 9)
     focused = "document.activeElement.id"
+    stops = browser.run("document.querySelectorAll('summary, a, input').length")
+    for _ in range(stops + 1):
+        browser.press("Tab", 9)
+        if browser.run(focused).startswith("cell-"):
+            break
     assert browser.run(focused).startswith("cell-")
     browser.press("Enter", 13)
     assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
@@ -194,7 +197,8 @@ def test_filter_shows_only_broken_rules(browser: Browser, bad: Report, tmp_path:
     rows = "[...document.querySelectorAll('tr.rule')].filter(row => !row.hidden).length"
     every = browser.run(rows)
     browser.click("#only")
-    assert browser.run(rows) == len(bad.broken_rules) < every == len(bad.rules)
+    broken = [rule for rule in bad.broken_rules if rule.verdict != "info"]
+    assert browser.run(rows) == len(broken) < every == len(bad.rules)
 
 
 def test_several_reports_are_shown_side_by_side(
@@ -229,10 +233,48 @@ def test_page_fits_narrow_and_wide_windows(browser: Browser, bad: Report, tmp_pa
         browser.ask("Emulation.clearDeviceMetricsOverride")
 
 
-def test_printed_page_has_broken_rules_open(browser: Browser, bad: Report, tmp_path: Path) -> None:
+def test_printed_page_has_problems_open(browser: Browser, bad: Report, tmp_path: Path) -> None:
     opened(browser, tmp_path / "report.html", bad)
     assert len(browser.ask("Page.printToPDF")["data"]) > 10_000
-    assert browser.run("document.querySelectorAll('.panel').length") == len(bad.broken_rules)
+    assert browser.run("document.querySelectorAll('.problem:not([open])').length") == 0
+    named = browser.run("[...document.querySelectorAll('.problem h3 a')].map(link => link.textContent)")
+    assert sorted(named) == sorted(str(rule.rule) for rule in bad.broken_rules)
+
+
+def test_problems_are_listed_first_with_their_rules_and_one_list_of_exchanges(
+    browser: Browser, bad: Report, tmp_path: Path
+) -> None:
+    (finding,) = [finding for finding in bad.findings if finding.rule == "refs-order"]
+    wider = replace(finding, rule="refs-exact", exchanges=(1, 2, 3), message="the bytes differ")
+    apart = replace(finding, rule="stop-at-terminal", exchanges=(5,))
+    opened(browser, tmp_path / "report.html", with_findings(bad, finding, wider, apart))
+    first, second = browser.run("[...document.querySelectorAll('.problem summary')].map(each => each.innerText)")
+    assert "refs-exact (MUST)" in first
+    assert "refs-order (MUST)" in first
+    assert "stop-at-terminal (MUST)" in second
+    text = browser.run("document.querySelector('.problem[open]').innerText")
+    for wanted in ("the bytes differ", "the images arrived in the order 2, 1", "shown by\nexchange 1\n", "image/two"):
+        assert wanted in text
+    assert browser.run("document.querySelectorAll('.problem[open] table.log').length") == 1
+    assert browser.run("document.querySelectorAll('.problem[open] tr.bad').length") == 3
+    browser.click(".problem[open] h3 a")
+    browser.wait_for(f"({PANEL}).includes('refs-exact')")
+    assert browser.complaints == []
+
+
+def test_head_names_version_date_profile_seed_and_command(browser: Browser, bad: Report, tmp_path: Path) -> None:
+    report = replace(bad, date="2026-11-26T02:45:56+00:00", command="mockveo check --python my_client:client")
+    opened(browser, tmp_path / "report.html", report)
+    text = browser.run("document.querySelector('.subjects').innerText")
+    assert f"mockveo {bad.version} · profile docs-2026-03 · seed 0 · 2026-11-26 02:45:56 UTC" in text
+    assert "mockveo check --python my_client:client" in text
+
+
+def test_code_in_the_words_of_rules_is_shown_as_code(browser: Browser, bad: Report, tmp_path: Path) -> None:
+    opened(browser, tmp_path / "report.html", bad)
+    assert "`" not in browser.run("[...document.querySelectorAll('.description')].map(each => each.innerText).join()")
+    code = browser.run("[...document.querySelectorAll('.description code')].map(each => each.innerText)")
+    assert "Authorization: Bearer KEY" in code
 
 
 def test_hostile_text_is_shown_as_text(browser: Browser, bad: Report, tmp_path: Path) -> None:
