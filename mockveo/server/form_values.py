@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Self
 
 from mockveo.http import forms
 from mockveo.http.parts import TRANSFER_ENCODING, ParsedForm, Part, media_type
-from mockveo.spec.spec import Form
+from mockveo.spec.form import Form
 from mockveo.traffic.record import Deviation
 
 #: Deviations that are noted of one request. Arbitrary: more would hide the first ones.
@@ -25,6 +25,8 @@ class CreateRequest:
     fields: dict[str, Any]
     images: list[Part]
     deviations: list[Deviation]
+    #: Parts that the document does not have, by name; a file has no text.
+    unknown: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, body: ParsedForm, form: Form, content_type: str) -> Self:
@@ -46,18 +48,21 @@ class CreateRequest:
                 continue
             for code, message in request._add(part, form):
                 request._note(code, message)
-        for name, default in form.defaults.items():
-            fields.setdefault(name, default)
         return request
+
+    def fill_in(self, defaults: Mapping[str, Any]) -> None:
+        """Set the fields that were left out."""
+        for name, default in defaults.items():
+            self.fields.setdefault(name, default)
 
     def instance(self, form: Form) -> dict[str, Any]:
         """Return the values as the form's schema sees them.
 
         A file is text, of the file's length if the schema limits that.
         """
-        if not self.images:
+        if not self.images and not self.unknown:
             return self.fields
-        instance = dict(self.fields)
+        instance = {**self.unknown, **self.fields}
         for name in form.file_fields:
             sizes = [part.size for part in self.images if _plain(part.name) == name]
             files = ["\0" * size if name in form.sized else "" for size in sizes]
@@ -85,6 +90,7 @@ class CreateRequest:
         if plain in form.file_fields:
             yield from self._add_file(part, plain, form)
         elif part.name not in form.fields:
+            self.unknown.setdefault(part.name, "" if part.is_file else part.value)
             yield "unknown-part", _unknown_part(part, name, form)
         elif part.is_file:
             yield "file-for-text", f"{name!r} was sent as a file; the page says text"

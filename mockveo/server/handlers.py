@@ -22,7 +22,8 @@ from mockveo.server.recording import record_form, record_job
 from mockveo.simulator.jobs import Job, JobPlan, View, view
 from mockveo.simulator.presentation import apply_style, polled_status, styles_of
 from mockveo.simulator.scenarios import Scenario
-from mockveo.spec.spec import Form, Operation, Problem
+from mockveo.spec.form import Form, Problem
+from mockveo.spec.spec import Operation
 
 #: Longest `expires` of a signed URL that is read as a number; int() is slow for thousands of digits.
 MAX_EXPIRES_DIGITS = 17
@@ -39,7 +40,7 @@ class Handlers:
     async def create_video(self, call: RequestContext) -> Response:
         """POST /v1/videos."""
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
-        form = call.operation.form
+        form = call.operation.forms.get(media_type(content_type)) or call.operation.form
         assert form is not None
         body = await self._read_form(call, content_type)
         request = CreateRequest.parse(body, form, content_type)
@@ -143,6 +144,7 @@ def _resolve_alias(call: RequestContext, request: CreateRequest, form: Form) -> 
     for problem in problems:
         if problem.field == "model":
             raise _field_error(call.operation, problem)
+    request.fill_in(form.defaults)
     model = str(request.fields.get("model", ""))
     aliases = call.world.spec.aliases
     if aliases is not None:

@@ -14,10 +14,14 @@ MAX_CACHED_HEADER_BYTES: Final = 200
 
 
 class Accounts:
-    """The keys of a world. `accepted` is empty if it accepts any; `credit` is in jobs, None if unlimited."""
+    """The keys of a world.
 
-    def __init__(self, store: Store, *, accepted: Collection[str], credit: int | None) -> None:
+    `accepted` is empty if it accepts any; `credit` is in jobs, None if unlimited; `raw` keys need no Bearer.
+    """
+
+    def __init__(self, store: Store, *, accepted: Collection[str], credit: int | None, raw: bool = False) -> None:
         self._accepted = frozenset(accepted)
+        self._raw = raw
         self._credit = credit
         self._spent: Counters = store.counters("spent", MAX_KEYS)
         # A cache: jobs and exchanges of a key share its text.
@@ -29,6 +33,8 @@ class Accounts:
         if cached is not None:
             return cached
         scheme, _, key = authorization.partition(b" ")
+        if self._raw and not key:
+            scheme, key = b"bearer", authorization
         owner = key.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not owner or (self._accepted and owner not in self._accepted):
             return None

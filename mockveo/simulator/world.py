@@ -70,7 +70,7 @@ class World:
         self.clock = Clock(settings.clock, speed=settings.speed, step=settings.step, store=self.store)
         self.scenarios = ScenarioShelf(self.store, spec, scenario)
         self.faults = FaultSelector(self.store, seed)
-        self.accounts = Accounts(self.store, accepted=settings.key, credit=settings.credit)
+        self.accounts = Accounts(self.store, accepted=settings.key, credit=settings.credit, raw=spec.raw_keys)
         # Two sources of chance, so that the errors that a client meets do not change the ids of its jobs.
         self._dice, self._noise = random.Random(seed), random.Random(f"{seed}/noise")
         self.tickets = Tickets(self.store, self._noise)

@@ -25,24 +25,14 @@ from mockveo import yamlfiles
 from mockveo._paths import data_file, profiles
 from mockveo.errors import SpecError
 from mockveo.spec.errors import ErrorBody
+from mockveo.spec.form import Form, read_form
 from mockveo.spec.models import add_models
 from mockveo.spec.openapi import Document, Json, Shape, escape
 from mockveo.spec.operations import DOCUMENTED
 from mockveo.spec.templates import fill
-from mockveo.text import truncate
 
 DEFAULT_PROFILE: Final = "docs-2026-03"
-#: Characters of a message about a wrong value, which repeats the value; arbitrary.
-MAX_MESSAGE_CHARACTERS: Final = 300
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
-
-
-class Problem(NamedTuple):
-    """A problem of one value: `missing` if its field was omitted or blank."""
-
-    field: str
-    missing: bool
-    message: str
 
 
 class ErrorExample(NamedTuple):
@@ -54,53 +44,6 @@ class ErrorExample(NamedTuple):
     def fill(self, values: Mapping[str, str]) -> Json:
         """Return the body with each `{name}` replaced by `values[name]`."""
         return fill(self.body, values)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The body of a create as the document describes it."""
-
-    media_types: tuple[str, ...]
-    fields: Mapping[str, Mapping[str, Json]]
-    defaults: Mapping[str, Json]
-    #: Fields that are sent as text, and those of them that are a number or a boolean.
-    texts: frozenset[str]
-    typed: frozenset[str]
-    #: Fields that are sent as files.
-    file_fields: frozenset[str]
-    #: Media type patterns that each file field accepts, e.g. `image/*`; absent if the document names none.
-    file_types: Mapping[str, tuple[str, ...]]
-    #: File fields whose schema limits the length, in bytes, of a file.
-    sized: frozenset[str]
-    _validator: jsonschema_rs.Draft202012Validator
-
-    def requires(self, name: str) -> bool:
-        """Return whether a field is required."""
-        return any(problem.missing and problem.field == name for problem in self.problems({}))
-
-    def problems(self, values: Mapping[str, Json]) -> list[Problem]:
-        """Return what is wrong with `values`, in the document's order. A file counts as text of its length."""
-        if self._validator.is_valid(values):
-            return []
-        try:
-            problems = [_problem(error, values) for error in self._validator.iter_errors(values)]
-        except ValueError as error:  # a value nested too deeply for the validator
-            return [Problem("", False, str(error))]
-        order = {name: place for place, name in enumerate(self.fields)}
-        return sorted(problems, key=lambda problem: order.get(problem.field, len(order)))
-
-
-def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -> Problem:
-    kind = error.kind
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
-        return Problem(kind.property, True, f"{kind.property} is required")
-    name = str(error.instance_path[0]) if error.instance_path else ""
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
-        wanted = ", ".join(map(str, kind.options))
-        return Problem(name, False, f"{name}: {str(error.instance)[:80]!r} is not one of {wanted}")
-    blank = isinstance(values.get(name), str) and not values[name].strip()
-    message = truncate(error.message, MAX_MESSAGE_CHARACTERS)
-    return Problem(name, blank, f"{name}: {message}" if name else message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +77,17 @@ class Operation:
     method: str
     path: str
     authorised: bool
-    form: Form | None
+    #: Media type -> the form of a body of that type; empty without a body.
+    forms: Mapping[str, Form]
     queries: tuple[Query, ...]
     success: Shape | None
     errors: Mapping[str, ErrorExample]
     _document: Document = field(repr=False)
+
+    @property
+    def form(self) -> Form | None:
+        """Return the form of the first media type, which the page names; None without a body."""
+        return next(iter(self.forms.values()), None)
 
     def answer_problem(self, status: int, body: Json) -> str | None:
         """Return how a JSON response of ours breaks the document, if it does; for --self-check."""
@@ -186,6 +135,8 @@ class Spec:
         )
         self.unknown_path = self._unknown_path()
         success = self.operations["retrieveVideo"].success
+        #: Whether a key is taken without the word Bearer before it.
+        self.raw_keys = self._takes_raw_keys()
         #: Whether the response to a poll may carry a `video_url`.
         self.has_video_url = success is not None and "video_url" in success.names
 
@@ -235,6 +186,14 @@ class Spec:
         #: The status of a job that failed.
         self.failure: str = failures[0] if failures else way[-1]
 
+    def _takes_raw_keys(self) -> bool:
+        """Return whether `security` has an alternative that is the whole Authorization header."""
+        schemes = self.document.find("/components/securitySchemes") or {}
+        names = [name for alternative in self.document.tree.get("security", []) for name in alternative]
+        wanted = ("apiKey", "header", "authorization")
+        nodes = [self.document.follow(schemes.get(name, {})) for name in names]
+        return any((node.get("type"), node.get("in"), str(node.get("name")).lower()) == wanted for node in nodes)
+
     def _unknown_path(self) -> ErrorExample:
         response = self.document.at("/components/responses/UnknownPath")
         examples = dict(self._examples("/components/responses/UnknownPath", int(response.get("x-status", 404))))
@@ -275,7 +234,7 @@ class Spec:
             method=method.upper(),
             path=path,
             authorised=bool(node.get("security", self.document.tree.get("security"))),
-            form=self._form(f"{pointer}/requestBody") if "requestBody" in node else None,
+            forms=self._forms(f"{pointer}/requestBody") if "requestBody" in node else {},
             queries=tuple(self._queries(pointer)),
             success=Shape(self.document, success) if self.document.find(success) is not None else None,
             errors=errors,
@@ -305,47 +264,11 @@ class Spec:
                 validator = self.document.compiled(schema, f"{holder}/parameters, {node['name']}")
                 yield Query(node["name"], schema.get("default"), schema, validator)
 
-    def _form(self, pointer: str) -> Form:
-        content = self.document.at(f"{pointer}/content")
-        first = next(iter(content))
-        schema = f"{pointer}/content/{escape(first)}/schema"
-        fields = {
-            name: self.document.at(f"{schema}/properties/{escape(name)}")
-            for name in self.document.at(f"{schema}/properties")
+    def _forms(self, pointer: str) -> dict[str, Form]:
+        media_types = tuple(self.document.at(f"{pointer}/content"))
+        return {
+            name: read_form(self.document, f"{pointer}/content/{escape(name)}", media_types) for name in media_types
         }
-        encodings = self.document.find(f"{pointer}/content/{escape(first)}/encoding") or {}
-        files = {name for name, node in fields.items() if _is_file(node) or _is_file(self._items(node))}
-        return Form(
-            media_types=tuple(content),
-            fields=fields,
-            defaults={name: node["default"] for name, node in fields.items() if "default" in node},
-            typed=frozenset(
-                name for name, node in fields.items() if node.get("type") in ("integer", "number", "boolean")
-            ),
-            texts=frozenset(set(fields) - files),
-            file_fields=frozenset(files),
-            file_types={
-                name: _patterns(encoding["contentType"])
-                for name, encoding in encodings.items()
-                if name in files and "contentType" in encoding
-            },
-            sized=frozenset(
-                name for name in files if {"minLength", "maxLength"} & {*fields[name], *self._items(fields[name])}
-            ),
-            _validator=self.document.validator(schema),
-        )
-
-    def _items(self, node: Mapping[str, Json]) -> Mapping[str, Json]:
-        items: Mapping[str, Json] = self.document.follow(node.get("items", {}))
-        return items
-
-
-def _patterns(content_type: str) -> tuple[str, ...]:
-    return tuple(pattern.strip() for pattern in content_type.split(","))
-
-
-def _is_file(schema: Mapping[str, Json]) -> bool:
-    return schema.get("format") == "binary" or "contentMediaType" in schema
 
 
 def load(

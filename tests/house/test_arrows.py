@@ -25,7 +25,7 @@ THIRD_PARTIES = {
             "console.output",
         },
         "yaml": {"yamlfiles"},
-        "jsonschema_rs": {"spec.spec", "spec.openapi", "schemas"},
+        "jsonschema_rs": {"spec.spec", "spec.form", "spec.openapi", "schemas"},
         "jsonpath": {"spec.overlays"},
         "multipart": {"http.forms", "http.multipart_reader"},
         "orjson": {

@@ -32,7 +32,7 @@ MODULES = {
         "world worlds"
     ),
     "mockveo/simulator/stores": "__init__ memory store",
-    "mockveo/spec": "__init__ errors job_body job_statuses models openapi operations overlays spec templates",
+    "mockveo/spec": "__init__ errors form job_body job_statuses models openapi operations overlays spec templates",
     "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ exchange har importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mockveo.http.statuses import REFUSED_FOR_NOW
-from mockveo.spec.spec import Form, Spec
+from mockveo.spec.form import Form
+from mockveo.spec.spec import Spec
 from mockveo_contracts.cases.images import png
 from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, UploadFile
 from mockveo_contracts.servers.http_client import RecordingClient, multipart

@@ -176,7 +176,10 @@ def no_key(run: ProbeRun) -> None:
 def other_scheme(run: ProbeRun) -> None:
     """Send the key as Basic, and without a scheme."""
     job = run.shared.jobs[-1] if run.shared.jobs else run.unknown_id()
-    for key, note in (("basic", "scheme Basic"), ("raw", "the key without a scheme")):
+    schemes = {"basic": "scheme Basic", "raw": "the key without a scheme"}
+    if run.spec.raw_keys:
+        del schemes["raw"]
+    for key, note in schemes.items():
         run.get("retrieveVideo", job, purpose="auth-scheme", expected="invalid_token", key=key, note=note)
 
 

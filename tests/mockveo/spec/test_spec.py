@@ -128,6 +128,71 @@ def test_max_length_limits_the_size_of_a_file(edited: Edited) -> None:
         assert client.post("/v1/videos", **form("a", prompt="p")).status_code == 400
 
 
+def test_required_field_with_a_default_must_be_sent(edited: Edited) -> None:
+    edited.at(FORM)["required"] = ["prompt", "model", "size"]
+    with edited.played() as client:
+        refused = [client.post("/v1/videos", **form(prompt="p", **more)) for more in ({}, {"model": "veo3"})]
+        accepted = client.post("/v1/videos", **form(prompt="p", model="veo3", size="9x16"))
+    assert [answer.status_code for answer in refused] == [400, 400]
+    assert refused[0].json()["error"]["message"].startswith("model name is required")
+    assert refused[1].json()["message"] == "size is required"
+    assert accepted.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        {"additionalProperties": False},
+        {"not": {"required": ["fps"]}},
+        {"propertyNames": {"maxLength": 15, "pattern": "^[^f]"}},
+    ],
+)
+def test_field_that_the_document_forbids_is_refused(edited: Edited, keyword: dict[str, Any]) -> None:
+    edited.at(FORM).update(keyword)
+    with edited.played() as client:
+        assert client.post("/v1/videos", **form("a.png", prompt="p")).status_code == 200
+        refused = client.post("/v1/videos", **form(prompt="p", fps="24"))
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+
+
+IMAGE = "data:image/png;base64,iVBORw0KGgo="
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"input_reference": IMAGE}, 200),
+        ({"image": "https://example.com/a.png"}, 200),
+        ({"images": [IMAGE, IMAGE], "seconds": "8"}, 200),
+        ({"input_reference": {"url": IMAGE}}, 400),
+        ({"images": [5]}, 400),
+        ({"seconds": 8}, 400),
+        ({"prompt": ""}, 400),
+    ],
+)
+def test_json_body_has_a_schema_of_its_own(fields: dict[str, Any], status: int) -> None:
+    with mockveo.serve(profile="gateway", render=False, self_check=True) as server:
+        body = {"prompt": "p", "model": "veo3", **fields}
+        answer = httpx.post(f"{server.base_url}/videos", headers=KEY, json=body)
+        (record,) = server.app.world.journal
+    assert answer.status_code == status, answer.text
+    assert list(record.deviations) == []
+
+
+@pytest.mark.parametrize(
+    ("authorization", "gateway"),
+    [("sk-test", 200), ("Bearer sk-test", 200), ("bearer sk-test", 200), ("Basic c2stdGVzdA==", 401), ("", 401)],
+)
+def test_key_without_bearer_is_taken_where_the_document_says_so(authorization: str, gateway: int) -> None:
+    with mockveo.serve(render=False) as server:
+        server.app.worlds.reset("gateway", {"profile": "gateway"})
+        statuses = [
+            httpx.get(f"{server.url}{prefix}/v1/models", headers={"Authorization": authorization}).status_code
+            for prefix in ("/@gateway", "")
+        ]
+    assert statuses == [gateway, gateway if authorization.lower().startswith("bearer") else 401]
+
+
 def test_renamed_alias_replaces_the_old_one(edited: Edited) -> None:
     edited.at(f"{FORM}.properties.model")["x-aliases"] = {"veo9": "veo_9_0"}
     edited.at(f"{FORM}.properties.model")["default"] = "veo9"
