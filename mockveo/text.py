@@ -13,6 +13,14 @@ def truncate(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
+def ending(text: str, limit: int) -> str:
+    """Return the end of a text, from the first line that begins within its last `limit` characters."""
+    if len(text) <= limit:
+        return text
+    cut = text[-limit:]
+    return cut.partition("\n")[2] or cut
+
+
 def counted(number: int, word: str) -> str:
     """Return a number with its noun, e.g. "2 cases"."""
     return f"{number} {word}{'' if number == 1 else 's'}"

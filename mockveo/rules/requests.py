@@ -89,13 +89,13 @@ def _unreadable_form(call: CallTrace, create: Exchange) -> Breach:
     previous = max((other for other in call.creates if other.number < create.number), key=_number, default=None)
     if previous is None or previous.status not in KEEPING_METHOD:
         return breach(problem, create)
-    if create.headers.get("user-agent") in FETCH_AGENTS:
-        # Source: nodejs/undici issue 4065.
-        problem = (
-            "Node's fetch spoils a form when it follows a redirect: it builds a new body with another boundary, and"
-            ' keeps the old Content-Type. Send the create with redirect: "manual", or the form as a Blob'
-        )
-    return breach(f"after the redirect with {previous.status} {problem}", previous, create)
+    redirect = f"the redirect with {previous.status}"
+    if create.headers.get("user-agent") not in FETCH_AGENTS:
+        return breach(f"after {redirect} {problem}", previous, create)
+    # Source: nodejs/undici issue 4065.
+    spoilt = "it built a new body with another boundary, and kept the old Content-Type"
+    remedy = 'send the create with redirect: "manual", or the form as a Blob'
+    return breach(f"Node's fetch spoilt the form when it followed {redirect}: {spoilt}; {remedy}", previous, create)
 
 
 def _number(exchange: Exchange) -> int:

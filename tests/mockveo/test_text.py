@@ -4,12 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockveo.text import printable, truncate
+from mockveo.text import counted, ending, printable, truncate
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("abc", "abc"), ("abcd", "abc...")])
 def test_truncate_marks_a_cut(text: str, expected: str) -> None:
     assert truncate(text, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a\nb", "a\nb"), ("first\nsecond", "second"), ("a\nb\nc\nd", "c\nd"), ("x" * 20, "x" * 9)]
+)
+def test_ending_begins_with_a_whole_line(text: str, expected: str) -> None:
+    assert ending(text, 9 if len(text) > 7 else 5) == expected
+
+
+def test_noun_follows_its_number() -> None:
+    assert [counted(number, "case") for number in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
 
 
 @pytest.mark.parametrize(

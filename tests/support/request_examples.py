@@ -288,7 +288,7 @@ def _redirected(recorder: Recorder, agent: str) -> None:
 
 
 @expect(
-    "multipart-wellformed", verdict="violation", message="after the redirect with 307 Node's fetch spoils a form.*man"
+    "multipart-wellformed", verdict="violation", message="Node's fetch spoilt the form when it followed the redir.*man"
 )
 def a_form_that_nodes_fetch_spoils(recorder: Recorder) -> CallTrace:
     _redirected(recorder, "node")

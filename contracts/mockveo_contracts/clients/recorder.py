@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from mockveo.rules.engine import Verdict
+from mockveo.text import ending
 from mockveo_contracts.cases.definitions import BRIEF, GENERATED, TestCase
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.clients.wire_log import kept, wire_log
@@ -59,7 +60,7 @@ class ClientRecorder:
             clock=run.clock,
             pace=run.pace,
             trace=tuple(exchange for exchange in run.trace if exchange["number"] in numbers),
-            output=run.output[-MAX_OUTPUT:],
+            output=ending(run.output, MAX_OUTPUT),
             file=run.test_case.file or None,
             reproduce=self._commands(run.test_case),
         )

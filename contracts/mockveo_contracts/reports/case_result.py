@@ -59,9 +59,11 @@ class CaseResult:
         return cls(**{**data, "adapter_error": data["adapter_error"] or "", "log": log_from_json(data["log"])})
 
     @property
-    def has_faults(self) -> bool:
-        """Whether its scenario injects faults; a scenario that is only named may."""
-        return isinstance(self.scenario, str) or bool(self.scenario.get("faults"))
+    def peculiarity(self) -> int:
+        """0 for the default scenario, 2 for one that injects faults or is only named, else 1."""
+        if isinstance(self.scenario, str) or self.scenario.get("faults"):
+            return 2
+        return 1 if self.scenario_lines else 0
 
     @property
     def call_lines(self) -> list[str]:

@@ -81,9 +81,9 @@ class Finding:
         return self.verdict == "warning" and self.severity == "must"
 
     @property
-    def order(self) -> tuple[int, bool, int, int]:
-        """Where it is among findings of its rule: the worst, without faults, and the smallest first."""
-        return self.rank, self.case.has_faults, *self._size
+    def order(self) -> tuple[int, int, int, int]:
+        """Where it is among findings of its rule: the worst, in the least peculiar and the smallest case first."""
+        return self.rank, self.case.peculiarity, *self._size
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -113,7 +113,7 @@ class BrokenRule:
 
     @classmethod
     def of(cls, rule: str | None, findings: Iterable[Finding]) -> Self:
-        """Return the findings of a rule: the worst first, then those without faults, then the smallest."""
+        """Return the findings of a rule: the worst first, then those in the least peculiar and smallest cases."""
         return cls(rule, sorted(findings, key=lambda finding: finding.order))
 
     @property

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from mockveo.text import printable
+from mockveo.text import ending, printable
 from mockveo_contracts.reports.case_result import CaseResult
 from mockveo_contracts.reports.finding import FINDINGS, Finding, RuleGroup
 from mockveo_contracts.reports.model import Report, RuleResult, ServerSubject
@@ -161,7 +161,7 @@ def _finding(finding: Finding, case: int) -> dict[str, Any]:
         "known": f"{entry.place}: {entry.reason}".rstrip(": ") if entry else "",
         "marks": finding.exchanges,
         "reproduce": finding.reproduce,
-        "output": printable(finding.output[-MAX_OUTPUT:]).strip(),
+        "output": printable(ending(finding.output, MAX_OUTPUT)).strip("\n"),
     }
 
 

@@ -14,8 +14,9 @@ from mockveo_contracts.reports.case_result import LogLine
 from mockveo_contracts.reports.finding import BrokenRule, Finding, RuleGroup, problems
 from mockveo_contracts.reports.model import Report
 
-#: Lines of a client's output, and exchanges of a case, that are shown; the other formats have all of them.
-MAX_OUTPUT_LINES: Final = 5
+#: Lines of a client's output, and exchanges of a case, that are shown; the other formats have all of them. Of the
+#: output they are half from the beginning, where Node has the error, and half from the end, where Python has it.
+MAX_OUTPUT_LINES: Final = 12
 MAX_EXCHANGES: Final = 14
 #: Names in a list before the rest is counted. Arbitrary: two rows.
 MAX_NAMES: Final = 12
@@ -126,8 +127,7 @@ class _Renderer:
         yield from self._log(finding)
         if case.outcome_line:
             yield from self._wrapped("  reported  ", case.outcome_line)
-        output = printable(finding.output).strip().splitlines()
-        yield from self._listed("  output    ", output[-MAX_OUTPUT_LINES:])
+        yield from self._listed("  output    ", _ends(printable(finding.output).strip("\n").splitlines()))
         yield from self._listed("  reproduce ", finding.reproduce, wrap=False)
 
     def _log(self, finding: Finding) -> Iterator[str]:
@@ -236,6 +236,14 @@ def as_ranges(numbers: Sequence[int]) -> str:
         else:
             ranges.append([number])
     return few(["-".join(map(str, ends)) for ends in ranges])
+
+
+def _ends(lines: list[str]) -> list[str]:
+    """Return the first and the last of many lines, with the number left out between."""
+    if len(lines) <= MAX_OUTPUT_LINES:
+        return lines
+    half = MAX_OUTPUT_LINES // 2
+    return [*lines[:half], f"\u2026 {len(lines) - 2 * half} more lines", *lines[-half:]]
 
 
 def _shortened(rows: list[tuple[bool, LogLine | int]]) -> Iterator[tuple[bool, LogLine | int]]:

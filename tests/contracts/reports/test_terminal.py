@@ -157,6 +157,26 @@ def test_rules_that_are_broken_are_listed_again_at_the_end(bad: Report) -> None:
     assert f"violations of {len(rules)} rules in {len(cases)} cases, " in headline
 
 
+def test_case_of_the_default_scenario_represents_a_rule_before_a_shorter_one(swapped: Report) -> None:
+    (finding,) = swapped.findings
+    short, plain = in_cases(
+        finding, short={"scenario": {"ending": "failure"}, "log": finding.case.log[:2]}, plain={"scenario": {}}
+    )
+    assert with_findings(swapped, short, plain).broken_rules[0].first.case.name == "plain"
+
+
+@pytest.mark.parametrize("count", [12, 13, 40])
+def test_long_output_is_shown_from_both_ends(swapped: Report, count: int) -> None:
+    (finding,) = swapped.findings
+    output = "".join(f"line {number}\n" for number in range(count))
+    shown = re.findall(
+        r"(line \d+|\u2026 \d+ more lines)\n", render(with_findings(swapped, replace(finding, output=output)))
+    )
+    assert shown[:6] == [f"line {number}" for number in range(6)]
+    assert shown[-6:] == [f"line {number}" for number in range(count - 6, count)]
+    assert shown[6:-6] == ([] if count == 12 else [f"\u2026 {count - 12} more lines"])
+
+
 def test_breach_milder_than_its_rule_says_so(swapped: Report) -> None:
     (finding,) = swapped.findings
     text = render(with_findings(swapped, replace(finding, verdict="warning")))
