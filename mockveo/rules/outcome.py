@@ -55,7 +55,9 @@ def poll_until_terminal(call: CallTrace) -> list[Breach] | None:
         return None
     # A client may report its own deadline as an error.
     out_of_time = reported(call) == "timeout" or (reported(call) == "error" and call.out_of_time())
-    if last.state not in RUNNING or out_of_time:
+    # The pages promise 200 for a create: a client may refuse another success, as long as it says so.
+    refused_create = reported(call) == "error" and last in call.of("create") and last.status != 200
+    if last.state not in RUNNING or out_of_time or refused_create:
         return []
     later = [poll for poll in call.polls if poll.number > last.number]
     if reported(call) != "completed" and any(poll.transient or poll.status >= 300 for poll in later):

@@ -83,6 +83,19 @@ def the_create_is_taken_for_the_end(recorder: Recorder) -> CallTrace:
     return recorder.call("completed")
 
 
+@expect("poll-until-terminal")
+def the_create_is_answered_201_and_refused(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "status": 201})
+    recorder.create()
+    return recorder.call("error")
+
+
+@expect("poll-until-terminal", verdict="violation", message="reported 'error', but the last status .* was 'queued'")
+def the_create_is_answered_200_and_refused(recorder: Recorder) -> CallTrace:
+    recorder.create()
+    return recorder.call("error")
+
+
 @expect(
     "poll-until-terminal", verdict="violation", message="reported 'completed', but the last status .* was 'in_progress'"
 )
