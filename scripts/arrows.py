@@ -98,6 +98,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo._version",
         "mockveo.errors",
         "mockveo.http",
+        "mockveo.schemas",
         "mockveo.spec",
         "mockveo.text",
         "mockveo.yamlfiles",

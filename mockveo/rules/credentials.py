@@ -30,7 +30,8 @@ def auth_bearer(call: CallTrace) -> list[Breach] | None:
 
 
 def _needs_key(exchange: Exchange) -> bool:
-    return not exchange.other_origin and exchange.operation_id != "listPublicModels"
+    # Saved traffic may lack its credentials: browsers and sanitisers take them out.
+    return exchange.key_known and not exchange.other_origin and exchange.operation_id != "listPublicModels"
 
 
 def _without_key(call: CallTrace, exchange: Exchange) -> Breach | None:

@@ -123,9 +123,10 @@ def _least(seconds: float) -> float:
 @checks.check("retry-after")
 def retry_after(call: CallTrace) -> list[Breach] | None:
     breaches, exercised = [], False
+    next_tries = _next_tries(call)
     for first in call.exchanges:
         expected_s = seconds_to_wait(first)
-        second = _next_try(call, first)
+        second = next_tries.get(first)
         if expected_s is None or second is None or not first.whole or first.status not in RETRYABLE:
             continue
         if call.case is None and _is_skewed(first):
@@ -138,16 +139,23 @@ def retry_after(call: CallTrace) -> list[Breach] | None:
     return breaches if exercised else None
 
 
-def _next_try(call: CallTrace, first: Exchange) -> Exchange | None:
-    later = (exchange for exchange in call.exchanges if exchange.number > first.number)
-    return next((other for other in later if (other.operation, other.path) == (first.operation, first.path)), None)
+def _next_tries(call: CallTrace) -> dict[Exchange, Exchange]:
+    """Return for each exchange the next one of the same operation and path."""
+    latest: dict[tuple[str, str], Exchange] = {}
+    next_tries = {}
+    for exchange in reversed(call.exchanges):
+        request = (exchange.operation, exchange.path)
+        if request in latest:
+            next_tries[exchange] = latest[request]
+        latest[request] = exchange
+    return next_tries
 
 
 def _is_skewed(exchange: Exchange) -> bool:
     """Return whether Retry-After is a date of a clock that is not the client's, e.g. one that stands still."""
     try:
         date = parsedate_to_datetime(exchange.response_headers["date"]).timestamp()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OSError, OverflowError, TypeError, ValueError):
         return False
     skew_s = abs(date - exchange.time)
     return not (exchange.retry_after or "").isdecimal() and skew_s > MAX_SKEW_S

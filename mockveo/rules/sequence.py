@@ -127,7 +127,8 @@ def poll_own_id(call: CallTrace) -> list[Breach] | None:
 
 
 def _unknown(call: CallTrace, exchanges: list[Exchange]) -> list[Exchange]:
-    return [exchange for exchange in exchanges if not exchange.job and exchange.requested_id not in call.ids]
+    ids = set(call.ids)
+    return [exchange for exchange in exchanges if not exchange.job and exchange.requested_id not in ids]
 
 
 @checks.check("id-encoded")
@@ -165,20 +166,24 @@ def _is_spoilt(call: CallTrace, exchange: Exchange) -> bool:
 def content_after_completed(call: CallTrace) -> list[Breach] | None:
     # Without a case, earlier responses about a job are known only if its create is in the trace.
     jobs = {create.job for create in call.creates if create.job}
-    fetches = [exchange for exchange in call.of("content") if call.case is not None or exchange.job in jobs]
-    if not fetches:
-        return None
-    return [
-        breach(f"{line(fetch)} was sent before a response showed that the job had completed", fetch)
-        for fetch in fetches
-        if not any(_shows_success(before, fetch) for before in call.exchanges if before.number < fetch.number)
-    ]
+    completed, unknown = set[str](), set[str]()
+    breaches, exercised = [], False
+    for exchange in call.exchanges:
+        if exchange.operation in ("create", "retrieve"):
+            if _shows_success(exchange):
+                completed |= {exchange.job, ""}
+            elif exchange.succeeded and not exchange.body_known:
+                unknown |= {exchange.job, ""}
+        elif exchange.operation == "content" and (call.case is not None or exchange.job in jobs):
+            is_late = exchange.job in completed
+            exercised = exercised or is_late or exchange.job not in unknown
+            if not is_late and exchange.job not in unknown:
+                message = f"{line(exchange)} was sent before a response showed that the job had completed"
+                breaches.append(breach(message, exchange))
+    return breaches if exercised else None
 
 
-def _shows_success(exchange: Exchange, later: Exchange) -> bool:
-    """Return whether a response showed that the job of a later request had completed."""
-    if exchange.operation not in ("create", "retrieve") or later.job not in ("", exchange.job):
-        return False
+def _shows_success(exchange: Exchange) -> bool:
     # A response may also show success in a word that only this server knows.
     return exchange.shown.meaning == "success" or (bool(exchange.state) and exchange.job_status == "completed")
 

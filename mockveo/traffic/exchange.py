@@ -6,7 +6,7 @@ Logs, the control API, reports and saved traffic share the form. `ExchangeRecord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal, NotRequired, TypeAlias, TypedDict
@@ -32,24 +32,27 @@ class FieldJson(TypedDict):
 
 
 class FileJson(TypedDict):
-    """A file of a form."""
+    """A file of a form; None for no media type. Saved traffic of other tools may lack all but the name."""
 
     name: str
     filename: str | None
-    content_type: str | None
-    bytes: int
-    sha256: str
+    content_type: NotRequired[str | None]
+    bytes: NotRequired[int]
+    sha256: NotRequired[str]
 
 
 class RequestJson(TypedDict):
-    """A request; sizes and hashes are those of the body as it came."""
+    """A request; sizes and hashes are those of the body as it came.
+
+    Saved traffic of other tools may lack headers, fields and files: they are unknown.
+    """
 
     method: str
     path: str
     query: str
-    headers: list[tuple[str, str]]
-    fields: list[FieldJson]
-    files: list[FileJson]
+    headers: NotRequired[list[tuple[str, str]]]
+    fields: NotRequired[list[FieldJson]]
+    files: NotRequired[list[FileJson]]
     body_bytes: NotRequired[int]
     body_sha256: NotRequired[str | None]
 
@@ -127,8 +130,12 @@ class Exchange:
     other_origin: bool
     #: By lower-case names.
     headers: dict[str, str]
+    #: Whether it is known if the request had a key.
+    key_known: bool
     fields: Sequence[FieldJson]
     files: Sequence[FileJson]
+    #: Whether the form is in the JSON form; saved traffic may lack it.
+    form_known: bool
     #: Messages by code.
     deviations: dict[str, str]
     error: str
@@ -157,6 +164,7 @@ class Exchange:
         """Return the exchange in the JSON form; `clock` is the name of the clock that `at` is read from."""
         request = data["request"]
         response = data.get("response") or _NO_RESPONSE
+        headers = _combined(request.get("headers", ()))
         return cls(
             number=data["number"],
             at=data[clock],
@@ -167,25 +175,27 @@ class Exchange:
             key=data.get("key"),
             method=request["method"],
             path=request["path"],
-            query=request["query"],
-            other_origin=data.get("elsewhere", False),
-            headers=_combined(request["headers"]),
-            fields=request["fields"],
-            files=request["files"],
-            deviations={deviation["code"]: deviation["message"] for deviation in data.get("deviations", ())},
+            query=request.get("query") or "",
+            other_origin=data.get("elsewhere") or False,
+            headers=headers,
+            key_known=data.get("key_sent") is not None or "authorization" in headers,
+            fields=request.get("fields", ()),
+            files=request.get("files", ()),
+            form_known=bool(headers) and "fields" in request,
+            deviations={deviation["code"]: deviation["message"] for deviation in data.get("deviations") or ()},
             error=data.get("error") or "",
             hint=data.get("hint") or "",
             job=data.get("job") or "",
             job_status=data.get("job_status") or "",
-            faults=data.get("faults", ()),
-            client_left=data.get("client_left", False),
+            faults=data.get("faults") or (),
+            client_left=data.get("client_left") or False,
             status=response["status"],
-            response_headers={name.lower(): value for name, value in response["headers"]},
+            response_headers={name.lower(): value for name, value in response.get("headers", ())},
             response_body=response.get("body"),
             body_known="body" in response,
             response_sha256=response.get("body_sha256") or "",
             response_bytes=response.get("body_bytes", -1),
-            undecodable=response.get("undecodable", False),
+            undecodable=response.get("undecodable") or False,
         )
 
     @cached_property
@@ -259,10 +269,12 @@ class Exchange:
         return self.operation in ("create", "retrieve") and self.succeeded and self.without_json
 
     @property
-    def form(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-        """Return the content of the form, by which two creates are compared."""
-        fields = tuple(sorted((field["name"], str(field["value"])) for field in self.fields))
-        return fields, tuple(file["sha256"] for file in self.files)
+    def form(self) -> Hashable:
+        """Return the content of the form, by which two creates are compared; unlike all others if unknown."""
+        hashes = tuple(file.get("sha256") or "" for file in self.files)
+        if self.operation == "create" and not (self.form_known and all(hashes)):
+            return self.number
+        return tuple(sorted((field["name"], str(field["value"])) for field in self.fields)), hashes
 
 
 def _combined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -275,4 +287,4 @@ def _combined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _ticket(query: str) -> str:
-    return parse_qs(query).get("ticket", [""])[0]
+    return parse_qs(query).get("ticket", [""])[0] if "ticket" in query else ""

@@ -101,13 +101,13 @@ def _request(data: RequestJson, root: str) -> HarJson:
         "url": f"{root}{data['path']}{query}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _pairs(data["headers"]),
+        "headers": _pairs(data.get("headers", [])),
         "queryString": _pairs(parse_qsl(data["query"], keep_blank_values=True)),
         "headersSize": -1,
         "bodySize": size,
     }
-    if size:
-        types = [value for name, value in data["headers"] if name == "content-type"]
+    if size or data.get("fields") or data.get("files"):
+        types = [value for name, value in data.get("headers", []) if name.lower() == "content-type"]
         request["postData"] = {"mimeType": (types or [""])[0], "params": list(_params(data)), "text": ""}
     return request
 
@@ -117,27 +117,30 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> list[HarJson]:
 
 
 def _params(data: RequestJson) -> Iterable[HarJson]:
-    for field in data["fields"]:
+    for field in data.get("fields", ()):
         yield {"name": field["name"], "value": str(field["value"])}
-    for file in data["files"]:
+    for file in data.get("files", ()):
         media_type = file.get("content_type") or ""
-        yield {"name": file["name"], "fileName": file.get("filename") or "", "contentType": media_type}
+        more = {name: value for name, value in file.items() if name in ("content_type", "bytes", "sha256")}
+        filename = file.get("filename") or ""
+        yield {"name": file["name"], "fileName": filename, "contentType": media_type, "_mockveo": more}
 
 
 def _response(data: ResponseJson | None) -> HarJson:
     status, size = (data["status"], data.get("body_bytes", -1)) if data else (0, 0)
-    headers = dict(data["headers"]) if data else {}
+    headers = dict(data.get("headers", [])) if data else {}
     content: HarJson = {"size": size, "mimeType": headers.get("content-type", "x-unknown")}
     return {
         "status": status,
         "statusText": HTTPStatus(status).phrase if status in list(HTTPStatus) else "",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _pairs(data["headers"]) if data else [],
+        "headers": _pairs(data.get("headers", [])) if data else [],
         "content": content | _content_of_json(data.get("body") if data else None),
         "redirectURL": headers.get("location", ""),
         "headersSize": -1,
         "bodySize": size if data else -1,
+        "_mockveo": {name: value for name, value in (data or {}).items() if name in ("body_sha256", "undecodable")},
     }
 
 

@@ -2,128 +2,69 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+import json
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 
 from mockveo import yamlfiles
 from mockveo.errors import TraceError
-from mockveo.spec.job_body import JobBody
-from mockveo.spec.spec import Spec, load
-from mockveo.traffic.exchange import Exchange, ExchangeJson, FieldJson, FileJson, ResponseJson
-from mockveo.traffic.redaction import redact_headers, redact_query
+from mockveo.schemas import DataSchema
+from mockveo.traffic.exchange import ExchangeJson
+from mockveo.traffic.har_reading import of_har
 
 _EXAMPLE: Final = "what `mockveo har`, `mockveo logs --json` or GET /_mockveo/journal prints"
+_EXCHANGE: Final = DataSchema(Path(__file__).with_name("exchange.schema.json"), "the exchange")
 
 
 def read(path: Path) -> list[ExchangeJson]:
-    """Return the exchanges of a file in their JSON form. Raises TraceError, which names the file."""
-    text = yamlfiles.read(path, TraceError)
+    """Return the exchanges of a file in their JSON form. Raises TraceError, which names file and entry."""
+    text = _text(yamlfiles.read(path, TraceError), path.name)
     try:
         data = orjson.loads(text)
     except ValueError:
-        data = _lines(text, path)
+        data = _lines(text, path.name)
     if isinstance(data, dict) and isinstance(data.get("log"), dict):
-        return list(_of_har(data["log"], path))
-    exchanges = data.get("exchanges") if isinstance(data, dict) else data
-    if isinstance(data, dict) and "request" in data:
-        exchanges = [data]
-    if not isinstance(exchanges, list) or not exchanges or not all(map(_is_exchange, exchanges)):
-        raise TraceError(f"{path.name}: holds no exchanges; expected {_EXAMPLE}")
+        exchanges: Any = of_har(data["log"], path.name)
+    else:
+        exchanges = [data] if isinstance(data, dict) and "request" in data else data
+        exchanges = exchanges.get("exchanges") if isinstance(exchanges, dict) else exchanges
+        if not isinstance(exchanges, list) or not exchanges:
+            raise TraceError(f"{path.name}: holds no exchanges; expected {_EXAMPLE}")
+    for place, exchange in enumerate(exchanges, 1):
+        for mistake in _EXCHANGE.mistakes(exchange)[:1]:
+            raise TraceError(f"{path.name}: entry {place}: {mistake}")
+    return _numbered(exchanges)
+
+
+def _text(data: bytes, name: str) -> str:
+    """Return the text of a file, without a byte order mark. Source: RFC 8259 section 8.1; PowerShell writes UTF-16."""
+    try:
+        return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+    except ValueError as problem:
+        raise TraceError(f"{name}: neither UTF-8 nor UTF-16 ({problem}); expected {_EXAMPLE}") from None
+
+
+def _lines(text: str, name: str) -> list[Any]:
+    exchanges = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            data = orjson.loads(line)
+        except ValueError as problem:
+            reason = f"neither JSON nor JSON lines: line {number}: {problem}"
+            raise TraceError(f"{name}: {reason}; expected {_EXAMPLE}") from None
+        # A log has findings and other lines too.
+        if not isinstance(data, dict) or "request" in data:
+            exchanges.append(data)
     return exchanges
 
 
-def _lines(text: bytes, path: Path) -> list[Any]:
-    try:
-        lines = [orjson.loads(line) for line in text.splitlines() if line.strip()]
-        return [line for line in lines if "request" in line]
-    except (ValueError, TypeError):
-        raise TraceError(f"{path.name}: neither JSON nor JSON lines; expected {_EXAMPLE}") from None
-
-
-def _is_exchange(data: Any) -> bool:
-    try:
-        Exchange.from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return False
-    return True
-
-
-def _of_har(log: Mapping[str, Any], path: Path) -> Iterator[ExchangeJson]:
-    spec = load()
-    try:
-        for number, entry in enumerate(log["entries"], 1):
-            exchange = _of_entry(entry, number, spec)
-            if exchange is not None:
-                yield exchange
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        reason = f"{type(problem).__name__}: {problem}"
-        raise TraceError(f"{path.name}: not HAR 1.2 ({reason}); expected {_EXAMPLE}") from None
-
-
-def _of_entry(entry: Mapping[str, Any], number: int, spec: Spec) -> ExchangeJson | None:
-    """Return the exchange of an entry; None for one with another service."""
-    ours: Any = entry.get("_mockveo") or {}
-    request, url = entry["request"], urlsplit(entry["request"]["url"])
-    path = re.sub(r"^/@[^/]+", "", url.path)
-    operation = ours.get("operation", _operation(request["method"], path, spec))
-    if not ours and operation is None and "/v1/" not in path:
-        return None
-    began = datetime.fromisoformat(entry["startedDateTime"]).timestamp()
-    params = (request.get("postData") or {}).get("params") or []
-    response = _response(entry["response"])
-    shown = JobBody.parse(response.get("body")) if response else JobBody()
-    exchange: ExchangeJson = {
-        "number": number,
-        "time": began,
-        "at": began,
-        "operation": operation,
-        "error": None if operation else "unknown_path",
-        "job": path.split("/")[3] if operation and path.count("/") > 2 else shown.id or None,
-        "request": {
-            "method": request["method"],
-            "path": path,
-            "query": redact_query(url.query),
-            "headers": redact_headers((header["name"], header["value"]) for header in request["headers"]),
-            "fields": [_field(param) for param in params if "fileName" not in param],
-            "files": [_file(param) for param in params if "fileName" in param],
-        },
-        "response": response,
-    }
-    exchange.update(ours)
-    return exchange
-
-
-def _operation(method: str, path: str, spec: Spec) -> str | None:
-    for operation in spec.operations.values():
-        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(operation.path))
-        if operation.method == method and re.fullmatch(pattern, path):
-            return operation.id
-    return None
-
-
-def _field(param: Mapping[str, Any]) -> FieldJson:
-    return {"name": param["name"], "value": param.get("value", "")}
-
-
-def _file(param: Mapping[str, Any]) -> FileJson:
-    media_type = param.get("contentType") or None
-    # HAR has neither the bytes of a file nor their hash.
-    return {"name": param["name"], "filename": param["fileName"], "content_type": media_type, "bytes": 0, "sha256": ""}
-
-
-def _response(response: Mapping[str, Any]) -> ResponseJson | None:
-    if not response["status"]:
-        return None
-    text = response["content"].get("text")
-    try:
-        body = orjson.loads(text) if text and "encoding" not in response["content"] else None
-    except ValueError:
-        body = text
-    headers = [(header["name"], header["value"]) for header in response["headers"]]
-    return {"status": response["status"], "headers": headers, "body": body, "body_bytes": response["content"]["size"]}
+def _numbered(exchanges: list[ExchangeJson]) -> list[ExchangeJson]:
+    """Return exchanges in the order of their numbers, or, if those repeat, in order of time with new numbers."""
+    if len({exchange["number"] for exchange in exchanges}) == len(exchanges):
+        return sorted(exchanges, key=lambda exchange: exchange["number"])
+    in_order = sorted(exchanges, key=lambda exchange: exchange["time"])
+    return [{**exchange, "number": number} for number, exchange in enumerate(in_order, 1)]

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -29,6 +30,7 @@ _PREFIX: Final = 12
 _WORD: Final = 8
 
 
+@lru_cache(maxsize=256)  # traffic has the same few keys in each request
 def fingerprint(key: str) -> str:
     """Return what may be shown of a key: eight hex digits of its SHA-256."""
     secret = key.removeprefix("Bearer ").removeprefix("bearer ")

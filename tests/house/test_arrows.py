@@ -45,6 +45,7 @@ THIRD_PARTIES = {
                 "server.control_requests",
                 "console.foreground",
                 "console.log",
+                "traffic.har_entry",
                 "traffic.importing",
                 "schemas",
             ),

@@ -34,7 +34,7 @@ MODULES = {
     "mockveo/simulator/stores": "__init__ memory store",
     "mockveo/spec": "__init__ errors form job_body job_statuses models openapi operations overlays spec templates",
     "mockveo/testing": "__init__ requests worlds",
-    "mockveo/traffic": "__init__ exchange har importing journal record redaction",
+    "mockveo/traffic": "__init__ exchange har har_entry har_reading importing journal record redaction",
     "mockveo_contracts": "__init__ case check pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
     "mockveo_contracts/cli": (
@@ -61,6 +61,7 @@ DATA = {
     "mockveo/rules": "rules.yaml",
     "mockveo/server": "control.yaml",
     "mockveo/simulator": "scenario.schema.json",
+    "mockveo/traffic": "exchange.schema.json har.schema.json",
     "mockveo_contracts": "py.typed",
     "mockveo_contracts/cases": "case.schema.json catalogue.yaml",
     "mockveo_contracts/reports": "report.css report.html report.js report.schema.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import httpx
@@ -35,7 +36,12 @@ def test_har_exports_every_kind_of_exchange(server: ServerThread) -> None:
     assert [entry["response"]["status"] for entry in entries] == [200, 400, 400, 200, 404, 0, 524, 308, 200]
     assert entries[0]["request"]["postData"]["params"] == [
         {"name": "prompt", "value": "ü"},
-        {"name": "input_reference", "fileName": "é.png", "contentType": "image/png"},
+        {
+            "name": "input_reference",
+            "fileName": "é.png",
+            "contentType": "image/png",
+            "_mockveo": {"content_type": "image/png", "bytes": 5, "sha256": hashlib.sha256(b"12345").hexdigest()},
+        },
     ]
     assert entries[0]["request"]["url"] == f"{server.url}/@har/v1/videos?token=..."
     assert json.loads(entries[0]["response"]["content"]["text"])["id"] == job
