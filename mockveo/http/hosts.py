@@ -35,13 +35,21 @@ class Hosts:
         return True
 
     def _allows(self, header: str) -> bool:
-        name = header.lower()
+        name, port = header.lower(), ""
         if name.startswith("["):
             name, _, port = name[1:].partition("]")
-            return is_ip(name) and (not port or port[:1] == ":")
+            return is_ip(name) and (not port or _is_port(port))
         if name.count(":") == 1:
-            name = name.partition(":")[0]
-        return name.rstrip(".") in self._names or name.endswith(".localhost") or is_ip(name)
+            name, colon, port = name.partition(":")
+            port = colon + port
+        if port and not _is_port(port):
+            return False
+        name = name.removesuffix(".")
+        return name in self._names or name.endswith(".localhost") or is_ip(name)
+
+
+def _is_port(text: str) -> bool:
+    return text[:1] == ":" and (text == ":" or text[1:].isdecimal())
 
 
 def is_ip(name: str) -> bool:

@@ -124,6 +124,10 @@ class Endpoint:
         """Return the response; None if the client is gone."""
         if self._hosts is not None and not self._hosts.serve(call.headers.get(b"host")):
             return self._host_refused(call)
+        if len(call.headers) < len(call.scope["headers"]) and _has_two_hosts(call.scope):
+            record_error(call.exchange, "two_hosts")
+            message = "The request has two Host headers; expected one (RFC 9112 section 3.2)"
+            return error_of_ours(400, "two_hosts", message)
         if route is None:
             return self._without_route(call)
         exchange, operation = call.exchange, route.operation
@@ -220,6 +224,10 @@ class EndpointTable:
                 scope["path_params"] = match.groupdict()
                 return candidate(scope, receive, send)
         return self._otherwise(scope, receive, send)
+
+
+def _has_two_hosts(scope: Scope) -> bool:
+    return [name for name, _ in scope["headers"]].count(b"host") > 1
 
 
 async def _stream(response: Response, receive: Receive, send: Send) -> None:

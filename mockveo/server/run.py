@@ -27,6 +27,10 @@ from mockveo.settings import Settings, flag
 SAMPLE_KEY: Final = "sk-mockveo"
 #: Turns of the loop in which a new connection is accepted, its bytes are read, and a response begins.
 SETTLE_TURNS: Final = 5
+#: Connections that are accepted in a turn of the loop, before any can be closed; fewer than the spare descriptors.
+ACCEPTS_PER_TURN: Final = 32
+#: Connections that wait in the kernel to be accepted. Precedent: the default of Linux before 5.4.
+BACKLOG: Final = 128
 #: How long open exchanges may take to finish when the server stops. Arbitrary.
 SHUTDOWN_GRACE_S: Final = 2
 #: How long a thread may take to start or stop. Arbitrary: far longer than on a busy machine.
@@ -62,6 +66,7 @@ class Server(uvicorn.Server):
                 date_header=False,  # The world's clock gives the date.
                 proxy_headers=False,
                 timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+                backlog=ACCEPTS_PER_TURN,
             )
         )
         self._app = app
@@ -87,7 +92,10 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and report it."""
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(_report)
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -97,7 +105,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Watch for stalled bodies once a second; uvicorn calls this ten times a second."""
+        """Watch for idle and slow connections once a second; uvicorn calls this ten times a second."""
         self._on_beat()
         if counter % 10 == 0:
             for connection in list(self.server_state.connections):
@@ -144,6 +152,13 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
             f"cannot listen on {host}, port {port}: {reason}; the default is --host 127.0.0.1"
         ) from None
     return listener
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what failed in the loop, except that no connection can be accepted, which asyncio tries again."""
+    error = context.get("exception")
+    if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+        loop.default_exception_handler(context)
 
 
 @contextmanager

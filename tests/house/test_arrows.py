@@ -59,6 +59,7 @@ THIRD_PARTIES = {
             "server.app",
         },
         "uvicorn": {"server.connection", "server.run"},
+        "httptools": {"server.connection"},
         "anyio": {"server.handlers"},
         "pytest": {"pytest_plugin"},
         "av": {"content.rendering"},

@@ -7,7 +7,8 @@ from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts, is_loopback
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "127.0.0.1:8360", "localhost", "LOCALHOST:1", "localhost.", "app.localhost:80", "[::1]", "[::1]:8360",
+    ["127.0.0.1", "127.0.0.1:8360", "localhost", "LOCALHOST:1", "localhost.", "app.localhost:80",
+     "app.localhost.:80", "127.0.0.1:", "[::1]", "[::1]:8360",
      "192.168.1.7:8360", "::1", "mock.test", "MOCK.test:99"],
 )  # fmt: skip
 def test_loopback_host_is_served(host: str) -> None:
@@ -28,6 +29,10 @@ def test_loopback_host_is_served(host: str) -> None:
         "[evil]",
         "1.2.3",
         "[::1]evil.com",
+        "[::1]:evil.com",
+        "localhost:evil.com",
+        "127.0.0.1:80@evil.com",
+        "localhost..",
     ],
 )
 def test_foreign_host_is_refused(host: str) -> None:

@@ -16,67 +16,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
 import pytest
+from raw_http import BOUNDARY, FIELD, RawResponse, chunked, connect, exchange, head, receive
 
 import mockveo
 from mockveo.server import connection as protocol
 from mockveo.server.run import ServerThread
 
 MIB = 2**20
-BOUNDARY = "multipart/form-data; boundary=b"
-FIELD = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na kite\r\n'
-
-
-class RawResponse:
-    """An answer as it came over the socket."""
-
-    def __init__(self, data: bytes) -> None:
-        head, _, self.body = data.partition(b"\r\n\r\n")
-        self.status = int(head.split(b" ")[1]) if head else 0
-        self.head = head.decode("latin-1").lower()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def connect(server: ServerThread) -> socket.socket:
-    host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
-
-
-def receive(connection: socket.socket) -> RawResponse:
-    """Everything until the server closes, or the whole of an answer with Content-Length."""
-    data = b""
-    while True:
-        chunk = connection.recv(65536)
-        data += chunk
-        length = re.search(rb"content-length: (\d+)\r\n", data)
-        if not chunk or (length and len(data.partition(b"\r\n\r\n")[2]) >= int(length[1])):
-            return RawResponse(data)
-
-
-def exchange(server: ServerThread, *data: bytes, half_close: bool = False) -> RawResponse:
-    with connect(server) as connection:
-        for chunk in data:
-            connection.sendall(chunk)
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
-        return receive(connection)
-
-
-def head(content_type: str = BOUNDARY, length: int | None = None, *more: str) -> bytes:
-    lines = ["POST /v1/videos HTTP/1.1", "Host: 127.0.0.1", "Authorization: Bearer sk", f"Content-Type: {content_type}"]
-    lines += [f"Content-Length: {length}"] if length is not None else ["Transfer-Encoding: chunked"]
-    return "\r\n".join([*lines, *more, "", ""]).encode()
-
-
-def chunked(*chunks: bytes) -> bytes:
-    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
 def resident() -> int:
@@ -163,7 +113,7 @@ def test_chunked_body_without_its_end_is_refused_with_the_reason(server: ServerT
 def test_body_that_stalls_is_refused_with_the_reason(
     server: ServerThread, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(protocol, "BODY_WINDOW_S", 1.0)
     answer = exchange(server, head(length=1000) + sent)
     assert answer.status == 400
     assert answer.json["message"] == f"the body ended after {len(sent)} of the 1000 bytes that Content-Length promises"
@@ -173,7 +123,7 @@ def test_body_that_stalls_is_refused_with_the_reason(
 def test_a_connection_that_stalls_after_an_early_answer_is_closed(
     server: ServerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(protocol, "BODY_WINDOW_S", 1.0)
     with connect(server) as connection:
         connection.sendall(head(length=10**9) + FIELD)
         assert receive(connection).status == 413
@@ -181,7 +131,8 @@ def test_a_connection_that_stalls_after_an_early_answer_is_closed(
 
 
 def test_a_slow_body_is_waited_for(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(protocol, "BODY_WINDOW_S", 2.0)
+    monkeypatch.setattr(protocol, "MIN_BODY_RATE", 8)
     data = FIELD + b"--b--\r\n"
     with connect(server) as connection:
         connection.sendall(head(length=len(data)))
