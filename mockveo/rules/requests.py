@@ -20,6 +20,8 @@ NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
 FILES: Final = "input_reference"
 #: Errors of creates whose form was not read, or not completely.
 UNREAD: Final = frozenset({"invalid_token", "host_not_allowed", "body_too_large", "invalid_multipart_form"})
+#: Deviations of forms that the parser of the gateway reads.
+READ_ALTHOUGH_UNUSUAL: Final = ("line-ends", "padding", "preamble")
 #: Media types besides multipart of which the service reads text, with how that is known.
 READ_AS_FORMS: Final = {
     URLENCODED: "the service is known to accept this",
@@ -81,6 +83,8 @@ def multipart_wellformed(call: CallTrace) -> list[Breach] | None:
             breaches.append(_unreadable_form(call, create))
         elif "content-type" in create.deviations or (is_empty and media_type != MULTIPART):
             breaches.append(_other_media_type(call, create, media_type))
+        unusual = [create.deviations[code] for code in READ_ALTHOUGH_UNUSUAL if code in create.deviations]
+        breaches += [breach(message, create, lenient=True) for message in unusual]
     return breaches if creates else None
 
 

@@ -137,7 +137,7 @@ class FixedBoundary(CorrectClient):
         return "multipart/form-data; boundary=boundary", body.replace(boundary.encode(), b"boundary")
 
 
-@mutant("multipart-wellformed")
+@mutant("multipart-wellformed", verdict="warning")
 class LineFeeds(CorrectClient):
     """Lines of the form end in LF only."""
 

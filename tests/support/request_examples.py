@@ -301,6 +301,20 @@ def a_form_that_another_client_spoils(recorder: Recorder) -> CallTrace:
     return recorder.call()
 
 
+@expect("multipart-wellformed", verdict="warning", message="lines of the form end in LF alone; RFC 2046")
+@expect("prompt-exact")
+def lines_that_end_in_line_feeds(recorder: Recorder) -> CallTrace:
+    recorder.raw("multipart/form-data; boundary=x", f"--x\n{TEXT}\n--x--\n".encode())
+    return recorder.call()
+
+
+@expect("multipart-wellformed", verdict="warning", message="there is text before the first boundary; RFC 2046")
+def a_preamble(recorder: Recorder) -> CallTrace:
+    body = f"This is a form.\n--x\n{TEXT}\n--x--\n".replace("\n", "\r\n")
+    recorder.raw("multipart/form-data; boundary=x", body.encode())
+    return recorder.traffic()
+
+
 @expect("multipart-wellformed", verdict="violation", message="sent as nothing; expected multipart/form-data")
 def no_body(recorder: Recorder) -> CallTrace:
     recorder.raw("", b"")
