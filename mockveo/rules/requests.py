@@ -183,6 +183,25 @@ def part_once(call: CallTrace) -> list[Breach] | None:
     return _deviating(readable_creates(call), "repeated-field")
 
 
+@checks.check("params-in-form")
+def params_in_form(call: CallTrace) -> list[Breach] | None:
+    exchanges = [exchange for exchange in call.of("create", "retrieve", "content", "models") if not exchange.ticket]
+    breaches = []
+    for exchange in exchanges:
+        codes = [code for code in ("query-parameter", "header-parameter") if code in exchange.deviations]
+        messages = [exchange.deviations[code] for code in codes]
+        if exchange.method != "POST" and _has_body(exchange):
+            messages.append(f"a {exchange.method} has a body, which the page does not have there")
+        # Of other requests the service ignores them, and nothing is missing in the video.
+        lenient = exchange.operation != "create"
+        breaches += [breach(f"{line(exchange)}: {message}", exchange, lenient=lenient) for message in messages]
+    return breaches if exchanges else None
+
+
+def _has_body(exchange: Exchange) -> bool:
+    return exchange.headers.get("content-length", "0") != "0" or "transfer-encoding" in exchange.headers
+
+
 @checks.check("idempotency-key")
 def idempotency_key(call: CallTrace) -> list[Breach] | None:
     message = "the create carried an Idempotency-Key, which the service ignores: a repeated create is a second job"

@@ -20,6 +20,7 @@ from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
 from mockveo.http.responses import Response, error_of_ours, header_value, json_response
 from mockveo.server.context import ApiError, ClientGone, ControlError, FaultBeforeEffect, RequestContext
 from mockveo.server.faults import apply_faults, send_with_faults, sent_body_bytes, wait_for_faults
+from mockveo.server.form_values import misplaced_parameters
 from mockveo.server.recording import record_error, record_response
 from mockveo.simulator.world import World
 from mockveo.spec.spec import ErrorExample, Operation
@@ -134,6 +135,8 @@ class Endpoint:
         exchange.operation = route.name
         if self._other_origin:
             exchange.other_origin = True
+        if operation is not None and (operation.form is not None or call.scope["query_string"]):
+            exchange.deviations = [*misplaced_parameters(operation, call.scope["query_string"], call.headers)]
         try:
             if operation is not None and operation.authorised:
                 call.owner = exchange.owner = self._authenticate(call)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Self
+from urllib.parse import parse_qsl
 
 from mockveo.http import forms
 from mockveo.http.parts import TRANSFER_ENCODING, ParsedForm, Part, media_type
 from mockveo.spec.form import Form
+from mockveo.spec.spec import Operation
 from mockveo.traffic.record import Deviation
+from mockveo.traffic.redaction import SECRET_NAME
 
 #: Deviations that are noted of one request. Arbitrary: more would hide the first ones.
 MAX_DEVIATIONS: Final = 20
 #: Characters of a name that are shown. Arbitrary: about one line.
 MAX_NAME_CHARACTERS: Final = 80
+#: The query parameter that a redirect of ours adds.
+TICKET: Final = "ticket"
 
 
 @dataclass(slots=True)
@@ -114,6 +119,32 @@ class CreateRequest:
         if patterns and part.content_type is not None and not forms.media_type_fits(part.content_type, patterns):
             yield "file-media-type", f"{part.name!r} was sent as {part.content_type}; wanted {' or '.join(patterns)}"
         self.images.append(part)
+
+
+def misplaced_parameters(operation: Operation, query: bytes, headers: Collection[bytes]) -> Iterator[Deviation]:
+    """Yield the deviations of parameters in a query or in headers that the document does not have there."""
+    fields = operation.form.fields if operation.form is not None else {}
+    if query:
+        documented = {parameter.name for parameter in operation.queries} | {TICKET}
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        # Keys in a URL are another deviation, which the rule `auth-in-url` reports.
+        names = [name for name, _ in pairs if name not in documented and not SECRET_NAME.search(name)]
+        if names:
+            yield Deviation("query-parameter", _misplaced("the query has", names, operation))
+    names = [name for name in fields if _header_names(name) & set(headers)]
+    if names:
+        yield Deviation("header-parameter", _misplaced("the headers have", names, operation))
+
+
+def _header_names(field: str) -> set[bytes]:
+    name = field.replace("_", "-").encode()
+    return {name, b"x-" + name}
+
+
+def _misplaced(place: str, names: Sequence[str], operation: Operation) -> str:
+    shown = ", ".join(repr(name[:MAX_NAME_CHARACTERS]) for name in dict.fromkeys(names[:MAX_DEVIATIONS]))
+    advice = "; parameters are fields of the form" if operation.form is not None else ""
+    return f"{place} {shown}, which the page does not have there{advice}"
 
 
 def _unknown_part(part: Part, name: str, form: Form) -> str:

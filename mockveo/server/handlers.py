@@ -45,7 +45,7 @@ class Handlers:
         body = await self._read_form(call, content_type)
         request = CreateRequest.parse(body, form, content_type)
         record_form(call.exchange, self._without_bytes(body.parts), request.deviations)
-        _refuse_deviations(call, request)
+        _refuse_deviations(call)
         model = _resolve_alias(call, request, form)
         chosen = _choose_scenario(call, request)
         plan = chosen or call.world.scenarios.plan
@@ -133,9 +133,10 @@ class Handlers:
         return data
 
 
-def _refuse_deviations(call: RequestContext, request: CreateRequest) -> None:
-    if request.deviations and call.world.settings.strict:
-        raise ApiError("invalid_request", detail="; ".join(deviation.message for deviation in request.deviations))
+def _refuse_deviations(call: RequestContext) -> None:
+    deviations = call.exchange.deviations
+    if deviations and call.world.settings.strict:
+        raise ApiError("invalid_request", detail="; ".join(deviation.message for deviation in deviations))
 
 
 def _resolve_alias(call: RequestContext, request: CreateRequest, form: Form) -> str:

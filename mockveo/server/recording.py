@@ -29,7 +29,7 @@ def record_request_body(exchange: ExchangeRecord, size: int, body: bytes | None,
 def record_form(exchange: ExchangeRecord, parts: Sequence[Part], deviations: Sequence[Deviation]) -> None:
     """Record the parts of a create; files count by size and hash only, because their bytes belong to the job."""
     exchange.parts = parts
-    exchange.deviations = deviations
+    exchange.deviations = [*exchange.deviations, *deviations]
     file_bytes = sum([part.size for part in parts])
     if file_bytes:
         exchange.forget_body()

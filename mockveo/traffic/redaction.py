@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 #: Names of headers and parameters whose values are credentials.
-_SECRET: Final = re.compile(r"key|token|auth|secret|sig|passw|credential|cookie|ticket", re.IGNORECASE)
+SECRET_NAME: Final = re.compile(r"key|token|auth|secret|sig|passw|credential|cookie|ticket", re.IGNORECASE)
 #: Characters that the longest scheme before a credential has; longer words are credentials. Precedent: Negotiate.
 _LONGEST_SCHEME: Final = len("negotiate")
 #: A shorter key is no secret, and would be found in innocent words; arbitrary.
@@ -56,11 +56,11 @@ def redact_key(text: str, key: str) -> str:
 
 def _redact_pair(pair: str) -> str:
     name, equals, _ = pair.partition("=")
-    return f"{name}=..." if equals and _SECRET.search(unquote(name)) else pair
+    return f"{name}=..." if equals and SECRET_NAME.search(unquote(name)) else pair
 
 
 def _redact_value(name: str, value: str) -> str:
-    if _SECRET.search(name):
+    if SECRET_NAME.search(name):
         return _redact_credential(value)
     url, mark, query = value.partition("?")
     return f"{url}?{redact_query(query)}" if mark and name.lower() in ("location", "referer") else value

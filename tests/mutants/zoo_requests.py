@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from zoo_client import CorrectClient, Job, Trouble, mutant
+from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
 
 # The URL
 
@@ -152,6 +152,39 @@ class IdempotencyKey(CorrectClient):
     def own_headers(self, method: str, url: str) -> dict[str, str]:
         more = {"Idempotency-Key": self.case.id} if method == "POST" else {}
         return {**super().own_headers(method, url), **more}
+
+
+# Parameters in other places
+
+
+@mutant("params-in-form", only=True)
+class ParametersInQuery(CorrectClient):
+    """The parameters are in the query too."""
+
+    def create_url(self) -> str:
+        return f"{super().create_url()}?{urlencode(self.fields())}"
+
+
+@mutant("params-in-form", "param-exact")
+class ModelInHeader(CorrectClient):
+    """The model is a header."""
+
+    def fields(self) -> dict[str, Any]:
+        return {name: value for name, value in super().fields().items() if name != "model"}
+
+    def own_headers(self, method: str, url: str) -> dict[str, str]:
+        model = {"X-Model": self.model() or "veo3-fast"} if method == "POST" else {}
+        return {**super().own_headers(method, url), **model}
+
+
+@mutant("params-in-form", verdict="info")
+class BodyOfPolls(CorrectClient):
+    """A poll has the id in a body too."""
+
+    def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        if method == "POST" or not self.trusted(url):
+            return super().send(method, url, body, headers)
+        return super().send(method, url, b'{"id": 1}', {**headers, "Content-Type": "application/json"})
 
 
 # Clients that send nothing

@@ -39,6 +39,7 @@ def a_plain_life(recorder: Recorder) -> CallTrace:
 @expect("did-create", verdict="violation", message="the client sent no create")
 @expect("auth-bearer", "auth-in-url", "known-operation", verdict="not exercised")
 @expect("prompt-exact", "omit-unset", "refs-exact", *OF_FILES, *OF_FORMS, verdict="not exercised")
+@expect("params-in-form", verdict="not exercised")
 def nothing(recorder: Recorder) -> CallTrace:
     return recorder.call("error")
 
@@ -544,6 +545,38 @@ def a_transfer_encoding(recorder: Recorder) -> CallTrace:
 @expect("prompt-exact")
 def a_charset_of_a_field(recorder: Recorder) -> CallTrace:
     recorder.form(TEXT.replace("\n\n", "\nContent-Type: text/plain; charset=utf-8\n\n"), PICTURE)
+    return recorder.call()
+
+
+@expect(
+    "params-in-form", verdict="warning", message="the query has 'model', 'x', which the page does not have there; para"
+)
+@expect("known-operation", "unknown-parts")
+def parameters_in_the_query(recorder: Recorder) -> CallTrace:
+    recorder.send("POST", "/v1/videos?model=veo3.1&x=1&x=2", files={"prompt": (None, PROMPT)})
+    return recorder.traffic()
+
+
+@expect("params-in-form", verdict="warning", message="the headers have 'model', 'input_reference', which the page does")
+def parameters_in_headers(recorder: Recorder) -> CallTrace:
+    recorder.create(headers={"X-Model": "veo3.1", "Input-Reference": "first.png"})
+    return recorder.traffic()
+
+
+@expect("params-in-form", verdict="info", message=r"GET /v1/videos/\w+: (the query has 'id'|a GET has a body)")
+def parameters_of_a_poll(recorder: Recorder) -> CallTrace:
+    job = recorder.create()
+    recorder.send("GET", f"/v1/videos/{job}?id={job}", content=b"{}")
+    return recorder.call()
+
+
+@expect("params-in-form")
+@expect("auth-in-url", verdict="violation", message="had a key in its URL")
+def queries_of_other_rules(recorder: Recorder) -> CallTrace:
+    job = recorder.finished()
+    recorder.content(job, "?variant=thumbnail&api_key=a")
+    recorder.play({"operation": "create", "redirect": {"status": 307}})
+    recorder.send("POST", "/v1/videos", files={"prompt": (None, PROMPT)}, follow_redirects=True)
     return recorder.call()
 
 
