@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mockveo.errors import SettingsError
 from mockveo.rules.client_rules import client_rules
+from mockveo.text import counted
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
 from mockveo_contracts.clients.driver import Driver, DriverError, preflight
@@ -158,6 +159,7 @@ def _generated(
     report.generated = result.played
     for rule, counts in result.counts.items():
         report.rules[rule].counts.update(counts)
+    saved = 0
     for run, verdict in result.failures:
         rule = verdict.rule.id
         about = {"says": f"A generated case that broke {rule}.", "breaks": rule}
@@ -167,7 +169,11 @@ def _generated(
                 test_case = definitions.write(test_case, plan.corpus, plan.root)
             except CaseError as error:
                 report.notes.append(f"{error}; the case that broke {rule} is in the report only")
+        saved += bool(test_case.file)
         recorder.record(replace(run, test_case=test_case), [verdict], counted=True)
+    if saved:
+        cases = counted(saved, "generated case")
+        report.notes.append(f"{cases} saved in {plan.corpus}; commit the directory, and each check runs what is in it")
     if result.adapter_error is not None:
         recorder.record(result.adapter_error)
     if result.error is not None:
