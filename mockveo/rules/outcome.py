@@ -60,7 +60,9 @@ def poll_until_terminal(call: CallTrace) -> list[Breach] | None:
     if last.state not in RUNNING or out_of_time or refused_create:
         return []
     later = [poll for poll in call.polls if poll.number > last.number]
-    if reported(call) != "completed" and any(poll.transient or poll.status >= 300 for poll in later):
+    if reported(call) != "completed" and any(
+        poll.transient or poll.status >= 300 or poll.shows_error for poll in later
+    ):
         return []
     return [_contradiction(call, last)]
 
@@ -229,7 +231,7 @@ def _lost(call: CallTrace, kind: str, message: str) -> str:
 def error_envelopes(call: CallTrace) -> list[Breach] | None:
     # Only the last error matters: an earlier refusal need not be reported.
     last = next(reversed(call.creates), None)
-    if last is None or last.status < 400 or call.made or reported(call) != "error":
+    if last is None or not last.shows_error or call.made or reported(call) != "error":
         return None
     # The request's id at the end of a message is not part of the problem.
     message = last.error_body.message.partition(" (request id:")[0]

@@ -105,7 +105,13 @@ def _repeats(
 def _identity(exchange: Exchange) -> Hashable:
     """Return what two requests have in common if they are the same."""
     query = _TICKET.sub("", exchange.query)
-    return exchange.method, exchange.path, query, exchange.form, exchange.headers.get("authorization")
+    return (
+        exchange.method,
+        exchange.path,
+        query,
+        exchange.form or exchange.number,
+        exchange.headers.get("authorization"),
+    )
 
 
 def _waited(call: CallTrace, first: Exchange, second: Exchange) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, unquote_plus
 from mockveo.http.statuses import AMBIGUOUS
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, line
-from mockveo.rules.trace import CallTrace, is_spoilt_id
+from mockveo.rules.trace import MAX_COMPARED_IDS, CallTrace, original_id
 from mockveo.traffic.exchange import UNKNOWN_JOB, Exchange
 
 checks: Final = Checks[CallTrace]()
@@ -55,7 +55,7 @@ def _shows_nothing(create: Exchange) -> bool:
     if not create.succeeded or not create.body_known or create.shown.id:
         return False
     # An error in a success means that there is no job, and a failed job need not have an id.
-    return create.shown.meaning != "failure" and not create.error_body.present
+    return create.shown.meaning != "failure" and not create.shows_error
 
 
 def _trouble(exchange: Exchange) -> str:
@@ -81,7 +81,7 @@ def redirect_method(call: CallTrace) -> list[Breach] | None:
         redirected = f"the create was redirected with {first.status} and repeated"
         if second.method != "POST":
             breaches.append(breach(f"{redirected} as {second.method}; expected POST", first, second))
-        elif second.form != first.form and _was_read(second):
+        elif first.form and second.form and second.form != first.form and _was_read(second):
             breaches.append(breach(f"{redirected} with another form", first, second))
     return breaches if redirects else None
 
@@ -148,7 +148,7 @@ def _is_changed_by_encoding(job_id: str) -> bool:
 def _is_badly_encoded(call: CallTrace, exchange: Exchange) -> bool:
     """Return whether the unknown id in a path is one of a job, not encoded or encoded twice."""
     requested = exchange.requested_id
-    for job_id in filter(_is_changed_by_encoding, call.ids):
+    for job_id in filter(_is_changed_by_encoding, call.ids[-MAX_COMPARED_IDS:]):
         # The query and the fragment begin at these characters.
         as_it_is = unquote(re.split("[?#]", job_id)[0])
         if requested == as_it_is or job_id in (unquote(requested), unquote_plus(requested)):
@@ -159,7 +159,7 @@ def _is_badly_encoded(call: CallTrace, exchange: Exchange) -> bool:
 def _is_spoilt(call: CallTrace, exchange: Exchange) -> bool:
     """Return whether an unknown id was spoilt by the client; any other may be of a job that was forgotten."""
     requested = exchange.requested_id
-    return bool(NO_ID.fullmatch(requested)) or any(is_spoilt_id(requested, job_id) for job_id in call.ids)
+    return bool(NO_ID.fullmatch(requested)) or bool(original_id(requested, call.ids))
 
 
 @checks.check("content-after-completed")

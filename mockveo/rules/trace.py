@@ -6,10 +6,10 @@ knows no clock, no server and no client.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Reversible, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -17,6 +17,8 @@ from mockveo.traffic.exchange import ClockName, Exchange, ExchangeJson
 
 #: Silence after which the same form is another call. Longer than any pause that the pages advise.
 MAX_SILENCE_S: Final = 120.0
+#: Jobs whose ids are compared with an id that no job has, the latest ones. Arbitrary: keeps judging linear.
+MAX_COMPARED_IDS: Final = 100
 #: Characters by which a part of an id is recognised. Arbitrary, above the length of `task_`.
 MIN_ID_CHARACTERS: Final = 8
 
@@ -90,10 +92,10 @@ class CallTrace:
 
 
 def split_calls(trace: Iterable[ExchangeJson], *, clock: ClockName = "time", pace: float = 1.0) -> list[CallTrace]:
-    """Return the calls in the traffic of a world, each with its own exchanges.
+    """Return the calls in traffic, each with its own exchanges.
 
-    A call is the creates with one form and one key, and the requests about their jobs. The same form after a long
-    silence is another call. Exchanges that belong to no create form a call of their own.
+    A call is the creates with one form and one key in one world, and the requests about their jobs. The same form after
+    a long silence is another call. Exchanges that belong to no create form a call of their own.
     """
     splitter = _CallSplitter(MAX_SILENCE_S * pace)
     for data in trace:
@@ -102,12 +104,12 @@ def split_calls(trace: Iterable[ExchangeJson], *, clock: ClockName = "time", pac
 
 
 class _CallSplitter:
-    """The calls so far, by their key, form and first exchange."""
+    """The calls so far, by their world, key, form and first exchange."""
 
     def __init__(self, max_silence_s: float) -> None:
         self.calls: dict[Hashable, list[Exchange]] = {}
         self._max_silence_s = max_silence_s
-        #: Key and form -> their latest call.
+        #: World, key and form -> their latest call.
         self._latest: dict[Hashable, Hashable] = {}
         #: Ids of jobs and tickets of redirects -> their call.
         self._call_of: dict[str, Hashable] = {}
@@ -131,20 +133,22 @@ class _CallSplitter:
         requested = exchange.requested_id
         if exchange.job in self._call_of or requested in self._call_of:
             return self._call_of.get(exchange.job, self._call_of.get(requested))
-        spoilt = (job for job in reversed(self._call_of) if is_spoilt_id(requested, job))
-        return self._call_of.get(next(spoilt, ""))
+        return self._call_of.get(original_id(requested, self._call_of))
 
     def _call_of_create(self, create: Exchange) -> Hashable:
-        request = (create.key, create.form)
+        # A form that is unknown is like no other.
+        request = (create.world, create.key, create.form or create.number)
         call = self._latest.get(request)
         if call is None or create.at - self.calls[call][-1].at > self._max_silence_s:
             call = self._latest[request] = (*request, create.number)
         return call
 
 
-def is_spoilt_id(text: str, job_id: str) -> bool:
-    """Return whether a text is the id of a job in another case, cut, extended or encoded twice."""
-    if len(text) < MIN_ID_CHARACTERS:
-        return False
-    changed, original = unquote(text).casefold(), unquote(job_id).casefold()
-    return changed in original or original in changed
+def original_id(text: str, job_ids: Reversible[str]) -> str:
+    """Return the latest of the ids that a text has in another case, cut, extended or encoded twice; "" without one."""
+    changed = unquote(text).casefold() if len(text) >= MIN_ID_CHARACTERS else ""
+    for job_id in islice(reversed(job_ids), MAX_COMPARED_IDS):
+        original = unquote(job_id).casefold()
+        if changed and (changed in original or original in changed):
+            return job_id
+    return ""

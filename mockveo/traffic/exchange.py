@@ -119,6 +119,8 @@ class Exchange:
     #: Unix seconds.
     time: float
     line: str
+    #: The name of its world; "" for the main one.
+    world: str
     #: create, retrieve, content, models, delivery, or "" for any other request.
     operation: str
     operation_id: str
@@ -170,6 +172,7 @@ class Exchange:
             at=data[clock],
             time=data["time"],
             line=data.get("line") or "",
+            world=data.get("world") or "",
             operation=short_name(data.get("operation")),
             operation_id=data.get("operation") or "",
             key=data.get("key"),
@@ -231,6 +234,11 @@ class Exchange:
         return ErrorBody.parse(self.response_body)
 
     @property
+    def shows_error(self) -> bool:
+        """Return whether the response is an error, also one inside a success."""
+        return self.status >= 400 or (self.succeeded and self.whole and self.error_body.present and not self.state)
+
+    @property
     def error_code(self) -> str:
         """Return the code of the error in the response's body, or ""."""
         return self.error_body.code
@@ -269,11 +277,11 @@ class Exchange:
         return self.operation in ("create", "retrieve") and self.succeeded and self.without_json
 
     @property
-    def form(self) -> Hashable:
-        """Return the content of the form, by which two creates are compared; unlike all others if unknown."""
+    def form(self) -> tuple[Hashable, ...] | None:
+        """Return the content of the form, by which two creates are compared; None if unknown."""
         hashes = tuple(file.get("sha256") or "" for file in self.files)
         if self.operation == "create" and not (self.form_known and all(hashes)):
-            return self.number
+            return None
         return tuple(sorted((field["name"], str(field["value"])) for field in self.fields)), hashes
 
 

@@ -230,6 +230,22 @@ def an_id_of_digits_as_a_number(recorder: Recorder) -> CallTrace:
     return recorder.call(outcome("completed", video={"id": 17}))
 
 
+IN_A_SUCCESS: Any = {"json": {"code": "fail_to_fetch_task", "message": "No upstream.", "data": None}}
+
+
+@expect("poll-until-terminal")
+def an_error_in_a_poll_that_succeeded(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, **IN_A_SUCCESS)
+    return recorder.call("error")
+
+
+@expect("error-envelopes", verdict="info", message="the error was 'No upstream.', but the client reported 'E no id'")
+def an_error_in_a_create_that_succeeded(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", **IN_A_SUCCESS})
+    recorder.create()
+    return recorder.call(outcome("error", error=error("no id")))
+
+
 @expect("result-id", "poll-until-terminal", verdict="not exercised")
 @expect("report-failed", "failure-reason")
 def a_failure_in_a_create_without_an_id(recorder: Recorder) -> CallTrace:

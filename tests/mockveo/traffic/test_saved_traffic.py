@@ -311,7 +311,13 @@ def test_any_value_anywhere_is_read_or_refused(
         assert str(error).startswith("any.har: ")
 
 
-@pytest.mark.parametrize("kind", ["one-call", "many-calls", "unknown"])
+def test_same_form_in_two_worlds_is_two_calls(tmp_path: Path) -> None:
+    create, *_ = read(HAR / "07e_status_0.har")
+    trace = [{**create, "number": 1, "world": "a"}, {**create, "number": 1, "world": "b"}]
+    assert judged(saved(tmp_path, trace)) == []
+
+
+@pytest.mark.parametrize("kind", ["one-call", "many-calls", "unknown", "polls-of-other-jobs"])
 def test_time_to_judge_grows_with_the_number_of_ids(tmp_path: Path, kind: str) -> None:
     def seconds(count: int) -> float:
         create, poll, *_, content = flawless()["log"]["entries"]
@@ -326,7 +332,9 @@ def test_time_to_judge_grows_with_the_number_of_ids(tmp_path: Path, kind: str) -
             fetched = {**content, "request": {**content["request"], "url": f"{url}/content"}}
             polled = {**poll, "request": {**poll["request"], "url": url}}
             polled["response"] = {**poll["response"], "status": 429, "headers": [{"name": "Retry-After", "value": "1"}]}
-            pair = (polled, fetched) if kind == "unknown" else (made, fetched)
+            other = {**polled, "request": {**poll["request"], "url": f"https://api.example/v1/videos/other_{number}"}}
+            pairs = {"unknown": (polled, fetched), "polls-of-other-jobs": (made, other)}
+            pair = pairs.get(kind, (made, fetched))
             entries += [{**pair[0], "response": {**pair[0]["response"], **answer}}, pair[1]]
         path = saved(tmp_path, {"log": {"entries": entries}})
         begun = time.process_time()
