@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -10,7 +11,7 @@ from mockveo.http.parts import MULTIPART
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.trace import CallTrace
 from mockveo.text import truncate
-from mockveo.traffic.exchange import Exchange
+from mockveo.traffic.exchange import Exchange, FileJson
 
 checks: Final = Checks[CallTrace]()
 
@@ -18,6 +19,14 @@ checks: Final = Checks[CallTrace]()
 NOTHING: Final = frozenset({"none", "null", "undefined", "nil", "nan", ""})
 #: The field of the images.
 FILES: Final = "input_reference"
+#: Suffix -> media type of images. Source: the media types registry of IANA.
+SUFFIXES: Final = {
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+}
 #: Errors of creates whose form was not read, or not completely.
 UNREAD: Final = frozenset({"invalid_token", "host_not_allowed", "body_too_large", "invalid_multipart_form"})
 #: Deviations of forms that the parser of the gateway reads.
@@ -163,6 +172,36 @@ def file_media_type(call: CallTrace) -> list[Breach] | None:
         elif "file-media-type" in create.deviations:
             breaches.append(breach(create.deviations["file-media-type"], create))
     return breaches if creates else None
+
+
+@checks.check("file-as-it-is")
+def file_as_it_is(call: CallTrace) -> list[Breach] | None:
+    creates = _creates_with_files(call)
+    media_types = {image["sha256"]: image["content_type"] for image in call.input.get("images", ())}
+    return (
+        [
+            breach(message, create)
+            for create in creates
+            for file in create.files
+            for message in _differences(file, media_types.get(file["sha256"], ""))
+        ]
+        if creates
+        else None
+    )
+
+
+def _differences(file: FileJson, actual: str) -> Iterator[str]:
+    """Yield what the name and the media type of a file part say about the file that is not so."""
+    name, sent = file["filename"] or "", file["content_type"] or ""
+    if "/" in name or re.match(r"[A-Za-z]:\\", name):
+        yield f"the file name {name!r} has a path, which the service has no use for"
+    by_suffix = SUFFIXES.get(name.rpartition(".")[2].lower(), "")
+    actual = actual or by_suffix
+    # Any file may be sent as application/octet-stream.
+    if actual and sent.startswith("image/") and sent != actual:
+        yield f"{name or file['name']} was sent as {sent}; expected {actual}"
+    if by_suffix not in ("", actual):
+        yield f"the file {name!r} is {actual}; expected a name that fits"
 
 
 @checks.check("no-transfer-encoding-header")

@@ -306,6 +306,8 @@ class CorrectClient:
     def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         parts = urlsplit(url)
         connection = self.connections.setdefault(parts.netloc, HTTPConnection(parts.netloc, timeout=10))
+        if method == "POST":
+            connection.timeout = self.create_timeout()
         target = f"{parts.path}?{parts.query}".rstrip("?")
         try:
             connection.request(method, target, body or None, {**headers, **self.own_headers(method, url)})
@@ -318,6 +320,9 @@ class CorrectClient:
         except (OSError, HTTPException):
             connection.close()
             return Answer(0, {}, b"")
+
+    def create_timeout(self) -> float:
+        return 10.0
 
     def own_headers(self, _method: str, url: str) -> dict[str, str]:
         return {"Authorization": self.authorization()} if self.trusted(url) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 
 from mockveo_contracts import Outcome
 from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
@@ -72,6 +73,29 @@ class RetriesOdd(CorrectClient):
 
     def may_create_again(self, answer: Answer) -> bool:
         return answer.status == 200 or super().may_create_again(answer)
+
+
+@mutant("no-blind-retry")
+class TimesOutSoon(CorrectClient):
+    """A create that takes longer than half a second is given up, and sent again."""
+
+    def create_timeout(self) -> float:
+        return 0.5
+
+    def may_create_again(self, answer: Answer) -> bool:
+        return answer.status == 0 or super().may_create_again(answer)
+
+
+@mutant("create-once")
+class Hedges(CorrectClient):
+    """A create that takes longer than a quarter of a second gets a rival, and the first answer counts."""
+
+    def create(self) -> Job:
+        with ThreadPoolExecutor(2) as pool:
+            creates = [pool.submit(CorrectClient(self.case).create)]
+            if not wait(creates, timeout=0.25).done:
+                creates.append(pool.submit(CorrectClient(self.case).create))
+            return next(as_completed(creates)).result()
 
 
 @mutant("no-retry-4xx", only=True)

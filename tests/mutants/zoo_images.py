@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from mockveo_contracts import Image
-from zoo_client import CorrectClient, mutant
+from zoo_client import Answer, CorrectClient, mutant
 
 
 @mutant("refs-exact")
@@ -175,6 +175,59 @@ class PlainText(CorrectClient):
 
     def file_headers(self, image: Image) -> dict[str, str]:
         return {**super().file_headers(image), "Content-Type": "text/plain"}
+
+
+@mutant("file-as-it-is", only=True)
+class AlwaysJpeg(CorrectClient):
+    """Every image is sent as image/jpeg."""
+
+    def file_headers(self, image: Image) -> dict[str, str]:
+        return {**super().file_headers(image), "Content-Type": "image/jpeg"}
+
+
+@mutant("file-as-it-is")
+class NamedAsJpeg(CorrectClient):
+    """Every image is named image.jpg."""
+
+    def file_headers(self, image: Image) -> dict[str, str]:
+        disposition = f'form-data; name="{self.image_name(image)}"; filename="image.jpg"'
+        return {**super().file_headers(image), "Content-Disposition": disposition}
+
+
+@mutant("file-as-it-is")
+class PathAsName(CorrectClient):
+    """The file name is the whole path."""
+
+    def file_headers(self, image: Image) -> dict[str, str]:
+        path = image.path.replace('"', "%22")
+        disposition = f'form-data; name="{self.image_name(image)}"; filename="{path}"'
+        return {**super().file_headers(image), "Content-Disposition": disposition}
+
+
+@mutant("refs-exact", "redirect-method")
+class ReadToTheEnd(CorrectClient):
+    """The first attempt reads the files to their end, so the next one sends them empty."""
+
+    sent = False
+
+    def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        if method == "POST" and self.sent:
+            boundary = headers["Content-Type"].rpartition("=")[2].encode()
+            body = self.joined(boundary, [*map(self.text, *zip(*self.fields().items(), strict=True)), *self.empty()])
+        self.sent = self.sent or method == "POST"
+        return super().send(method, url, body, headers)
+
+    def empty(self) -> Sequence[bytes]:
+        """Return the parts of the images without their bytes."""
+        return [self.part(self.file_headers(image), b"") for image in self.images()]
+
+
+@mutant("refs-exact")
+class HalfOfTheLast(ReadToTheEnd):
+    """The first attempt reads some of the files, and the next one begins where it stopped."""
+
+    def empty(self) -> Sequence[bytes]:
+        return [self.part(self.file_headers(image), self.data(image)[-100:]) for image in self.images()]
 
 
 @mutant("no-transfer-encoding-header", only=True)

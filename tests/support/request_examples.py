@@ -19,7 +19,7 @@ from mockveo.rules.trace import CallTrace
 
 EXAMPLES = RuleExamples()
 expect = EXAMPLES.expect
-OF_FILES = ("filename-star", "file-filename", "file-media-type", "no-transfer-encoding-header")
+OF_FILES = ("filename-star", "file-as-it-is", "file-filename", "file-media-type", "no-transfer-encoding-header")
 OF_FORMS = ("multipart-wellformed", "part-once", "unknown-parts", "idempotency-key")
 ELSEWHERE = {"operation": "create", "attempt": 1, "redirect": {"status": 307, "origin": "other"}}
 PICTURE = 'Content-Disposition: form-data; name="input_reference"; filename="a.png"\nContent-Type: image/png\n\npixels'
@@ -27,7 +27,7 @@ TEXT = f'Content-Disposition: form-data; name="prompt"\n\n{PROMPT}'
 
 
 @expect("auth-bearer", "auth-in-url", "known-operation", "did-create", "prompt-exact", "omit-unset", *OF_FORMS)
-@expect("param-exact", *OF_FILES[:3], "refs-order", verdict="not exercised")
+@expect("param-exact", *OF_FILES[:4], "refs-order", verdict="not exercised")
 @expect("auth-cross-origin", verdict="not exercised")
 def a_plain_life(recorder: Recorder) -> CallTrace:
     recorder.content(recorder.finished())
@@ -496,7 +496,7 @@ def a_filename_with_a_star(recorder: Recorder) -> CallTrace:
     return recorder.call(images=[image(b"pixels")])
 
 
-@expect(*OF_FILES)
+@expect(*OF_FILES[:1], *OF_FILES[2:])
 def filenames_of_all_kinds(recorder: Recorder) -> CallTrace:
     for name in ("ä ☃.png", "a%22b.png", "../a;b=c.png", "star.png"):
         recorder.form(TEXT, PICTURE.replace("a.png", name))
@@ -529,6 +529,38 @@ def a_media_type_before_the_disposition(recorder: Recorder) -> CallTrace:
     disposition, kind, *rest = PICTURE.split("\n")
     recorder.form(TEXT, "\n".join([kind, disposition, *rest]))
     return recorder.call(images=[image(b"pixels")])
+
+
+@expect(
+    "file-as-it-is",
+    verdict="info",
+    message="^(first.png was sent as image/jpeg; expected image/png|the file 'last.jpg' is image/p)",
+)
+@expect("file-media-type", "file-filename", "refs-exact")
+def images_that_are_called_another_format(recorder: Recorder) -> CallTrace:
+    first = ("input_reference", ("first.png", FIRST, "image/jpeg"))
+    recorder.create(first, ("input_reference", ("last.jpg", LAST, "application/octet-stream")))
+    return recorder.call(images=[image(FIRST), image(LAST)])
+
+
+@expect("file-as-it-is", verdict="info", message="a.jpg was sent as image/png; expected image/jpeg")
+def a_name_that_contradicts_the_type(recorder: Recorder) -> CallTrace:
+    recorder.form(TEXT, PICTURE.replace("a.png", "a.jpg"))
+    return recorder.traffic()
+
+
+@expect("file-as-it-is", verdict="info", message=r"the file name '(/tmp/a.png|C:\\\\a.png)' has a path")
+def paths_as_names(recorder: Recorder) -> CallTrace:
+    for name in ("/tmp/a.png", r"C:\a.png"):
+        recorder.form(TEXT, PICTURE.replace("a.png", name))
+    return recorder.traffic()
+
+
+@expect("file-as-it-is")
+def files_of_an_unknown_type(recorder: Recorder) -> CallTrace:
+    for name in ("a.png", "b.JPEG", "blob", ""):
+        recorder.create(("input_reference", (name, FIRST, "application/octet-stream")))
+    return recorder.traffic()
 
 
 @expect(
