@@ -9,6 +9,7 @@ from typing import Final
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import line
 from mockveo.rules.trace import CallTrace
+from mockveo.spec.operations import PUBLIC_OPERATIONS
 from mockveo.traffic.exchange import Exchange
 from mockveo.traffic.redaction import fingerprint
 
@@ -31,7 +32,7 @@ def auth_bearer(call: CallTrace) -> list[Breach] | None:
 
 def _needs_key(exchange: Exchange) -> bool:
     # Saved traffic may lack its credentials: browsers and sanitisers take them out.
-    return exchange.key_known and not exchange.other_origin and exchange.operation_id != "listPublicModels"
+    return exchange.key_known and not exchange.other_origin and exchange.operation_id not in PUBLIC_OPERATIONS
 
 
 def _without_key(call: CallTrace, exchange: Exchange) -> Breach | None:

@@ -7,6 +7,7 @@ that a create makes a job, that a key sees its own jobs only, that content exist
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import parse_qs
 
 from mockveo.content.clips import Clips
@@ -116,12 +117,15 @@ class Handlers:
 
     async def list_models(self, call: RequestContext) -> Response:
         """GET /v1/models and GET /api/models: the aliases, in the shape that each operation documents."""
-        operation, world = call.operation, call.world
-        subject = f"{operation.id} {call.owner}"
-        call.select_faults(world.plan.scenario, "models", scope=operation.id, subject=subject)
-        models = [{"id": alias} for alias in world.spec.aliases or ()]
-        assert operation.success is not None
-        return checked_answer(call, 200, operation.success.render({"data": models, "total": len(models)}))
+        models = [_catalogued(alias) for alias in call.world.spec.aliases or ()]
+        return _models_response(call, {"data": models, "total": len(models)})
+
+    async def retrieve_model(self, call: RequestContext) -> Response:
+        """GET /api/model/{code}."""
+        code = call.path_value
+        if code not in (call.world.spec.aliases or ()):
+            raise ApiError("model_unknown", model=code)
+        return _models_response(call, {"data": _catalogued(code)})
 
     async def _clip(self, job: Job, variant: str) -> bytes:
         source = Source(job.id, str(job.echo.get("size", "")), job.prompt, job.images)
@@ -131,6 +135,18 @@ class Handlers:
 
             data = await anyio.to_thread.run_sync(self.clips.get, source, variant)
         return data
+
+
+def _catalogued(alias: str) -> dict[str, str]:
+    return {"id": alias, "code": alias, "name": alias}
+
+
+def _models_response(call: RequestContext, values: dict[str, Any]) -> Response:
+    operation, world = call.operation, call.world
+    subject = f"{operation.id} {call.owner}"
+    call.select_faults(world.plan.scenario, "models", scope=operation.id, subject=subject)
+    assert operation.success is not None
+    return checked_answer(call, 200, operation.success.render(values))
 
 
 def _refuse_deviations(call: RequestContext) -> None:

@@ -23,6 +23,7 @@ NEEDED_ERRORS: Mapping[str, tuple[str, ...]] = {
     ),
     "retrieveVideo": ("task_not_exist",),
     "retrieveVideoContent": ("task_not_found", "content_not_ready"),
+    "retrievePublicModel": ("model_unknown",),
 }
 
 
@@ -38,6 +39,7 @@ def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[EndpointTable, 
         "retrieveVideoContent": handlers.retrieve_content,
         "listModels": handlers.list_models,
         "listPublicModels": handlers.list_models,
+        "retrievePublicModel": handlers.retrieve_model,
     }
     by_path: dict[str, dict[str, Route]] = {}
     for operation in spec.operations.values():

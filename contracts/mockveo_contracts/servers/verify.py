@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from mockveo.control_client import RemoteError
 from mockveo.errors import SettingsError, did_you_mean
+from mockveo.spec.operations import ASSUMED_OPERATIONS
 from mockveo.spec.spec import DEFAULT_PROFILE, load
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.model import Report
@@ -83,7 +84,8 @@ def names(plan: VerifyPlan) -> list[str]:
     valid = list(PROBES)
     if plan.examples:
         spec = load(plan.spec, profile=plan.profile or DEFAULT_PROFILE, overlays=plan.overlays)
-        valid += [f"{GENERATED}{operation}" for operation in spec.operations] + [f"{GENERATED}links"]
+        asked = [operation for operation in spec.operations if operation not in ASSUMED_OPERATIONS]
+        valid += [f"{GENERATED}{operation}" for operation in asked] + [f"{GENERATED}links"]
     if plan.histories:
         valid.append(HISTORIES)
     for pattern in plan.probes:

@@ -19,6 +19,7 @@ import mockveo
 from mockveo.server.handlers import content_response
 from mockveo.server.run import ServerThread
 from mockveo.simulator.clock import Clock
+from mockveo.simulator.scenarios import scenario
 
 BODIES = json.loads((DATA / "bodies.json").read_bytes())
 REQUEST_ID = r"20\d{12}\d{9}[0-9A-Za-z]{8}"
@@ -111,9 +112,7 @@ def shape(body: Any) -> Any:
 def test_missing_or_invalid_key_is_refused(server: ServerThread, header: str | None, path: str) -> None:
     answer = httpx.get(f"{server.url}{path}", headers={} if header is None else {"Authorization": header})
     assert answer.status_code == 401
-    assert shape(answer.json()) == {
-        "error": {"code": "", "message": "Invalid token (request id: ...)", "type": "comet_api_error"}
-    }
+    assert shape(answer.json()) == {"error": {"code": "", "message": "invalid token", "type": "comet_api_error"}}
 
 
 @pytest.mark.parametrize("header", ["Bearer sk-test", "bearer sk-test", "BEARER  sk-test", "Bearer <token>"])
@@ -159,7 +158,7 @@ def test_missing_body_is_refused(client: httpx.Client) -> None:
         (("GET /v1/videos/x/content", {}), '{"error":{"message":"Task not found","type":"invalid_request_error"}}'),
         (
             ("GET /v1/models", {"headers": {"Authorization": "none"}}),
-            '{"error":{"code":"","message":"Invalid token (request id: ID)","type":"comet_api_error"}}',
+            '{"error":{"code":"","message":"invalid token","type":"comet_api_error"}}',
         ),
         (
             ("GET /v1/x", {}),
@@ -474,4 +473,27 @@ def test_the_models_are_the_aliases_of_the_document(client: httpx.Client, server
     assert catalogue["total"] == len(aliases)
     recorded = BODIES["api_models_record"]["body"]
     assert list(catalogue) == list(recorded)
-    assert list(catalogue["data"][0]) == list(recorded["data"][0])
+    assert [name for name in catalogue["data"][0] if name in recorded["data"][0]] == list(recorded["data"][0])
+
+
+def test_the_catalogue_has_what_its_readers_read(server: ServerThread) -> None:
+    first = httpx.get(f"{server.url}/api/models").json()["data"][0]
+    assert (first["code"], first["name"], first["provider_code"]) == ("veo3-fast", "veo3-fast", "google")
+    assert json.loads(first["endpoints"])["openai-video"]["path"] == "/v1/videos"
+    assert (first["upcoming"], bool(first["description"])) == (False, True)
+
+
+def test_a_model_of_the_catalogue_is_asked_for_by_its_code(server: ServerThread) -> None:
+    catalogue = httpx.get(f"{server.url}/api/models").json()["data"]
+    answer = httpx.get(f"{server.url}/api/model/veo3.1")
+    assert answer.json() == {"success": True, "data": next(model for model in catalogue if model["id"] == "veo3.1")}
+    missing = httpx.get(f"{server.url}/api/model/veo9")
+    assert (missing.status_code, missing.json()["message"]) == (404, "model veo9 does not exist")
+
+
+def test_a_job_that_fails_at_once_says_why_in_the_answer_to_the_create(server: ServerThread) -> None:
+    error = {"code": "rejected", "message": "It was rejected."}
+    server.app.worlds.reset("rejected").use(scenario({"phases": [], "ending": "failure", "error": error}))
+    with httpx.Client(base_url=f"{server.url}/@rejected", headers={"Authorization": "Bearer sk"}) as client:
+        body = create(client).json()
+    assert (body["status"], body["error"]) == ("failed", error)

@@ -156,7 +156,7 @@ REFUSED = {
     ),
     "undici-formdata": (
         "invalid_token",
-        {"error": {"code": "", "message": "Invalid token (request id: ID)", "type": "comet_api_error"}},
+        {"error": {"code": "", "message": "invalid token", "type": "comet_api_error"}},
     ),
 }
 

@@ -212,7 +212,7 @@ def model_not_found(play: Play) -> None:
 
 
 def bad_key(play: Play) -> None:
-    never_made(play, 401, '{"error":{"code":"","message":"Invalid token","type":"comet_api_error"}}')
+    never_made(play, 401, '{"error":{"code":"","message":"invalid token","type":"comet_api_error"}}')
     if play.world.plan.scenario.name == "bad-key":  # a create with it makes no job to poll
         assert play.poll("any").status_code == play.content("any").status_code == 401
         assert play.client.get("models").status_code == 401

@@ -74,8 +74,8 @@ def test_profile_of_october_changes_validation_and_responses() -> None:
         assert set(created.json()) == {"id", "task_id", "object", "model", "status", "progress", "created_at"}
         assert created.json()["model"] == "veo3.1"
         assert "model name is required" in create(prompt="p").json()["error"]["message"]
-        assert create(prompt="p", model="veo3.1", size="16x9").json()["code"] == "invalid_size"
-        assert create(prompt="p", model="veo3.1", seconds="5").json()["code"] == "invalid_seconds"
+        assert create(prompt="p", model="veo3.1", size="16x9").json()["code"] == "InvalidParameter"
+        assert create(prompt="p", model="veo3.1", seconds="5").json()["code"] == "InvalidParameter"
         assert create(prompt="p", model="veo3-fast").status_code == 503
         server.app.world.clock.advance(300)
         done = client.get(f"/v1/videos/{created.json()['id']}").json()

@@ -111,7 +111,7 @@ def test_enum_is_enforced_with_its_values_in_the_error(edited: Edited) -> None:
         assert client.post("/v1/videos", **form(prompt="a kite", size="9x16")).json()["size"] == "9x16"
         refused = client.post("/v1/videos", **form(prompt="a kite", size="1x1"))
     assert refused.status_code == 400
-    assert refused.json()["code"] == "invalid_size"
+    assert refused.json()["code"] == "InvalidParameter"
     assert "16x9" in refused.json()["message"]
 
 
