@@ -151,8 +151,7 @@ def _lost_words(values: Mapping[str, Any], bodies: Sequence[str]) -> Iterator[st
             f" {replacing[0]}, e.g. json: {{code: busy, message: Come back later.}}"
         )
     headers = {name.lower() for name in values.get("headers", {})}
-    for key in ("content_type", "retry_after"):
-        name = key.replace("_", "-")
+    for key, name in {"content_type": "content-type", "retry_after": "retry-after", "redirect": "location"}.items():
         if key in values and name in headers:
             yield f".{key} is lost, since headers has {name} too; expected one of them"
 

@@ -114,6 +114,10 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
             {"faults": [{"text": "a", "content_type": "a/b", "headers": {"Content-Type": "c/d"}}]},
             "faults[0].content_type is lost, since headers has content-type too",
         ),
+        (
+            {"faults": [{"redirect": {"status": 302}, "headers": {"Location": "/x"}}]},
+            "faults[0].redirect is lost, since headers has location too",
+        ),
         ({"faults": [{"encode": "br"}]}, 'faults[0].encode is "br"; expected one of gzip, deflate'),
         ({"faults": [{"content_length": "decoded"}]}, "content_length is decoded, and the body is not encoded"),
         (
