@@ -36,10 +36,28 @@ END_OF_POLLS: Final = frozenset({401, 403, 404})
 NOT_YET: Final = frozenset({400, 404, 409})
 #: Times that a poll or a download may be repeated after one of these. Arbitrary: pauses that grow last for minutes.
 MAX_NOT_YET: Final = 20
+#: Redirects in a row that may be followed. Precedent: curl and .NET follow 50, the Fetch standard 20.
+MAX_REDIRECTS: Final = 50
 #: A pause after which a request is not a retry but another attempt, e.g. of a queue. Arbitrary.
 LONG_PAUSE_S: Final = 60.0
 #: The ticket of a redirect in a query.
 _TICKET: Final = re.compile(r"(?:^|&)ticket=[^&]*")
+
+
+@checks.check("redirect-bounded")
+def redirect_bounded(call: CallTrace) -> list[Breach] | None:
+    chains, chain = [], [call.exchanges[0]] if call.exchanges else []
+    for first, second in pairwise(call.exchanges):
+        follows = 300 <= first.status < 400 and bool(second.ticket)
+        chain = [*chain, second] if follows else [second]
+        chains.append(chain)
+    followed = [chain for chain in chains if len(chain) > 1]
+    longest = max(followed, key=len, default=[])
+    if not longest:
+        return None
+    count = len(longest) - 1
+    message = f"{line(longest[0])} was redirected {count} times in a row, and every redirect was followed"
+    return [breach(message, longest[0], longest[-1])] if count > MAX_REDIRECTS else []
 
 
 @checks.check("poll-4xx-stop")

@@ -126,7 +126,7 @@ class RequestContext:
         faults = [fault for fault in selected if self._has_error_of(fault) and self._has_file_of(fault)]
         if b"ticket=" in self.scope["query_string"] and self.ticket_holder is not None:
             # A request with a ticket has been redirected already.
-            faults = [fault for fault in faults if fault.redirect is None]
+            faults = [fault for fault in faults if fault.redirect is None or fault.endless]
         self.faults = tuple(faults)
         if faults:
             record_faults(self.exchange, scenario.name, faults)

@@ -185,7 +185,9 @@ def _redirect(status: int, call: RequestContext, *, other_origin: bool) -> Respo
         path = f"{path}/{call.exchange.job_id}"
     origin = call.world.origins.other if other_origin else ""
     ticket = f"ticket={call.world.tickets.issue(call.owner, path)}"
-    query = f"{query}&{ticket}" if query else ticket
+    # The ticket of the redirect before this one is of no use any more.
+    kept = [pair for pair in query.split("&") if pair and not pair.startswith("ticket=")]
+    query = "&".join([*kept, ticket])
     location = f"{origin}{call.scope[PREFIX]}{quote(path)}?{query}"
     return Response(status, [(b"location", location.encode("latin-1")), (b"content-length", b"0")], b"")
 

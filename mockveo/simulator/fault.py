@@ -54,6 +54,8 @@ class Fault:
     #: The status of a redirect, and whether to another origin.
     redirect: int | None = None
     other_origin: bool = False
+    #: Whether a request that follows the redirect is redirected too.
+    endless: bool = False
 
     delay: float = 0.0
     bandwidth: float | None = None
@@ -82,7 +84,10 @@ _EFFECTS: Final = tuple(
     name
     for name in Fault.__dataclass_fields__
     if name
-    not in ("operation", "nth", "every", "attempt", "probability", "file_type", "as_date", "other_origin", "applied")
+    not in (
+        *("operation", "nth", "every", "attempt", "probability", "file_type", "as_date", "other_origin", "endless"),
+        "applied",
+    )
 )
 _PLAIN: Final = {name: getattr(Fault(), name) for name in _EFFECTS}
 
@@ -99,6 +104,7 @@ def parse_fault(data: Mapping[str, Any]) -> Fault:
         values["json"] = orjson.dumps(values["json"])
     if "redirect" in values:
         values["other_origin"] = values["redirect"].get("origin") == "other"
+        values["endless"] = values["redirect"].get("endless", False)
         values["redirect"] = values["redirect"]["status"]
     if "drip" in values:
         values["drip"] = (values["drip"]["bytes"], values["drip"]["every"])

@@ -188,6 +188,14 @@ class PostsAfter303(CorrectClient):
         return method
 
 
+@mutant("redirect-bounded", only=True)
+class FollowsForEver(CorrectClient):
+    """Redirects are followed without end."""
+
+    def redirects(self) -> int:
+        return 100
+
+
 # Polls
 
 

@@ -24,7 +24,7 @@ LOST = {"operation": "create", "attempt": 1, "reset": True, "applied": True}
 POLLS: Any = {"operation": "retrieve"}
 ALWAYS = ("create-once", "poll-own-id", "poll-interval", "content-after-completed", "stop-at-terminal")
 TROUBLE = ("retry-after", "no-blind-retry", "no-retry-4xx", "backoff", "retry-bounded", "poll-4xx-stop")
-REDIRECTS = ("redirect-method", "redirect-302-get")
+REDIRECTS = ("redirect-method", "redirect-302-get", "redirect-bounded")
 
 
 def redirected(recorder: Recorder, status: int, **fault: Any) -> str:
@@ -310,6 +310,29 @@ def a_307_to_the_job_that_was_made(recorder: Recorder) -> CallTrace:
 def a_307_that_is_refused(recorder: Recorder) -> CallTrace:
     redirected(recorder, 307)
     return recorder.call("error")
+
+
+def led(recorder: Recorder, count: int) -> CallTrace:
+    """Follow redirects without end so many times."""
+    recorder.play({**POLLS, "redirect": {"status": 302, "endless": True}})
+    target = f"/v1/videos/{recorder.create()}"
+    for _ in range(count + 1):
+        answer = recorder.send("GET", target)
+        assert answer is not None
+        target = f"{recorder.server.url}{answer.headers['location']}"
+    return recorder.traffic()
+
+
+@expect(
+    "redirect-bounded", verdict="warning", message=r"GET /v1/videos/\w+ was redirected 51 times in a row, and every"
+)
+def redirects_without_end(recorder: Recorder) -> CallTrace:
+    return led(recorder, 51)
+
+
+@expect("redirect-bounded")
+def redirects_that_are_given_up(recorder: Recorder) -> CallTrace:
+    return led(recorder, 50)
 
 
 @expect("redirect-302-get", verdict="info", message="create was redirected with 302 and repeated as POST; expected GET")

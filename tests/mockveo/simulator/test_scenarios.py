@@ -190,7 +190,7 @@ def test_a_key_that_is_there_twice_and_nesting_are_refused_in_a_file(tmp_path: P
 
 def test_the_schema_and_the_types_have_the_same_keys() -> None:
     assert set(Style.__dataclass_fields__) == set(orjson.loads(SCHEMA.read_bytes())["$defs"]["style"]["properties"])
-    assert set(Fault.__dataclass_fields__) - {"as_date", "other_origin"} == set(FAULT)
+    assert set(Fault.__dataclass_fields__) - {"as_date", "other_origin", "endless"} == set(FAULT)
 
 
 CONDITIONS = {"operation", "nth", "every", "attempt", "probability", "file_type"}
