@@ -42,10 +42,13 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.server",
         "mockveo.settings",
         "mockveo.traffic",
+        "mockveo.environment",
     },
     "mockveo.content": {"mockveo.errors"},
     "mockveo.control_client": {"mockveo.errors", "mockveo.spec"},
+    "mockveo.realtime": set(),
     "mockveo.durations": {"mockveo.errors"},
+    "mockveo.environment": set(),
     "mockveo.errors": set(),
     "mockveo.http": {"mockveo.text"},
     "mockveo.keywords": {"mockveo.simulator"},
@@ -71,6 +74,8 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.spec",
         "mockveo.traffic",
         "mockveo.yamlfiles",
+        "mockveo.environment",
+        "mockveo.realtime",
     },
     "mockveo.settings": {"mockveo.errors"},
     "mockveo.simulator": {
@@ -81,6 +86,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.spec",
         "mockveo.traffic",
         "mockveo.yamlfiles",
+        "mockveo.realtime",
     },
     "mockveo.spec": {"mockveo._paths", "mockveo.errors", "mockveo.text", "mockveo.yamlfiles"},
     "mockveo.testing": {
@@ -92,6 +98,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.simulator",
         "mockveo.spec",
         "mockveo.traffic",
+        "mockveo.environment",
     },
     "mockveo.text": set(),
     "mockveo.traffic": {
@@ -128,6 +135,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.server",
         "mockveo.settings",
         "mockveo.yamlfiles",
+        "mockveo.environment",
     },
     "contracts.clients": {
         "contracts.case",
@@ -141,6 +149,7 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.spec",
         "mockveo.text",
         "mockveo.traffic",
+        "mockveo.environment",
     },
     "contracts.pytest": {"contracts.clients", "contracts.reports", "contracts.servers", "mockveo.errors"},
     "contracts.reports": {

@@ -14,6 +14,7 @@ import orjson
 
 from mockveo._version import __version__
 from mockveo.console.log import LogWriter, TerminalLog
+from mockveo.environment import exports
 from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
 from mockveo.server.app import Application
@@ -73,12 +74,11 @@ def banner(app: Application, url: str) -> str:
     settings = app.settings
     pace = f"speed {settings.speed:g}" if settings.clock == "wall" else f"clock {settings.clock}"
     key = "...  # one of the keys you configured" if settings.key else SAMPLE_KEY
-    return (
+    title = (
         f"mockveo {__version__} on {url}  (profile {settings.profile}, scenario {app.world.plan.scenario.name},"
-        f" {pace}, seed {app.seed})\n"
-        f"  export COMETAPI_BASE_URL={url}/v1\n"
-        f"  export COMETAPI_KEY={key}"
+        f" {pace}, seed {app.seed})"
     )
+    return "\n".join([title, *exports(f"{url}/v1", key)])
 
 
 def _check_ready_file(path: Path) -> None:

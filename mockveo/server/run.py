@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 import uvicorn
 
+from mockveo.environment import client_environment
 from mockveo.errors import SettingsError
 from mockveo.server.app import Application
 from mockveo.server.connection import ClientConnection
@@ -55,7 +56,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app.asgi,
                 http=ClientConnection,
-                loop="asyncio",
+                loop="mockveo.realtime:RealTimeLoop",
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -74,11 +75,14 @@ class Server(uvicorn.Server):
         self._on_beat = on_beat
         #: The loop on which it runs, once it does.
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._socket = _bind(settings.host, settings.port, "port")
+        self._sockets: list[socket.socket] = []
         try:
-            self._other_socket = _bind(settings.host, settings.other_port, "other_port")
+            self._socket = self._listener(settings.host, settings.port, "port")
+            self._other_socket = self._listener(settings.host, settings.other_port, "other_port")
+            if settings.host in ("127.0.0.1", "localhost"):
+                self._listen_on_ipv6(settings.port)
         except SettingsError:
-            self._socket.close()
+            self.close()
             raise
         app.other_port = self._other_socket.getsockname()[1]
         #: The port on which it listens.
@@ -88,6 +92,18 @@ class Server(uvicorn.Server):
         #: Its root without a trailing slash, e.g. http://127.0.0.1:8360.
         self.url = f"{origin}:{self.port}"
         app.origins.own, app.origins.other = self.url, f"{origin}:{app.other_port}"
+
+    def _listener(self, host: str, port: int, setting: str) -> socket.socket:
+        self._sockets.append(_bind(host, port, setting))
+        return self._sockets[-1]
+
+    def _listen_on_ipv6(self, port: int) -> None:
+        """Listen on ::1 too, which is what some programs take `localhost` for."""
+        try:
+            self._listener("::1", self._socket.getsockname()[1], "port")
+        except SettingsError as error:
+            if port and "is taken" in str(error):
+                raise
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and report it."""
@@ -124,13 +140,13 @@ class Server(uvicorn.Server):
 
     def close(self) -> None:
         """Release the ports, even if the server never ran."""
-        self._socket.close()
-        self._other_socket.close()
+        for listener in self._sockets:
+            listener.close()
 
     def run_here(self) -> None:
         """Serve in the calling thread until `should_exit`; in the main thread SIGINT and SIGTERM end it cleanly."""
         with _quiet_signals():
-            self.run(sockets=[self._socket, self._other_socket])
+            self.run(sockets=self._sockets)
 
 
 def _bind(host: str, port: int, setting: str) -> socket.socket:
@@ -189,7 +205,7 @@ class ServerThread:
         #: The base URL of clients; ends in /v1.
         self.base_url = f"{self.url}/v1"
         #: Environment variables for a client in another process.
-        self.env = {"COMETAPI_BASE_URL": self.base_url, "COMETAPI_KEY": self.key}
+        self.env = client_environment(self.base_url, self.key)
         self._thread = threading.Thread(target=self._server.run_here, name="mockveo", daemon=True)
 
     def start(self) -> Self:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from mockveo.realtime import monotonic
 from mockveo.simulator.stores.memory import MemoryCell
 from mockveo.simulator.stores.store import Cell, Store
 
@@ -51,7 +52,7 @@ class Clock:
         speed: float = 1.0,
         step: float = 10.0,
         date: float | None = None,
-        tick: Callable[[], float] = time.monotonic,
+        tick: Callable[[], float] = monotonic,
         store: Store | None = None,
     ) -> None:
         self._tick = tick

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
 
 from mockveo.durations import seconds
+from mockveo.environment import client_environment
 from mockveo.errors import MockveoError, ScenarioError
 from mockveo.keywords import ErrorKeywords, ScenarioKeywords, WorldKeywords
 from mockveo.rules.client_rules import findings
@@ -132,10 +133,10 @@ class Mockveo:
     def env(self) -> dict[str, str]:
         """Environment for a client program: `subprocess.run(..., env={**os.environ, **mockveo.env})`.
 
-        It holds COMETAPI_BASE_URL and COMETAPI_KEY, and the same values as OPENAI_BASE_URL and OPENAI_API_KEY.
+        It holds COMETAPI_BASE_URL and COMETAPI_KEY, the same values as OPENAI_BASE_URL and OPENAI_API_KEY, and
+        NO_PROXY with this machine.
         """
-        ours = {"COMETAPI_BASE_URL": self.base_url, "COMETAPI_KEY": self.key}
-        return {**ours, "OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": self.key}
+        return client_environment(self.base_url, self.key)
 
     def scenario(self, source: ScenarioSource = None, /, **keys: Unpack[ScenarioKeywords]) -> None:
         """Switch to a scenario: a name, a file, a mapping or keywords.

@@ -15,8 +15,8 @@ import mockveo
 #: Folder -> its modules. A new module is added here.
 MODULES = {
     "mockveo": (
-        "__init__ __main__ _paths _version control_client durations errors keywords pytest_plugin schemas settings "
-        "text yamlfiles"
+        "__init__ __main__ _paths _version control_client durations environment errors keywords pytest_plugin realtime "
+        "schemas settings text yamlfiles"
     ),
     "mockveo/cli": "__init__ control judge main scenarios serve",
     "mockveo/console": "__init__ foreground log options output",

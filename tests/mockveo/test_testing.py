@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 import mockveo
+from mockveo.environment import without_proxy
 from mockveo.errors import MockveoError, ScenarioError, SettingsError
 from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import named
@@ -76,6 +78,7 @@ def test_urls_and_environment_lead_to_the_world(world: Mockveo, running: ServerT
         "COMETAPI_KEY": "sk-mockveo",
         "OPENAI_BASE_URL": world.base_url,
         "OPENAI_API_KEY": "sk-mockveo",
+        **without_proxy(os.environ),
     }
 
 

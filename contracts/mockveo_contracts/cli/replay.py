@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mockveo import yamlfiles
+from mockveo.environment import exports
 from mockveo.server.app import Application
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.testbed import write_images
@@ -38,8 +39,7 @@ def _instructions(test_case: TestCase, base_url: str, images: list[str]) -> str:
     pace = f"give up after {test_case.deadline:g} s; poll no faster than every {test_case.poll_interval:g} s"
     lines = [
         f"mockveo replays {test_case.name}: {test_case.description}",
-        f"  export COMETAPI_BASE_URL={base_url}",
-        f"  export COMETAPI_KEY={test_case.key}",
+        *exports(base_url, test_case.key),
         f'  curl -H "Authorization: Bearer $COMETAPI_KEY" {fields}{parts} $COMETAPI_BASE_URL/videos',
         f"  {pace}; the scenario:",
         *(f"    {line}" for line in yamlfiles.dump(dict(test_case.scenario.data)).splitlines()),

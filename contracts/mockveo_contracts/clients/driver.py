@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
+from mockveo.environment import without_proxy
 from mockveo.errors import MockveoError
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
@@ -17,7 +18,6 @@ from mockveo_contracts.clients.testbed import CaseRun
 PATIENCE_S: Final = 10.0
 #: Prefixes of the variables that could lead a client to the real service, which costs money.
 _SERVICE_VARIABLES: Final = ("COMETAPI_", "OPENAI_")
-_LOOPBACK: Final = "127.0.0.1,localhost"
 #: Cases that must fail alike before a check ends. Arbitrary: more cost time, fewer may be chance.
 MAX_ALIKE: Final = 3
 #: Exceptions that code raises which does not fit what it is given, whatever the server answers.
@@ -29,9 +29,7 @@ _MAX_ERROR_CHARS: Final = 200
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without keys and addresses of the API, and without a proxy for this machine."""
     variables = {name: value for name, value in environment.items() if not name.startswith(_SERVICE_VARIABLES)}
-    for name in ("NO_PROXY", "no_proxy"):
-        variables[name] = ",".join(filter(None, [variables.get(name), _LOOPBACK]))
-    return variables
+    return {**variables, **without_proxy(environment)}
 
 
 class DriverError(MockveoError):

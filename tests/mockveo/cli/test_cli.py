@@ -82,11 +82,12 @@ def test_serve_prints_where_it_listens_and_logs_each_exchange(tmp_path: Path, co
         assert httpx.get(f"{server.url}/v1/videos/x").status_code == 401
         status, out, err = server.stop()
     assert (status, err) == (0, "")
-    first, base, key, *lines = out.splitlines()
+    first, base, key, _, proxy, *lines = out.splitlines()
     assert first.startswith(f"mockveo {mockveo.__version__} on {server.url}  (profile docs-2026-03, scenario normal")
     assert "speed 10, seed 7" in first
     assert base == f"  export COMETAPI_BASE_URL={server.url}/v1"
     assert key == "  export COMETAPI_KEY=sk-mockveo"
+    assert "127.0.0.1,localhost" in proxy
     assert [re.sub("task_[0-9A-Za-z]{32}", "ID", line[9:]) for line in lines] == [
         "POST /v1/videos 200 queued 0 % ID",
         "POST /v1/videos 200 queued 0 % ID",

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +17,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 import mockveo
+from mockveo.environment import client_environment, without_proxy
 from mockveo.errors import MockveoError, SettingsError
 
 KEY = {"Authorization": "Bearer sk-test"}
@@ -22,12 +28,65 @@ def test_a_server_in_a_thread() -> None:
     before = set(threading.enumerate())
     with mockveo.serve(render=False) as server:
         assert server.base_url == f"{server.url}/v1"
-        assert server.env == {"COMETAPI_BASE_URL": server.base_url, "COMETAPI_KEY": server.key}
+        assert server.env["OPENAI_BASE_URL"] == server.env["COMETAPI_BASE_URL"] == server.base_url
+        assert server.env["OPENAI_API_KEY"] == server.env["COMETAPI_KEY"] == server.key
         answer = httpx.post(f"{server.base_url}/videos", headers={"Authorization": f"Bearer {server.key}"}, files=FORM)
         assert answer.json()["status"] == "queued"
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.url)
     assert not {thread for thread in set(threading.enumerate()) - before if thread.name == "mockveo"}
+
+
+#: Stands in for freezegun, which replaces these functions of `time`, here before anything of mockveo is imported.
+FROZEN = """
+import json, sys, time, urllib.request
+for name in ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns"):
+    setattr(time, name, lambda: 0)
+import mockveo
+
+def ask(url, data=None):
+    with urllib.request.urlopen(urllib.request.Request(url, data, {"Authorization": "Bearer k"})) as answer:
+        return json.load(answer)
+
+with mockveo.serve(speed=10000, scenario=sys.argv[1], render=False) as server:
+    job = ask(server.base_url + "/videos", b"prompt=a")
+    time.sleep(0.1)
+    print(ask(f"{server.base_url}/videos/{job['id']}")["status"])
+"""
+
+
+def test_server_runs_and_stops_although_the_clocks_of_the_process_are_frozen(tmp_path: Path) -> None:
+    scenario = tmp_path / "delayed.yaml"
+    scenario.write_text("faults: [{operation: create, delay: 0.2, applied: true}]")
+    started = time.monotonic()
+    command = [sys.executable, "-c", FROZEN, str(scenario)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "completed\n"
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("proxied", ["", "example.org"])
+def test_environment_leads_a_program_past_the_proxy(proxied: str) -> None:
+    with mockveo.serve(render=False) as server:
+        command = [
+            sys.executable,
+            "-c",
+            "import httpx, os; print(httpx.get(os.environ['OPENAI_BASE_URL']).status_code)",
+        ]
+        proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+        env = {**os.environ, **proxy, **client_environment(server.base_url, "k")}
+        assert subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout == "404\n"
+    assert without_proxy({"NO_PROXY": proxied})["NO_PROXY"] == f"{proxied},127.0.0.1,localhost".lstrip(",")
+
+
+def test_localhost_is_answered_on_ipv6_too() -> None:
+    with mockveo.serve(render=False) as server:
+        port = server.url.rpartition(":")[2]
+        try:
+            answer = httpx.get(f"http://[::1]:{port}/api/models")
+        except httpx.ConnectError:
+            pytest.skip("this machine has no IPv6 loopback")
+        assert answer.status_code == 200
 
 
 def test_servers_are_isolated() -> None:
