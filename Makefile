@@ -34,8 +34,10 @@ pins: .venv/dev
 clean:
 	rm -rf .venv .clients
 
+# Said before anything is made, in words that Python 2 understands too; half an environment would break the next try.
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("$(PYTHON) is Python %d.%d; expected 3.11 or newer, e.g. make PYTHON=python3.12" % (v[0], v[1]))'
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/runtime: .venv/bin/python requirements/runtime.txt pyproject.toml
 	$(BIN)/pip install --quiet --require-hashes -r requirements/runtime.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -111,3 +112,30 @@ def test_wheel_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> No
         "assert Clips(render=False).get(Source('task_1', '9x16', 'p'), 'video')[4:8] == b'ftyp'\n"
     )
     subprocess.run([sys.executable, "-I", "-c", code, str(tmp_path)], cwd=tmp_path, check=True)
+
+
+def old_python(directory: Path) -> Path:
+    """Return a Python that says it is 3.9."""
+    program = directory / "python3"
+    claim = "import sys; sys.version_info = (3, 9); exec(sys.argv[1])"
+    program.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -c "{claim}" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_makefile_with_an_old_python_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = ["make", "--silent", f"PYTHON={old_python(tmp_path)}", ".venv/bin/python"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is Python 3.9; expected 3.11 or newer, e.g. make PYTHON=python3.12" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_makefile_whose_environment_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    half = "import os, sys; os.makedirs('.venv/bin'); open('.venv/bin/python', 'w'); sys.exit(1)"
+    (tmp_path / "venv.py").write_text(half)
+    done = subprocess.run(["make", f"PYTHON={sys.executable}", ".venv/bin/python"], cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert not (tmp_path / ".venv").exists()
