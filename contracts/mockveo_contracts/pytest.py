@@ -24,6 +24,7 @@ import pytest
 
 from mockveo.errors import MockveoError
 from mockveo_contracts.clients.check import CheckPlan, check, chosen_by, drive, usual_count
+from mockveo_contracts.clients.driver import preflighted
 from mockveo_contracts.reports import known_failures
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.known_failures import KnownFailure
@@ -74,7 +75,11 @@ def client_contract(
         profile=profile,
     )
     chosen = {test_case.name: test_case for test_case in chosen_by(plan)}
-    shared = _Shared(lambda: drive(client, mode=mode, features=features, parallel=parallel, profile=profile))
+    shared = _Shared(
+        lambda: preflighted(
+            drive(client, mode=mode, features=features, parallel=parallel, profile=profile), chosen.values()
+        )
+    )
     names = [*chosen, *([GENERATED] if plan.generated else [])]
     #: Rules that the cases before have broken, which the generated ones need not show again.
     broken: set[str] = set()

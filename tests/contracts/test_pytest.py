@@ -66,6 +66,21 @@ def test_failure_shows_rule_message_and_command(project: pytest.Pytester) -> Non
     assert "def contract" not in text
 
 
+def test_client_that_sends_nothing_is_played_three_times_for_all_tests(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        f"{CLIENT}\nfrom mockveo_contracts import Outcome\ndef elsewhere(case):\n    print('played')\n"
+        "    with open('plays', 'a') as file:\n        file.write('x')\n    return Outcome('error')\n"
+        "test_client = client_contract(elsewhere, cases=['text/*'])"
+    )
+    result = project.runpytest_subprocess()
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] > 10
+    text = result.stdout.str()
+    assert text.count("no request came in the first 3 cases; ") >= outcomes["failed"]
+    assert "VIOLATION" not in text
+    assert (project.path / "plays").read_text() == "xxx"
+
+
 def test_generated_cases_share_one_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         f"{CLIENT}\ntest_client = client_contract(client(Cutting), generated=120, corpus='corpus')\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -87,6 +89,23 @@ def preflight(runs: Iterable[CaseRun]) -> Iterator[CaseRun]:
         raise DriverError(f"the first {MAX_ALIKE} cases failed alike, so the others were not run")
     yield from first
     yield from runs
+
+
+@contextmanager
+def preflighted(driver: Driver, test_cases: Iterable[TestCase]) -> Iterator[Driver]:
+    """Enter a driver. Raises DriverError if the first cases fail for one cause, which is then that of all tests."""
+    with driver as entered:
+        fitted = (test_case.fitted(entered.spec) for test_case in test_cases)
+        possible = (
+            test_case
+            for test_case in fitted
+            if not test_case.missing(entered.client.features) and not test_case.refused_by(entered.spec)
+        )
+        runs = list(entered.play(islice(possible, MAX_ALIKE)))
+        cause = _common_cause(runs) if len(runs) == MAX_ALIKE else ""
+        if cause:
+            raise DriverError(cause)
+        yield entered
 
 
 def _common_cause(runs: Sequence[CaseRun]) -> str:
