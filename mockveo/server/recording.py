@@ -64,5 +64,6 @@ def record_response(exchange: ExchangeRecord, response: Response, sent_bytes: in
         exchange.kept += sent_bytes
     else:
         body = response.body[:sent_bytes]
-        exchange.response_digest = sha256(body).digest()
-        exchange.undecodable = decode(body, exchange.content_encoding) is None
+        decoded = decode(body, exchange.content_encoding)
+        exchange.response_digest = sha256(body if decoded is None else decoded).digest()
+        exchange.undecodable = decoded is None

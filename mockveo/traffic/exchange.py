@@ -67,6 +67,7 @@ class ResponseJson(TypedDict):
     headers: list[tuple[str, str]]
     body: NotRequired[Any]
     body_bytes: NotRequired[int]
+    #: Of the decoded body, which is what a client stores; of the bytes if they cannot be decoded.
     body_sha256: NotRequired[str]
     #: Whether the body is not in the encoding that its Content-Encoding names.
     undecodable: NotRequired[bool]

@@ -185,9 +185,9 @@ class ExchangeRecord:
         digest, body, undecodable = self.response_digest, self.response_body, self.undecodable
         decoded: bytes | None = b""
         if body is not None:
-            digest = hashlib.sha256(body).digest()
             decoded = decode(body, self.content_encoding)
             undecodable = decoded is None
+            digest = hashlib.sha256(body if decoded is None else decoded).digest()
         response: ResponseJson = {
             "status": self.status,
             "headers": self.redacted_response_headers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import http.client
 import json
 import re
@@ -15,6 +16,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
+from mockveo import serve
+from mockveo.simulator.scenarios import scenario
 from mockveo.testing import Mockveo
 
 FORM = {"prompt": (None, "A kite.")}
@@ -152,6 +155,20 @@ def test_a_body_is_really_encoded(mockveo: Mockveo, coding: str, decode: Any) ->
     ((headers, body),) = raw_poll(mockveo)
     assert (headers["content-encoding"], int(headers["content-length"])) == (coding, len(body))
     assert json.loads(decode(body))["status"] == "queued"
+
+
+def test_the_hash_of_an_encoded_body_is_that_of_what_a_client_stores() -> None:
+    faults = [{"operation": "content", "nth": 1, "encode": "gzip"}, {"operation": "retrieve", "encode": "gzip"}]
+    with serve(render=False) as server:
+        server.app.world.use(scenario({"phases": [], "faults": faults}))
+        with httpx.Client(base_url=server.base_url, headers={"Authorization": "Bearer sk"}) as client:
+            job = created(client).json()["id"]
+            answers = [client.get(f"/videos/{job}{path}") for path in ("/content", "/content", "")]
+        records = [record.to_json() for record in server.app.world.journal][1:]
+    hashes = [hashlib.sha256(answer.content).hexdigest() for answer in answers]
+    assert [record["response"]["body_sha256"] for record in records] == hashes
+    assert hashes[0] == hashes[1]
+    assert records[0]["response"]["body_bytes"] != records[1]["response"]["body_bytes"]
 
 
 def test_a_body_is_labelled_and_not_encoded(mockveo: Mockveo) -> None:
