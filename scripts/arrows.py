@@ -126,6 +126,7 @@ ARROWS: dict[str, set[str]] = {
         "contracts.case",
         "contracts.cases",
         "contracts.clients",
+        "contracts.interruption",
         "contracts.reports",
         "contracts.servers",
         "mockveo.console",
@@ -140,6 +141,7 @@ ARROWS: dict[str, set[str]] = {
     "contracts.clients": {
         "contracts.case",
         "contracts.cases",
+        "contracts.interruption",
         "contracts.reports",
         "mockveo.errors",
         "mockveo.rules",
@@ -160,8 +162,10 @@ ARROWS: dict[str, set[str]] = {
         "mockveo.traffic",
         "mockveo.yamlfiles",
     },
+    "contracts.interruption": set(),
     "contracts.servers": {
         "contracts.cases",
+        "contracts.interruption",
         "contracts.reports",
         "mockveo",
         "mockveo.control_client",

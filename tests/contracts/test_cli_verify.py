@@ -126,6 +126,7 @@ def test_verify_asks_before_it_creates_jobs_that_cost_money() -> None:
     out, err = process.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "this creates up to 5 jobs at https://api.example.com, and each may cost money. Continue? [y/N]" in err
+    assert "nothing was sent" in err
     assert out == ""

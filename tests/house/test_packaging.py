@@ -36,13 +36,13 @@ MODULES = {
     "mockveo/spec": "__init__ errors form job_body job_statuses models openapi operations overlays spec templates",
     "mockveo/testing": "__init__ requests worlds",
     "mockveo/traffic": "__init__ exchange har har_entry har_reading importing journal record redaction",
-    "mockveo_contracts": "__init__ case check pytest verify",
+    "mockveo_contracts": "__init__ case check interruption pytest verify",
     "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
     "mockveo_contracts/cli": (
         "__init__ cases check check_run replay report reporting reporting_options rules verify verify_run"
     ),
     "mockveo_contracts/clients": (
-        "__init__ check driver functions interruption messages pending processes programs recorder search "
+        "__init__ check driver functions messages pending processes programs recorder search "
         "sessions testbed virtual_time wire_log"
     ),
     "mockveo_contracts/reports": (
@@ -53,7 +53,7 @@ MODULES = {
         "__init__ budget curl exchanges fuzzing http_client pacing plan probe_run probes run server_report "
         "server_rules stateful verify"
     ),
-    "mockveo_contracts/servers/rules": "__init__ content lifecycle responses",
+    "mockveo_contracts/servers/rules": "__init__ content lifecycle responses transfer",
 }
 #: Folder -> its other files.
 DATA = {

@@ -17,7 +17,7 @@ from mockveo_contracts.cli.reporting import Reporting, is_installed
 from mockveo_contracts.clients import check as clients
 from mockveo_contracts.clients.driver import Driver
 from mockveo_contracts.clients.functions import load
-from mockveo_contracts.clients.interruption import Interrupted, Stop
+from mockveo_contracts.interruption import Interrupted, Stop
 from mockveo_contracts.reports.known_failures import read
 from mockveo_contracts.reports.model import Report
 

@@ -72,7 +72,8 @@ def verify(*, reporting: Reporting, url: str, **values: Any) -> None:
     COMETAPI_OTHER_KEY; a missing key that is needed is asked for. If the server is not on this machine, jobs may cost
     money: at most 5 are created, after a question.
 
-    Exit statuses: 0 no violation, 1 a violation, 2 the verification could not run, 3 a known failure no longer occurs.
+    Exit statuses: 0 no violation, 1 a violation, 2 the verification could not run or was interrupted, 3 a known
+    failure no longer occurs.
     """
     from mockveo_contracts.cli.verify_run import run
 

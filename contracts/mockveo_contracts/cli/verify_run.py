@@ -12,6 +12,7 @@ import click
 from mockveo.console.output import print_table
 from mockveo.errors import SettingsError
 from mockveo_contracts.cli.reporting import Reporting, is_installed
+from mockveo_contracts.interruption import Stop
 from mockveo_contracts.reports.known_failures import read
 from mockveo_contracts.servers import verify as servers
 from mockveo_contracts.servers.plan import PAID_JOBS, VerifyPlan, is_near
@@ -54,9 +55,11 @@ def run(
         return 0
     if not (near or yes):
         _confirm_cost(url, PAID_JOBS if plan.max_jobs is None else plan.max_jobs)
-    with reporting.progress() as progress:
-        report = servers.verified(url, replace(plan, progress=progress))
-    reporting.deliver(report)
+    stop = Stop()
+    with stop.by_signals():
+        with reporting.progress() as progress:
+            report = servers.verified(url, replace(plan, progress=progress, stop=stop))
+        reporting.deliver(report)
     return report.exit_status
 
 
@@ -80,4 +83,5 @@ def _confirm_cost(url: str, jobs: int) -> None:
     cost = f"this creates up to {jobs} jobs at {url}, and each may cost money"
     if not sys.stdin.isatty():
         raise SettingsError(f"{cost}; expected --yes, or --max-jobs 0 to run only the checks that cost nothing")
-    click.confirm(f"mockveo: {cost}. Continue?", abort=True, err=True)
+    if not click.confirm(f"mockveo: {cost}. Continue?", err=True):
+        raise SettingsError("nothing was sent, as you did not agree to the cost; expected y, or --max-jobs 0")

@@ -16,9 +16,9 @@ from mockveo.text import counted
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
 from mockveo_contracts.clients.driver import Driver, DriverError, preflight
-from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.recorder import ClientRecorder
 from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.interruption import Interrupted, Stop
 from mockveo_contracts.reports.finding import COUNTED
 from mockveo_contracts.reports.known_failures import KnownFailure, check_cases
 from mockveo_contracts.reports.model import ClientSubject, Report, without_verdicts

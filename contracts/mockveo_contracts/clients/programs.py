@@ -20,12 +20,12 @@ from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.driver import PATIENCE_S, ClientInfo, DriverError
-from mockveo_contracts.clients.interruption import Interrupted
 from mockveo_contracts.clients.messages import RESULT, line, message_of, short
 from mockveo_contracts.clients.pending import PendingCase, Queue
 from mockveo_contracts.clients.processes import TICK_S, Process, environment, how_it_ended, wait
 from mockveo_contracts.clients.sessions import RestartPolicy, Session
 from mockveo_contracts.clients.testbed import CaseRun, OpenCase, Testbed
+from mockveo_contracts.interruption import Interrupted
 
 MODES: Final = ("session", "once", "run")
 #: Seconds that a program gets to say hello: some compile themselves first.

@@ -24,8 +24,8 @@ from mockveo.spec.spec import Spec
 from mockveo_contracts.cases import generation, shrinking
 from mockveo_contracts.cases.definitions import GENERATED, TestCase, canonical, parse_case
 from mockveo_contracts.clients.driver import Driver, DriverError
-from mockveo_contracts.clients.interruption import Interrupted, Stop
 from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.interruption import Interrupted, Stop
 from mockveo_contracts.reports.finding import COUNTED, FINDINGS
 
 Json: TypeAlias = Any

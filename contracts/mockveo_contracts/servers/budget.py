@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from mockveo.errors import MockveoError
 from mockveo.http.statuses import REFUSED_FOR_NOW
+from mockveo_contracts.interruption import Interrupted, Stop
+
+#: Seconds that all requests of a run together may take without a complete response. Arbitrary.
+MAX_LOST_S: Final = 90.0
+#: Bytes that all responses of a run together may have. Arbitrary: some ten videos of 8 s in 4K.
+MAX_RECEIVED_BYTES: Final = 2**30
 
 
 class OutOfBudget(MockveoError):
@@ -28,9 +35,14 @@ class Budget:
         rate: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        stop: Stop | None = None,
     ) -> None:
         self.jobs = jobs
         self.seconds = seconds
+        self.stop = stop or Stop()
+        #: Seconds that may still pass without a complete response, and bytes that may still arrive.
+        self.patience_s = MAX_LOST_S
+        self._bytes_left = MAX_RECEIVED_BYTES
         #: Jobs that were made, or may have been made.
         self.made = 0
         self._clock, self._sleep = clock, sleep
@@ -45,6 +57,12 @@ class Budget:
 
     def take(self, *, creates: bool) -> None:
         """Wait until the rate allows a request. Raises OutOfBudget."""
+        if self.stop.asked:
+            raise OutOfBudget(str(Interrupted()))
+        if self.patience_s <= 0:
+            raise OutOfBudget(f"requests took {MAX_LOST_S:g} s in total without a complete response")
+        if self._bytes_left <= 0:
+            raise OutOfBudget(f"the responses had {MAX_RECEIVED_BYTES} bytes in total")
         if self.left <= 0:
             raise OutOfBudget(f"--max-seconds {self.seconds:g} are over")
         if creates and self.jobs is not None and self.made >= self.jobs:
@@ -53,6 +71,11 @@ class Budget:
         if now < self._next:
             self._sleep(self._next - now)
         self._next = max(now, self._next) + self._pause
+
+    def receive(self, size: int, lost_s: float) -> None:
+        """Count the bytes of a response, and the seconds without a complete one."""
+        self._bytes_left -= size
+        self.patience_s -= lost_s
 
     def note(self, status: int) -> None:
         """Count a create with this status, 0 for no response; after trouble it may have made a job."""

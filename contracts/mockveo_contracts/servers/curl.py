@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Final
 
+from mockveo.text import truncate
 from mockveo_contracts.servers.exchanges import Body, SentExchange
 
 #: Headers that curl sets itself or that are written in another way, and the one that schemathesis adds.
@@ -14,8 +17,14 @@ OMITTED_HEADERS: Final = frozenset(
 )
 #: Keys of a run -> what stands for them in a command.
 _KEYS: Final = {"ours": "$COMETAPI_KEY", "other": "$OTHER_KEY", "bad": "sk-no-such-key"}
-#: Characters of a body in a command. Arbitrary.
-MAX_BODY_CHARACTERS: Final = 1000
+#: Characters of a body, and of a path, in a command. Arbitrary: a screen.
+MAX_BODY_CHARACTERS: Final = 2000
+MAX_PATH_CHARACTERS: Final = 2500
+#: Characters of a path that is too long. Arbitrary.
+MAX_ID: Final = 100
+#: Bytes that a shell has words for in $'...', and that printf has in a format.
+_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x27: "\\'", 0x5C: "\\\\"}
+_FORMAT_ESCAPES: Final = {**_ESCAPES, 0x27: "\\047", 0x25: "%%"}
 
 
 def curl_lines(root: str, exchanges: Iterable[SentExchange]) -> list[str]:
@@ -33,14 +42,13 @@ def curl_lines(root: str, exchanges: Iterable[SentExchange]) -> list[str]:
 
 def _curl(root: str, exchange: SentExchange, variables: dict[str, str]) -> str:
     """Return the command of one exchange; the job that it makes gets a variable."""
-    known_job = exchange.job in variables
-    path = exchange.template.replace("{id}", variables[exchange.job]) if known_job else exchange.path
-    words = ["curl -sS", *_method_words(exchange), f'"{root}{path}"', *_key_words(exchange)]
+    words = ["curl -sS", *_method_words(exchange), *_url_words(root, exchange, variables), *_key_words(exchange)]
     words += [
-        f'-H "{name}: {value}"' for name, value in exchange.headers.items() if name.lower() not in OMITTED_HEADERS
+        f"-H {_quoted(f'{name}: {value}')}"
+        for name, value in exchange.headers.items()
+        if name.lower() not in OMITTED_HEADERS
     ]
-    words += _body_words(exchange.body)
-    line = " ".join(words)
+    line = _with_body(" ".join(words), exchange.body)
     if not exchange.made:
         return line
     name = f"ID{len(variables) + 1 if variables else ''}"
@@ -63,18 +71,48 @@ def _key_words(exchange: SentExchange) -> list[str]:
     return ['-H "Authorization: $COMETAPI_KEY"'] if exchange.headers.get("Authorization") else []
 
 
-def _body_words(body: Body | None) -> list[str]:
+def _url_words(root: str, exchange: SentExchange, variables: dict[str, str]) -> list[str]:
+    """Return the URL, and the options by which curl sends it as it is."""
+    if exchange.job in variables:
+        escaped = re.sub(r'([\\"$`])', r"\\\1", root + exchange.template)
+        return [f'"{escaped.replace("{id}", variables[exchange.job])}"']
+    if len(exchange.path) > MAX_PATH_CHARACTERS:
+        # The server chose the id, and a line of that length is of no use.
+        return [_quoted(root + truncate(exchange.path, MAX_ID))]
+    options = ["-g"] if set("[]{}") & set(exchange.path) else []
+    options += ["--path-as-is"] if "/." in exchange.path else []
+    return [*options, _quoted(root + exchange.path)]
+
+
+def _with_body(line: str, body: Body | None) -> str:
+    """Return a command that also sends a body, byte by byte: as options, in a word, or through a pipe."""
     if body is None:
-        return []
+        return line
     if body.curl:
-        return [_quoted(word) for word in body.curl]
-    words = [f"-H 'Content-Type: {body.content_type}'"] if body.content_type else ["-H 'Content-Type:'"]
-    text = body.data.decode("utf-8", "backslashreplace")
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
-    return [*words, f"--data-binary $'{escaped[:MAX_BODY_CHARACTERS]}'"]
+        options = (word.partition(" ") for word in body.curl)
+        return " ".join([line, *(f"{flag} {_quoted(value)}" for flag, _, value in options)])
+    media_type = f"Content-Type: {body.content_type}" if body.content_type else "Content-Type:"
+    line = f"{line} -H {_quoted(media_type)} --data-binary"
+    format_ = _escaped(body.data, _FORMAT_ESCAPES, "\\{:03o}")
+    if len(format_) > MAX_BODY_CHARACTERS:
+        return f"{line} @body.bin  # {len(body.data)} bytes, SHA-256 {sha256(body.data).hexdigest()}"
+    if b"\0" in body.data or body.data.startswith(b"@"):
+        return f"printf '{format_}' | {line} @-"
+    return f"{line} {_quoted(body.data)}"
 
 
-def _quoted(word: str) -> str:
-    flag, _, value = word.partition(" ")
-    escaped = value.replace("'", "'\\''")
-    return f"{flag} '{escaped}'"
+def _quoted(word: str | bytes) -> str:
+    """Return a word for a shell, on one line and without control characters."""
+    data = word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass")
+    try:
+        text = data.decode()
+    except ValueError:
+        text = "\n"
+    if text.isprintable():
+        return "'" + text.replace("'", "'\\''") + "'"
+    return "$'" + _escaped(data, _ESCAPES, "\\x{:02x}") + "'"
+
+
+def _escaped(data: bytes, names: Mapping[int, str], otherwise: str) -> str:
+    """Return bytes as printable ASCII, with escapes for all others."""
+    return "".join(names.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else otherwise.format(byte)) for byte in data)

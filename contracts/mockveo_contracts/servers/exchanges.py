@@ -25,6 +25,8 @@ from mockveo.traffic.redaction import redact_headers, redact_query
 MAX_SHOWN: Final = 2000
 #: Characters of a path in a line. Arbitrary.
 MAX_PATH: Final = 100
+#: Characters of what a server says in a line. Arbitrary.
+MAX_RESULT: Final = 120
 #: Levels of JSON that are read. Arbitrary: deeper data is no response of an API, and reports could not carry it.
 MAX_DEPTH: Final = 64
 #: The purpose of a request whose response should be ordinary.
@@ -200,7 +202,8 @@ class SentExchange:
         """The exchange in a line."""
         path = truncate(redact_query(self.path), MAX_PATH)
         trouble = f", but {self.trouble}" if self.trouble else ""
-        answer = f"{self.status} {self._result}{trouble}" if self.status else f"no answer: {self.trouble}"
+        result = truncate(self._result, MAX_RESULT)
+        answer = f"{self.status} {result}{trouble}" if self.status else f"no answer: {self.trouble}"
         return f"{self.method} {path}{self._images}{self._note} \u2192 {answer}"
 
     @property
@@ -233,7 +236,7 @@ class SentExchange:
             "operation": self.operation or None,
             "purpose": self.purpose,
             "expected": self.expected or None,
-            "job": self.job or self.made or None,
+            "job": truncate(self.job or self.made, MAX_SHOWN) or None,
             "request": self._request(),
             "response": self._response() if self.status else None,
             "trouble": self.trouble or None,
@@ -246,7 +249,7 @@ class SentExchange:
         fields: list[FieldJson] = [{"name": name, "value": value[:MAX_SHOWN]} for name, value in body.fields]
         return {
             "method": self.method,
-            "path": path,
+            "path": truncate(path, MAX_SHOWN),
             "query": redact_query(query),
             "headers": redact_headers(self.headers.items()),
             "fields": fields,
@@ -255,9 +258,10 @@ class SentExchange:
         }
 
     def _response(self) -> ResponseJson:
+        headers = ((name, truncate(value, MAX_SHOWN)) for name, value in self.answer_headers.items())
         return {
             "status": self.status,
-            "headers": redact_headers(self.answer_headers.items()),
+            "headers": redact_headers(headers),
             "body": self._shown_body(),
             "body_bytes": len(self.data),
             "body_sha256": sha256(self.data).hexdigest(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any, Final
@@ -20,7 +20,7 @@ from mockveo.text import truncate
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Body, Conversation, SentExchange
-from mockveo_contracts.servers.http_client import TIMER_TOLERANCE_S, patience_of
+from mockveo_contracts.servers.http_client import MAX_CONTENT_BYTES, TIMER_TOLERANCE_S, patience_of
 from mockveo_contracts.servers.run import VerifyRun
 from mockveo_contracts.servers.server_rules import server_rules
 
@@ -88,6 +88,7 @@ class _Search:
         self._request: Any = None
         self._unanswered: tuple[Any, Any] | None = None
         self._timer = threading.Timer(0, lambda: None)
+        self._sent_at = 0.0
         self.requests = 0
 
     @property
@@ -145,6 +146,7 @@ class _Search:
         def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ARG001 - as hooks are called
             self._request = None
             self._timer.cancel()
+            self._run.budget.receive(len(response.content), 0.0)
             if self._creates(case):
                 self._run.budget.note(response.status_code)
 
@@ -171,11 +173,13 @@ class _Search:
             raise
         request.register_hook("response", self._limit_body)
         self._request = request
+        self._sent_at = time.perf_counter()
         self.requests += 1
         return request
 
     def _limit_body(self, response: Any, **_: Any) -> None:
-        """Limit the total time of a body; the timeout of requests starts anew with each byte."""
+        """Limit the total time of a body, as the timeout of requests starts anew with each byte, and its bytes."""
+        response.raw.stream = _limited(response.raw.stream)
         self._timer = threading.Timer(patience_of(self._run.budget), _shut, (response.raw,))
         self._timer.daemon = True
         self._timer.start()
@@ -185,6 +189,7 @@ class _Search:
         self._timer.cancel()
         if self._request is not None:
             self._unanswered, self._request = (self._case, self._request), None
+            self._run.budget.receive(0, time.perf_counter() - self._sent_at)
             if self._creates(self._case):
                 self._run.budget.note(0)
 
@@ -199,7 +204,7 @@ class _Search:
             self._exhausted = self._exhausted or f"--max-seconds {self._run.budget.seconds:g} are over"
             return True
         case, request = self._unanswered
-        trouble = "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke off"
+        trouble = _trouble(error)
         message = f"{self._operation}: {case.method} {case.path}: {trouble}; expected an answer"
         if ("answered", message) not in self._smallest:
             body = request.body.encode() if isinstance(request.body, str) else request.body
@@ -320,10 +325,35 @@ class _Search:
         return exchange
 
 
+def _limited(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """Return a stream of a body that fails when the body has too many bytes."""
+    from requests import RequestException
+
+    def limited(*arguments: Any, **keywords: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in stream(*arguments, **keywords):
+            size += len(chunk)
+            if size > MAX_CONTENT_BYTES:
+                raise RequestException(f"the answer has more than {MAX_CONTENT_BYTES} bytes")
+            yield chunk
+
+    return limited
+
+
 def _shut(raw: Any) -> None:
     # A body that was read completely, or that cannot be shut, needs nothing.
     with suppress(OSError, RuntimeError, ValueError, AttributeError):
         raw.shutdown()
+
+
+def _trouble(error: Exception) -> str:
+    """Return why a response did not arrive, by the kind of error of requests."""
+    kind = type(error).__name__
+    if kind == "RequestException":
+        return str(error)
+    if kind == "ContentDecodingError":
+        return "the body cannot be decoded by its Content-Encoding"
+    return "no answer in time" if "Timeout" in kind else "the connection broke off"
 
 
 def _described(problem: object) -> str:

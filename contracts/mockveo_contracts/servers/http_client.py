@@ -30,6 +30,9 @@ MAX_CONTENT_BYTES: Final = 128 * 2**20
 MAX_JSON_BYTES: Final = 4 * 2**20
 #: Inaccuracy of timers: a timeout may come this much before the budget ends. Arbitrary.
 TIMER_TOLERANCE_S: Final = 0.05
+#: Bytes that are kept of a response that has too many, and characters of a problem in a message. Arbitrary.
+MAX_KEPT_BYTES: Final = 2**16
+MAX_TROUBLE: Final = 200
 #: Characters of a name in a message. Arbitrary.
 MAX_SHOWN_NAME: Final = 40
 #: Bytes that are read at a time. Arbitrary.
@@ -77,6 +80,9 @@ class _Received(NamedTuple):
     trouble: str
 
 
+_NOTHING: Final = _Received(0, {}, b"", "")
+
+
 class RecordingClient:
     """An HTTP client that records its exchanges; `url` is the server's root or its base URL."""
 
@@ -88,6 +94,8 @@ class RecordingClient:
         self.budget = budget
         #: All exchanges so far.
         self.exchanges: list[SentExchange] = []
+        #: Each body once: a video arrives several times.
+        self._bodies: dict[bytes, bytes] = {}
         self._connection: http.client.HTTPConnection | None = None
 
     def ask(
@@ -132,14 +140,10 @@ class RecordingClient:
         sent_headers = {"Accept": "*/*", **self.keys.headers(key), **(headers or {})}
         if body is not None and body.content_type is not None:
             sent_headers["Content-Type"] = body.content_type
-        max_bytes = MAX_CONTENT_BYTES if operation in ("retrieveVideoContent", "") else MAX_JSON_BYTES
-        begun = time.perf_counter()
-        received = self._exchange(_Request(method, path, body.data if body else None, sent_headers, max_bytes))
-        if creates:
-            self.budget.note(received.status)
-        if received.trouble and self.budget.left <= TIMER_TOLERANCE_S:
-            # We cut it off ourselves, so it is not the server's fault.
-            raise OutOfBudget(f"--max-seconds {self.budget.seconds:g} are over")
+        is_content = operation == "retrieveVideoContent" or purpose == "video-url"
+        max_bytes = MAX_CONTENT_BYTES if is_content else MAX_JSON_BYTES
+        request = _Request(method, path, body.data if body else None, sent_headers, max_bytes)
+        received, duration_s = self._charged(request, creates=creates)
         exchange = SentExchange(
             number=len(self.exchanges) + 1,
             operation=operation,
@@ -153,10 +157,10 @@ class RecordingClient:
             job=job,
             at=self.pace.now(),
             time=time.time(),
-            duration_s=time.perf_counter() - begun,
+            duration_s=duration_s,
             status=received.status,
             answer_headers=received.headers,
-            data=received.data,
+            data=self._bodies.setdefault(received.data, received.data),
             trouble=received.trouble,
             note=note,
         )
@@ -172,7 +176,7 @@ class RecordingClient:
         is_ours = (parts.scheme, parts.netloc) == urlsplit(self.root)[:2]
         other = RecordingClient(origin, self.keys, self.spec, self.pace, self.budget)
         other.root = origin
-        other.exchanges = self.exchanges
+        other.exchanges, other._bodies = self.exchanges, self._bodies
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             return other.send(
@@ -186,6 +190,22 @@ class RecordingClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _charged(self, request: _Request, *, creates: bool) -> tuple[_Received, float]:
+        """Send a request and charge the budget; return the response and the seconds. Raises OutOfBudget."""
+        begun, received = time.perf_counter(), _NOTHING
+        try:
+            received = self._exchange(request)
+        finally:
+            # An interrupted create may have made a job, too.
+            if creates:
+                self.budget.note(received.status)
+        duration_s = time.perf_counter() - begun
+        self.budget.receive(len(received.data), duration_s if received.trouble else 0.0)
+        if received.trouble and self.budget.left <= TIMER_TOLERANCE_S:
+            # We cut it off ourselves, so it is not the server's fault.
+            raise OutOfBudget(f"--max-seconds {self.budget.seconds:g} are over")
+        return received, duration_s
 
     def _exchange(self, request: _Request) -> _Received:
         # The server may have closed a kept connection meanwhile; only a request without effects may be sent twice.
@@ -201,7 +221,7 @@ class RecordingClient:
                 return self._receive(self._connection, request, deadline)
             except (OSError, http.client.HTTPException, ValueError) as problem:
                 self.close()
-                trouble = f"{type(problem).__name__}: {problem}".removesuffix(": ")
+                trouble = truncate(f"{type(problem).__name__}: {problem}".removesuffix(": "), MAX_TROUBLE)
                 if deadline.over:
                     trouble = f"no answer after {patience_s:.3g} s"
                 return _Received(0, {}, b"", trouble)
@@ -236,7 +256,7 @@ class RecordingClient:
 
 def patience_of(budget: Budget) -> float:
     """Return the seconds that the next exchange may take."""
-    return max(min(PATIENCE_S, budget.left), 0.001)
+    return max(min(PATIENCE_S, budget.left, budget.patience_s), 0.001)
 
 
 def _read(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline) -> tuple[bytes, str]:
@@ -251,7 +271,7 @@ def _read(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline
         short = True
     data = b"".join(chunks)
     if size > max_bytes:
-        return data[:max_bytes], f"the answer has more than {max_bytes} bytes"
+        return data[:MAX_KEPT_BYTES], f"the answer has more than {max_bytes} bytes"
     if deadline.over:
         return data, f"the answer had not ended in time, after {size} bytes"
     return data, f"the answer ended after {size} bytes" if short else ""

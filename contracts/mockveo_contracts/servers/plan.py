@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
+from mockveo_contracts.interruption import Stop
 from mockveo_contracts.reports.known_failures import KnownFailure
 
 #: Jobs that a run may make on a remote server, where they may cost money. Arbitrary, and enough for the probes.
@@ -52,6 +53,7 @@ class VerifyPlan:
     known: tuple[KnownFailure, ...] = ()
     #: Whether a mockveo is recognised, and its clock advanced.
     turn_time: bool = True
+    stop: Stop = field(default_factory=Stop)
     #: Called after each check with its number, the number of checks, its name, and the number of its findings.
     progress: Callable[[int, int, str, int], None] = field(default=lambda *_: None)
 

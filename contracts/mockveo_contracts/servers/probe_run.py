@@ -44,6 +44,12 @@ class Shared:
     images_of: Callable[[str], Sequence[str]] | None = None
     #: Jobs that the server made, in order.
     jobs: list[str] = field(default_factory=list)
+    #: Seconds that the run may still pause before it repeats a request.
+    pauses_left_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        # As many as one request takes that is repeated as often as possible.
+        self.pauses_left_s = self.client.pace.interval * (2 ** (MAX_TRIES - 1) - 1)
 
 
 class ProbeRun:
@@ -91,42 +97,52 @@ class ProbeRun:
         values = node.get("enum") or node.get("examples") or aliases or [node.get("default", "1")]
         return self.dice.choice([str(value) for value in values])
 
-    def images(self, count: int) -> list[UploadFile]:
+    def images(self, count: int, *, size: tuple[int, int] = (320, 180)) -> list[UploadFile]:
         """Return images that all differ."""
         names = ("first.png", "last.png", "third.png")
         name = next(iter(sorted(self.form.file_fields)), "input_reference")
-        return [UploadFile(name, names[number], "image/png", _picture(self.dice)) for number in range(count)]
+        return [UploadFile(name, names[number], "image/png", _picture(self.dice, *size)) for number in range(count)]
 
     def multipart(self, fields: Mapping[str, str], files: Sequence[UploadFile] = ()) -> Body:
         """Return a form."""
         return multipart(fields, files, dice=self.dice)
 
     def create(self, body: Body, *, purpose: str = USUAL, expected: str = "", **more: Any) -> SentExchange:
-        """Send a create, again while it is refused for the moment; after other trouble a job may exist."""
-        for attempt in range(MAX_TRIES):
+        """Send a create, again while it is refused for the moment."""
+
+        def ask() -> SentExchange:
             exchange = self.client.ask("createVideo", "", body, purpose=purpose, expected=expected, **more)
             if exchange.made:
                 self.shared.jobs.append(exchange.made)
-            if exchange.status not in REFUSED_FOR_NOW or exchange.error_code == "model_not_found":
-                break
-            self._pause(attempt)
-        return exchange
+            return exchange
+
+        return self._settled(ask, _is_refused_for_now)
 
     def get(self, operation: str, job: str = "", **more: Any) -> SentExchange:
-        """Send a request without effects, again while it meets trouble."""
-        for attempt in range(MAX_TRIES):
-            exchange = self.client.ask(operation, job, **more)
-            if not exchange.failed:
+        """Send a request without effects, again while it meets trouble that may pass."""
+        return self._settled(lambda: self.client.ask(operation, job, **more), lambda exchange: exchange.failed)
+
+    def _settled(self, ask: Callable[[], SentExchange], is_trouble: Callable[[SentExchange], bool]) -> SentExchange:
+        """Ask until there is no trouble, the same trouble again, or no pause left; return the last exchange."""
+        exchange, spent = ask(), 0.0
+        for attempt in range(MAX_TRIES - 1):
+            pause = self.client.pace.interval * 2**attempt
+            if not is_trouble(exchange) or self.shared.pauses_left_s < pause:
                 break
-            self._pause(attempt)
+            self.client.pace.wait(pause)
+            self.shared.pauses_left_s -= pause
+            spent += pause
+            before, exchange = exchange, ask()
+            if exchange.status not in REFUSED_FOR_NOW and _trouble(exchange) == _trouble(before):
+                break
+        if not is_trouble(exchange):
+            # Trouble that passes may come again.
+            self.shared.pauses_left_s += spent
         return exchange
 
     def poll(self, job: str) -> SentExchange:
         """Poll a job."""
         return self.get("retrieveVideo", job)
-
-    def _pause(self, attempt: int) -> None:
-        self.client.pace.wait(self.client.pace.interval * 2**attempt)
 
     def follow(self, job: str) -> SentExchange:
         """Poll a job until it ends or its time is over."""
@@ -156,7 +172,16 @@ class ProbeRun:
         return "task_" + "".join(self.dice.choices(_ID_CHARACTERS, k=32))
 
 
-def _picture(dice: random.Random) -> bytes:
-    """Return a PNG of 320 x 180 in random stripes, so that no two are alike."""
-    row = b"\0" + b"".join(dice.randbytes(3) * 40 for _ in range(8))
-    return png(320, 180, row * 180)
+def _is_refused_for_now(exchange: SentExchange) -> bool:
+    """Return whether a create made no job and may be sent again; after other trouble a job may exist."""
+    return exchange.status in REFUSED_FOR_NOW and exchange.error_code != "model_not_found"
+
+
+def _trouble(exchange: SentExchange) -> tuple[int, str]:
+    return exchange.status, exchange.trouble
+
+
+def _picture(dice: random.Random, width: int, height: int) -> bytes:
+    """Return a PNG in random stripes, so that no two are alike."""
+    row = (b"".join(dice.randbytes(3) * 40 for _ in range(8)) * (width // 320 + 1))[: 3 * width]
+    return png(width, height, (b"\0" + row) * height)

@@ -100,12 +100,13 @@ def _video(run: ProbeRun, job: str, end: SentExchange) -> None:
         run.client.fetch(url, purpose="video-url")
     # The content may lag behind the status.
     for attempt in range(MAX_CONTENT_TRIES):
+        if attempt:
+            run.client.pace.wait(run.client.pace.interval * 2 ** (attempt - 1))
         exchange = _content(run, job, "content-available")
         if exchange is None:
             return
-        if exchange.succeeded:
+        if exchange.succeeded or exchange.failed:
             break
-        run.client.pace.wait(run.client.pace.interval * 2**attempt)
     content = "retrieveVideoContent"
     for requested in RANGES:
         headers = {"Range": f"bytes={requested}"}
@@ -275,7 +276,8 @@ def media_type(run: ProbeRun) -> None:
 @probe("errors/malformed", "Incomplete and malformed forms.")
 def malformed(run: ProbeRun) -> None:
     """Send forms without a boundary, with another one, and truncated."""
-    good = run.multipart(run.fields(), run.images(min(_most_images(run), 1)))
+    # One of a single pixel, so that the whole form fits in a command line.
+    good = run.multipart(run.fields(), run.images(min(_most_images(run), 1), size=(1, 1)))
     more = {"purpose": "form-malformed", "expected": "invalid_multipart_form"}
     run.create(Body("multipart/form-data", good.data), **more, note="no boundary")
     run.create(Body("multipart/form-data; boundary=another", good.data), **more, note="another boundary")

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from mockveo.control_client import PATIENCE_S, RemoteError
 from mockveo.errors import MockveoError, SettingsError
 from mockveo.spec.spec import DEFAULT_PROFILE, load
-from mockveo.text import truncate
+from mockveo.text import counted, truncate
 from mockveo.traffic.redaction import Redactor
+from mockveo_contracts.interruption import Interrupted
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.model import Report, ServerSubject, without_verdicts
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
@@ -28,6 +29,8 @@ from mockveo_contracts.servers.server_rules import server_rules
 
 #: Characters of a response that an error shows. Arbitrary.
 MAX_SHOWN: Final = 300
+#: Characters of an id. Arbitrary.
+MAX_ID: Final = 60
 #: Stands for a key that was not given.
 MADE_UP_KEY: Final = "sk-mockveo-verify"
 
@@ -50,7 +53,7 @@ class VerifyRun:
         self.control = self._control(both)
         usual = self.control.profile if self.control else DEFAULT_PROFILE
         spec = load(plan.spec, profile=plan.profile or usual, overlays=plan.overlays)
-        self.budget = Budget(jobs=plan.job_limit(self.url), seconds=plan.max_seconds, rate=plan.rate)
+        self.budget = Budget(jobs=plan.job_limit(self.url), seconds=plan.max_seconds, rate=plan.rate, stop=plan.stop)
         pace = self._pace()
         if self.control:
             self.client = RecordingClient(self.control.url, both, spec, pace, self.budget)
@@ -123,18 +126,28 @@ class VerifyRun:
         run, earlier_ids = ProbeRun(self.shared, probe.name), frozenset(self.shared.jobs)
         exhausted = ""
         try:
-            probe.ask(run)
-        except OutOfBudget as error:
+            with self.plan.stop.soon():
+                probe.ask(run)
+        except (OutOfBudget, Interrupted) as error:
             exhausted = str(error)
         if not run.exchanges:
             reason = exhausted or "this server has no way to trigger it"
             self.recorder.skip(probe.name, probe.says, reason)
             return []
-        self._check_credit(run.exchanges)
+        if not self.plan.stop.asked:
+            self._check_credit(run.exchanges)
         if exhausted:
             self.recorder.skip(probe.name, probe.says, f"the rest of it: {exhausted}")
         conversation = Conversation(run.exchanges, self.client.spec, earlier_ids, run.unended, run.arrived)
         return self.recorder.record(probe.name, probe.says, conversation, self.command(probe.name))
+
+    def interruption(self) -> str:
+        """Return what to report of a run that was interrupted: the jobs that may have cost money."""
+        jobs = counted(self.budget.made, "job")
+        names = f": {', '.join(truncate(job, MAX_ID) for job in self.shared.jobs)}" if self.shared.jobs else ""
+        cost = "" if self.near else "; each may have cost money"
+        requests = counted(len(self.client.exchanges), "request")
+        return f"it was interrupted after {requests}; {jobs} made{names}{cost}"
 
     def _check_credit(self, exchanges: Sequence[SentExchange]) -> None:
         """Raise VerifyError if creates are refused for a reason that says nothing about the server."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from mockveo.rules.engine import Verdict
+from mockveo.text import truncate
 from mockveo.traffic.redaction import Redactor
 from mockveo_contracts.reports.case_result import CaseResult, LogLine, with_short_ids
 from mockveo_contracts.reports.finding import FINDINGS, Finding
@@ -13,6 +15,9 @@ from mockveo_contracts.reports.model import MAX_MESSAGES, Report, exercised
 from mockveo_contracts.servers.curl import curl_lines
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 from mockveo_contracts.servers.server_rules import server_rules
+
+#: Characters of one breach in a message. Arbitrary: above the longest of ours.
+MAX_BREACH: Final = 600
 
 
 class ServerRecorder:
@@ -55,15 +60,20 @@ class ServerRecorder:
         shortest = _shortest(conversation, {number for breach in shown for number in breach.exchanges})
         return replace(
             finding,
-            message=self._redactor.redact(finding.message),
+            message=self._message(finding.message, conversation),
             trace=tuple(self._redactor.redact(exchange.to_json()) for exchange in shortest),
             reproduce=tuple(self._redactor.redact([*curl_lines(self._url, shortest), again])),
         )
 
+    def _message(self, message: str, conversation: Conversation) -> str:
+        """Return a message with ids short and whatever a server sent cut; a message has several breaches."""
+        short = with_short_ids(self._redactor.redact(message), _ids(conversation))
+        return truncate(short, MAX_MESSAGES * MAX_BREACH)
+
     def _log(self, conversation: Conversation) -> tuple[LogLine, ...]:
         exchanges = conversation.exchanges
         first = exchanges[0].at if exchanges else 0.0
-        ids = {*conversation.creates, *conversation.earlier_ids}
+        ids = _ids(conversation)
         return tuple(
             LogLine(
                 exchange.number,
@@ -72,6 +82,12 @@ class ServerRecorder:
             )
             for exchange in exchanges
         )
+
+
+def _ids(conversation: Conversation) -> set[str]:
+    """Return all ids that the server gave, and that it was asked for."""
+    asked = {exchange.job for exchange in conversation.exchanges if exchange.job}
+    return {*conversation.creates, *conversation.earlier_ids, *asked}
 
 
 def _shortest(conversation: Conversation, numbers: set[int]) -> list[SentExchange]:

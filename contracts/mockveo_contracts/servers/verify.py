@@ -21,6 +21,7 @@ from mockveo.control_client import RemoteError
 from mockveo.errors import SettingsError, did_you_mean
 from mockveo.spec.operations import ASSUMED_OPERATIONS
 from mockveo.spec.spec import DEFAULT_PROFILE, load
+from mockveo_contracts.interruption import Interrupted
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.model import Report
 from mockveo_contracts.servers.budget import OutOfBudget
@@ -67,15 +68,22 @@ class Verification(VerifyRun):
         """Run all checks; return the report."""
         try:
             checks = list(self.checks())
-            self.prepare()
+            with self.plan.stop.soon():
+                self.prepare()
             for number, check in enumerate(checks, 1):
                 findings = check.run()
                 self.plan.progress(number, len(checks), check.name, len(findings))
+                if self.plan.stop.asked:
+                    break
                 if not self.client.exchanges[-1].status:
                     with suppress(OutOfBudget):
                         self.prepare()
         except (VerifyError, RemoteError, OutOfBudget) as error:
             self.recorder.abort(str(error))
+        except Interrupted:
+            pass  # before the first check
+        if self.plan.stop.asked:
+            self.recorder.abort(self.interruption())
         return self.report
 
 

@@ -12,9 +12,9 @@ from mockveo_contracts import Case, Outcome
 from mockveo_contracts.cases.definitions import TestCase, catalogue
 from mockveo_contracts.clients.check import CheckPlan, check
 from mockveo_contracts.clients.functions import Functions
-from mockveo_contracts.clients.interruption import Stop
 from mockveo_contracts.clients.search import search
 from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.interruption import Stop
 from zoo_client import CorrectClient
 
 from mockveo.spec.spec import load

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from mockveo_contracts.reports.formats import FORMATS, parse, write
 from mockveo_contracts.servers.plan import VerifyPlan
 from mockveo_contracts.servers.verify import rehearse, verification, verified, verify
 
+import mockveo
 from mockveo.errors import SettingsError
 from mockveo.traffic.redaction import HIDDEN
 
@@ -303,3 +306,93 @@ def test_error_about_a_url_hides_its_password(url: str) -> None:
 def test_url_with_invalid_characters_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="a blank, a line break or another"):
         verify(url, VerifyPlan())
+
+
+# Limits in bytes and time, and interruption.
+
+
+class Unavailable(_Quiet):
+    """A server that makes no job and answers every other request with 500."""
+
+    def respond(self) -> None:
+        self.answer(400 if self.path.endswith("0" * 32) else 500, NOT_FOUND)
+
+
+def test_persistent_trouble_is_asked_for_twice() -> None:
+    with serving(Unavailable) as url, verification(url, VerifyPlan(poll_interval=0.0, probes=("auth/bad-key",))) as run:
+        (check,) = run.checks()
+        assert {finding.rule for finding in check.run()} >= {"no-server-error"}
+        assert [exchange.method for exchange in run.client.exchanges] == ["GET"] * 4
+
+
+class Refusing(_Quiet):
+    """A server that is overloaded for ever."""
+
+    def respond(self) -> None:
+        self.answer(400 if self.path.endswith("0" * 32) else 503, NOT_FOUND)
+
+
+def test_pauses_before_retries_have_one_allowance_a_run() -> None:
+    waited: list[float] = []
+    with serving(Refusing) as url, verification(url, VerifyPlan(poll_interval=1.0, probes=("auth/*",))) as run:
+        run.client.pace.wait = waited.append  # type: ignore[method-assign]
+        for check in run.checks():
+            check.run()
+    assert waited == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_bodies_without_end_are_cut_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockveo_contracts.servers.http_client.MAX_JSON_BYTES", 2**20)
+
+    class handler(RepeatedBytes):  # noqa: N801
+        start, piece = JSON_HEAD + b"\r\n", b"x" * 2**18
+
+    with serving(handler) as url, verification(url, VerifyPlan(poll_interval=0.0, probes=("errors/paths",))) as run:
+        (check,) = run.checks()
+        (finding,) = [finding for finding in check.run() if finding.rule == "answered"]
+        assert sum(len(exchange.data) for exchange in run.client.exchanges) < 2**20
+    assert "the answer has more than 1048576 bytes" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind"), [("MAX_LOST_S", "a body that drips"), ("MAX_RECEIVED_BYTES", "a body for ever")]
+)
+def test_run_ends_when_responses_cost_too_much(limit: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"mockveo_contracts.servers.budget.{limit}", 0.3)
+
+    class handler(RepeatedBytes):  # noqa: N801
+        start, piece, pause = ENDLESS[kind]
+
+    with serving(handler) as url:
+        begun = time.monotonic()
+        data = verify(url, VerifyPlan(poll_interval=0.0, turn_time=False))
+        assert time.monotonic() - begun < 10
+    assert "in total" in json.dumps([data["aborted"], data["skipped"]])
+
+
+def test_what_a_server_says_is_cut_in_reports(tmp_path: Path) -> None:
+    class handler(_Quiet):  # noqa: N801
+        def respond(self) -> None:
+            long = "n" * 300_000
+            body = {"id": long, "status": long, "error": {"code": long, "message": long}}
+            self.answer(200, json.dumps(body).encode(), **{"X-Name": "n" * 50_000})
+
+    with serving(handler) as url:
+        report = verified(url, VerifyPlan(poll_interval=0.0, job_seconds=0.1, probes=("auth/*", "job/text-only")))
+    assert report.findings
+    for kind in FORMATS:
+        write(parse(f"{kind}={tmp_path / kind}"), report)
+        assert "n" * 5000 not in (tmp_path / kind).read_text(), kind
+
+
+def test_interruption_ends_a_run_with_what_it_has() -> None:
+    plan = VerifyPlan(poll_interval=60.0, turn_time=False)
+    with mockveo.serve(render=False) as server:
+        timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        with plan.stop.by_signals():
+            report = verified(server.url, plan)
+    assert report.exit_status == 2
+    assert report.aborted.startswith("it was interrupted after ")
+    assert "; 1 job made: task_" in report.aborted
+    assert [case.name for case in report.cases] == ["models/lists", "job/text-only"]

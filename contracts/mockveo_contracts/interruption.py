@@ -1,4 +1,4 @@
-"""How a check ends before its time: a signal sets a flag, and interrupts a wait for the client."""
+"""How a run ends before its time: a signal sets a flag, and interrupts a wait for the client or the server."""
 
 from __future__ import annotations
 
