@@ -183,7 +183,7 @@ def file_as_it_is(call: CallTrace) -> list[Breach] | None:
             breach(message, create)
             for create in creates
             for file in create.files
-            for message in _differences(file, media_types.get(file["sha256"], ""))
+            for message in _differences(file, media_types.get(file.get("sha256", ""), ""))
         ]
         if creates
         else None
