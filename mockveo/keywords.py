@@ -47,6 +47,7 @@ class SettingsKeywords(_SharedKeywords, total=False):
     max_worlds: int
     other_port: int
     allow_host: str | Sequence[str]
+    allow_origin: str | Sequence[str]
     render: bool | None
 
 

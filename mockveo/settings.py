@@ -52,6 +52,9 @@ class Settings:
     other_port: int = _setting(0, "Port of the other origin, for redirects and video URLs; 0 picks a free one.")
     max_exchanges: int = _setting(1000, "Most exchanges to keep in the journal; the oldest are forgotten first.")
     allow_host: tuple[str, ...] = _setting((), "Serve requests for this host name too. Repeatable.")
+    allow_origin: tuple[str, ...] = _setting(
+        (), "Let pages of this origin read responses, e.g. tauri://localhost or vscode-webview://*. Repeatable."
+    )
     render: bool | None = _setting(None, "Render each clip for its job. Default: if mockveo[video] is installed.")
 
     def __post_init__(self) -> None:

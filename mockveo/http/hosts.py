@@ -7,6 +7,7 @@ Host header still carries the page's name, which is refused; an IP literal canno
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 #: Origins whose pages may read responses: those of this machine.
@@ -18,15 +19,23 @@ _MAX_REMEMBERED_BYTES = 100
 
 
 class Hosts:
-    """The Host headers that are served."""
+    """The Host headers that are served, unless not `checked`, and the origins whose pages may read responses."""
 
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
+    def __init__(self, allowed: Iterable[str] = (), origins: Iterable[str] = (), *, checked: bool = True) -> None:
+        self.checked = checked
         self._names = {name.lower().rstrip(".") for name in allowed} | {"localhost"}
         self._accepted: set[bytes] = set()
+        patterns = [re.escape(origin.lower()).replace(r"\*", "[^/]*") for origin in origins]
+        #: A pattern of the allowed origins.
+        self.origins = "|".join([LOOPBACK_ORIGIN, *patterns])
+
+    def allow_origin(self, origin: bytes) -> bool:
+        """Return whether pages of an origin may read responses."""
+        return re.fullmatch(self.origins, origin.decode("latin-1")) is not None
 
     def serve(self, header: bytes | None) -> bool:
         """Return whether a request with this Host header is served; one without is, as no browser sends it."""
-        if header is None or header in self._accepted:
+        if not self.checked or header is None or header in self._accepted:
             return True
         if not self._allows(header.decode("latin-1")):
             return False

@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.routing import Router
 
 from mockveo.content.clips import Clips
-from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
+from mockveo.http.hosts import Hosts
 from mockveo.http.responses import Response, error_of_ours
 from mockveo.server.context import PREFIX, WORLD
 from mockveo.server.endpoints import EndpointTable
@@ -43,7 +43,7 @@ class Application:
         self.seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(2**32)
         self.origins = Origins()
         self.clips = Clips(render=settings.render)
-        self._hosts = Hosts(settings.allow_host) if check_hosts else None
+        self._hosts = Hosts(settings.allow_host, settings.allow_origin, checked=check_hosts)
         self._specs: dict[str, Spec] = {}
         #: Profile -> the endpoints at the server's own origin and at the other one.
         self._endpoints: dict[str, tuple[EndpointTable, EndpointTable]] = {}
@@ -105,9 +105,9 @@ class Application:
     def _may_make_world(self, scope: Any) -> bool:
         """Return whether a request is not from a page of another site, which could push other worlds out."""
         headers = dict(scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        if self._hosts is None or origin:
-            return not origin or re.fullmatch(LOOPBACK_ORIGIN, origin) is not None
+        origin = headers.get(b"origin")
+        if origin:
+            return self._hosts.allow_origin(origin)
         return self._hosts.serve(headers.get(b"host")) and headers.get(b"sec-fetch-site") != b"cross-site"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -49,7 +49,7 @@ class Control:
     `closing` returns whether the server is about to stop.
     """
 
-    def __init__(self, worlds: Worlds, hosts: Hosts | None, closing: Callable[[], bool]) -> None:
+    def __init__(self, worlds: Worlds, hosts: Hosts, closing: Callable[[], bool]) -> None:
         self._worlds = worlds
         self._hosts = hosts
         self._closing = closing
@@ -69,8 +69,8 @@ class Control:
         return EndpointTable(endpoints, Endpoint({}, self._hosts, otherwise=unknown))
 
     async def _guarded(self, handler: ControlHandler, pointer: str, call: RequestContext) -> Response:
-        if self._hosts is not None:
-            refuse_foreign(call)
+        if self._hosts.checked:
+            refuse_foreign(call, self._hosts)
         try:
             request = await self._document.read(call, pointer) if pointer else ControlRequest({}, None)
             result = await handler(call, request)

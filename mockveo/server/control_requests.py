@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,7 +13,7 @@ import orjson
 from mockveo import yamlfiles
 from mockveo.errors import SpecError
 from mockveo.http import forms
-from mockveo.http.hosts import LOOPBACK_ORIGIN
+from mockveo.http.hosts import Hosts
 from mockveo.http.parts import media_type
 from mockveo.server.context import ApiError, ControlError, IncompleteBody, RequestContext
 from mockveo.spec.openapi import Document, Json, escape
@@ -119,7 +118,7 @@ async def _read_body(call: RequestContext) -> bytes:
     return b"".join(chunks)
 
 
-def refuse_foreign(call: RequestContext) -> None:
+def refuse_foreign(call: RequestContext, hosts: Hosts) -> None:
     """Raise ControlError for a request from another machine or from a page of another site."""
     client = call.scope.get("client")
     address = ipaddress.ip_address(client[0].partition("%")[0]) if client else None
@@ -127,9 +126,10 @@ def refuse_foreign(call: RequestContext) -> None:
     if address is not None and not (mapped or address).is_loopback:
         message = f"{ROOT} serves the machine it runs on only; the request came from {address}"
         raise ControlError(403, "not_local", message)
-    origin = call.headers.get(b"origin", b"").decode("latin-1")
+    origin = call.headers.get(b"origin")
     if origin:
-        if re.fullmatch(LOOPBACK_ORIGIN, origin) is None:
-            raise ControlError(403, "cross_site", f"{ROOT} serves no page of another site; the Origin is {origin}")
+        if not hosts.allow_origin(origin):
+            message = f"{ROOT} serves no page of another site; the Origin is {origin.decode('latin-1')}"
+            raise ControlError(403, "cross_site", message)
     elif call.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin", b"same-site"):
         raise ControlError(403, "cross_site", f"{ROOT} serves no page of another site; Sec-Fetch-Site says this is one")

@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from mockveo.http.hosts import LOOPBACK_ORIGIN, Hosts
+from mockveo.http.hosts import Hosts
 from mockveo.http.responses import Response, error_of_ours, header_value, json_response
 from mockveo.server.context import ApiError, ClientGone, ControlError, FaultBeforeEffect, RequestContext
 from mockveo.server.faults import apply_faults, send_with_faults, sent_body_bytes, wait_for_faults
@@ -46,7 +46,7 @@ class Endpoint:
     def __init__(
         self,
         routes: Mapping[str, Route],
-        hosts: Hosts | None,
+        hosts: Hosts,
         *,
         other_origin: bool = False,
         otherwise: Route | None = None,
@@ -57,7 +57,7 @@ class Endpoint:
         self._otherwise = otherwise
         self._for_browsers = CORSMiddleware(
             self._serve,
-            allow_origin_regex=LOOPBACK_ORIGIN,
+            allow_origin_regex=hosts.origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
@@ -67,13 +67,15 @@ class Endpoint:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return an awaitable that serves one exchange."""
         # Only browsers send Origin, so only they pay for CORS.
-        for name, _ in scope["headers"]:
+        for name, value in scope["headers"]:
             if name == b"origin" and self._is_served(dict(scope["headers"])):
+                if scope["method"] == "OPTIONS" and not self._hosts.allow_origin(value):
+                    break  # Starlette would refuse the preflight too, but without a line in the log.
                 return self._for_browsers(scope, receive, send)
         return self._serve(scope, receive, send)
 
     def _is_served(self, headers: Mapping[bytes, bytes]) -> bool:
-        return self._hosts is None or self._hosts.serve(headers.get(b"host"))
+        return self._hosts.serve(headers.get(b"host"))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -123,7 +125,7 @@ class Endpoint:
 
     async def _respond(self, call: RequestContext, route: Route | None) -> Response | None:
         """Return the response; None if the client is gone."""
-        if self._hosts is not None and not self._hosts.serve(call.headers.get(b"host")):
+        if not self._hosts.serve(call.headers.get(b"host")):
             return self._host_refused(call)
         if len(call.headers) < len(call.scope["headers"]) and _has_two_hosts(call.scope):
             record_error(call.exchange, "two_hosts")
@@ -183,6 +185,10 @@ class Endpoint:
 
     def _without_route(self, call: RequestContext) -> Response:
         method, path = call.scope["method"], call.scope["path"]
+        origin = call.headers.get(b"origin")
+        is_preflight = method == "OPTIONS" and b"access-control-request-method" in call.headers
+        if is_preflight and origin is not None and not self._hosts.allow_origin(origin):
+            return _origin_refused(call, origin.decode("latin-1"))
         if method == "OPTIONS" and self._routes:
             allow = ", ".join(sorted({*self._routes, "OPTIONS"}))
             return Response(204, [(b"allow", allow.encode())], b"")
@@ -227,6 +233,12 @@ class EndpointTable:
                 scope["path_params"] = match.groupdict()
                 return candidate(scope, receive, send)
         return self._otherwise(scope, receive, send)
+
+
+def _origin_refused(call: RequestContext, origin: str) -> Response:
+    remedy = f"start mockveo with --allow-origin {origin} if its pages may read responses"
+    record_error(call.exchange, "origin_not_allowed", remedy)
+    return error_of_ours(400, "origin_not_allowed", f"The Origin is {origin!r}, which is not of this machine; {remedy}")
 
 
 def _has_two_hosts(scope: Scope) -> bool:

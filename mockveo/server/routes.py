@@ -27,7 +27,7 @@ NEEDED_ERRORS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[EndpointTable, EndpointTable]:
+def bind(spec: Spec, clips: Clips, hosts: Hosts) -> tuple[EndpointTable, EndpointTable]:
     """Return the endpoints of a spec at the server's own origin and at the other one.
 
     Raises SpecError if the document lacks something that a handler needs.
@@ -51,7 +51,7 @@ def bind(spec: Spec, clips: Clips, hosts: Hosts | None) -> tuple[EndpointTable, 
     return own, _table({**by_path, **deliveries}, hosts, other_origin=True)
 
 
-def _table(by_path: Mapping[str, Mapping[str, Route]], hosts: Hosts | None, *, other_origin: bool) -> EndpointTable:
+def _table(by_path: Mapping[str, Mapping[str, Route]], hosts: Hosts, *, other_origin: bool) -> EndpointTable:
     endpoints = {path: Endpoint(routes, hosts, other_origin=other_origin) for path, routes in by_path.items()}
     return EndpointTable(endpoints, Endpoint({}, hosts, other_origin=other_origin))
 

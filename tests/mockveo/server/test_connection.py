@@ -388,9 +388,34 @@ def test_preflight_with_a_foreign_host_is_refused(client: httpx.Client) -> None:
     assert client.options("/v1/videos", headers=asked).status_code == 421
 
 
-def test_page_of_another_site_gets_no_cors_headers(client: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("tauri://localhost", 200),
+        ("vscode-webview://1a2b3c4d", 200),
+        ("null", 200),
+        ("app://.", 400),
+        ("vscode-webview://1a/b", 400),
+        ("https://tauri", 400),
+    ],
+)
+def test_allowed_origin_may_read_responses(origin: str, status: int) -> None:
+    allowed = ["tauri://localhost", "vscode-webview://*", "null"]
+    with mockveo.serve(allow_origin=allowed, render=False) as server:
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        preflight = httpx.options(f"{server.base_url}/videos", headers=asked)
+        assert preflight.status_code == status
+        answer = httpx.get(f"{server.url}/api/models", headers=asked)
+        assert answer.headers.get("access-control-allow-origin") == (origin if status == 200 else None)
+
+
+def test_page_of_another_site_gets_no_cors_headers(server: ServerThread, client: httpx.Client) -> None:
     origin = {"Origin": "https://evil.com", "Access-Control-Request-Method": "POST"}
-    assert client.options("/v1/videos", headers=origin).status_code == 400
+    refused = client.options("/v1/videos", headers=origin)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "origin_not_allowed")
+    assert "access-control-allow-origin" not in refused.headers
+    logged = server.app.world.journal.since(server.app.world.journal.count - 1)[0]
+    assert "--allow-origin https://evil.com" in logged.to_line()
     assert "access-control-allow-origin" not in client.get("/v1/models", headers=origin).headers
 
 
