@@ -63,6 +63,8 @@ BREAKING: dict[str, tuple[Any, dict[str, str]]] = {
     ),
     "progress 100 early": (lifecycle(("queued", 0), ("in_progress", 100)), {"progress-complete": "violation"}),
     "progress text": ({"style": {"progress": "text"}}, {"answer-schema": "violation"}),
+    "null field": ({"style": {"extra": {"seconds": None}}}, {"answer-schema": "warning"}),
+    "null status": ({"style": {"extra": {"status": None}}}, {"answer-schema": "violation", "job-ends": "violation"}),
     "slow": ("slow", {"job-ends": "violation"}),
     "status backwards": (
         lifecycle(("queued", 0), ("in_progress", 0), ("queued", 0), ("in_progress", 50)), {"status-order": "violation"},

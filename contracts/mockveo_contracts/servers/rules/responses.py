@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import jsonschema_rs
 
@@ -23,6 +23,8 @@ checks: Final = Checks[Conversation]()
 MAX_TEXT: Final = 120
 #: Characters of a problem by a schema in a message. Arbitrary.
 MAX_PROBLEM: Final = 200
+#: Fields of a job that are never null.
+ALWAYS_APPLY: Final = frozenset({"id", "object", "status"})
 
 
 @checks.check("answered")
@@ -85,29 +87,42 @@ def _schema_breaches(conversation: Conversation, *, assumed: bool) -> list[Breac
     answers = [exchange for exchange in conversation.of(*JSON_OPERATIONS) if exchange.status == 200 and exchange.answer]
     breaches: dict[str, Breach] = {}
     for exchange in answers:
-        for message, is_assumed in schema_problems(conversation.spec, exchange):
-            if is_assumed is assumed:
-                breaches.setdefault(message, breach(f"{exchange.method} {exchange.template}: {message}", exchange))
+        for problem in schema_problems(conversation.spec, exchange):
+            if problem.assumed is assumed:
+                message = f"{exchange.method} {exchange.template}: {problem.message}"
+                breaches.setdefault(problem.message, breach(message, exchange, lenient=problem.is_unset))
     return list(breaches.values()) if answers else None
 
 
-def schema_problems(spec: Spec, exchange: SentExchange) -> Iterator[tuple[str, bool]]:
-    """Yield what is wrong with a JSON response by its schema, and whether that is only assumed."""
+class SchemaProblem(NamedTuple):
+    """What is wrong with a JSON response by its schema."""
+
+    message: str
+    #: Whether the schema is only assumed there.
+    assumed: bool = False
+    #: Whether a field is null, as gateways write one that does not apply yet. An id and a status always apply.
+    is_unset: bool = False
+
+
+def schema_problems(spec: Spec, exchange: SentExchange) -> Iterator[SchemaProblem]:
+    """Yield what is wrong with a JSON response by its schema."""
     pointer = _schema(spec.operations[exchange.operation], exchange.status)
     if spec.document.find(pointer) is None:
         return
     try:
         errors = list(spec.document.validator(pointer).iter_errors(exchange.json))
     except UnicodeEncodeError:
-        yield "a text has half a surrogate pair, which UTF-8 cannot encode", False
+        yield SchemaProblem("a text has half a surrogate pair, which UTF-8 cannot encode")
         return
     for error in errors:
         path = [*error.instance_path]
         if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
             path.append(error.kind.property)
         place = ".".join(map(str, path))
-        problem = _problem(error)
-        yield f"{place}: {problem}" if place else problem, _is_assumed(spec, pointer, path)
+        message = f"{place}: {_problem(error)}" if place else _problem(error)
+        # The instance of a missing field is the object that lacks it.
+        is_unset = error.instance is None and place not in ALWAYS_APPLY
+        yield SchemaProblem(message, _is_assumed(spec, pointer, path), is_unset)
 
 
 def _problem(error: jsonschema_rs.ValidationError) -> str:
@@ -186,7 +201,7 @@ def _envelope_problem(spec: Spec, exchange: SentExchange) -> str:
         should_be_nested = ErrorBody.parse(example.body).envelope == "nested"
         if (exchange.error.envelope == "nested") is not should_be_nested:
             return f"expected {'nested, {error: {...}}' if should_be_nested else 'flat, {code, message}'}"
-    return next((message for message, _ in schema_problems(spec, exchange)), "")
+    return next((problem.message for problem in schema_problems(spec, exchange)), "")
 
 
 @checks.check("error-code")
