@@ -158,7 +158,10 @@ def retry_after(call: CallTrace) -> list[Breach] | None:
         exercised = True
         waited_s = call.seconds(first, second)
         if waited_s < _least(expected_s):
-            answered = f"{line(first)} was answered {first.status} with Retry-After: {first.retry_after}"
+            value = str(first.retry_after)
+            # A date does not say how long that is.
+            length = "" if value.isdecimal() else f" (at least {expected_s:g} s)"
+            answered = f"{line(first)} was answered {first.status} with Retry-After: {value}{length}"
             breaches.append(breach(f"{answered}, and repeated after {waited_s:.2f} s", first, second))
     return breaches if exercised else None
 
