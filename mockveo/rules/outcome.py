@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import json
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.retries import seconds_to_wait
+from mockveo.rules.sequence import is_ambiguous
 from mockveo.rules.trace import CallTrace
 from mockveo.spec.job_statuses import RUNNING
 from mockveo.traffic.exchange import Exchange
@@ -21,8 +23,10 @@ MAX_FAILURES_OF: Final = {"retrieve": 5, "content": 3, "delivery": 3}
 #: A client may still send requests until this many times its deadline, and a second more. Arbitrary.
 LATE_FACTOR: Final = 1.1
 LATE_S: Final = 1.0
-#: A query that asks for something other than the video.
-_OTHER_VARIANT: Final = re.compile(r"(?:^|&)variant=(?!video(?:&|$))")
+#: A client that gives up within this share of its deadline has misread it. Arbitrary, far above a wrong unit's share.
+EARLY_SHARE: Final = 0.1
+#: Seconds of a deadline that a client may need to start, before its first request. Arbitrary.
+MAX_START_S: Final = 5.0
 
 
 def reported(call: CallTrace) -> str:
@@ -34,6 +38,18 @@ def reported_reason(call: CallTrace) -> str:
     """Return what the client reported of an error."""
     error = (call.outcome or {}).get("error")
     return " ".join(map(str, error.values())) if isinstance(error, dict) else str(error or "")
+
+
+def gave_up_early(call: CallTrace) -> bool:
+    """Return whether a client reports `timeout` although hardly any of its deadline had passed."""
+    limit_s = (call.case or {}).get("deadline_s")
+    if reported(call) != "timeout" or limit_s is None or not call.exchanges:
+        return False
+    last = call.exchanges[-1]
+    spent_s = call.seconds(call.exchanges[0], last)
+    is_early = spent_s < limit_s * EARLY_SHARE and limit_s - spent_s >= MAX_START_S
+    # Without a response the client may have waited for it until its deadline.
+    return is_early and last.whole and not call.out_of_time(seconds_to_wait(last) or 0.0)
 
 
 def last_state(call: CallTrace) -> Exchange | None:
@@ -57,7 +73,7 @@ def poll_until_terminal(call: CallTrace) -> list[Breach] | None:
     out_of_time = reported(call) == "timeout" or (reported(call) == "error" and call.out_of_time())
     # The pages promise 200 for a create: a client may refuse another success, as long as it says so.
     refused_create = reported(call) == "error" and last in call.of("create") and last.status != 200
-    if last.state not in RUNNING or out_of_time or refused_create:
+    if last.state not in RUNNING or (out_of_time and not gave_up_early(call)) or refused_create:
         return []
     later = [poll for poll in call.polls if poll.number > last.number]
     if reported(call) != "completed" and any(
@@ -89,6 +105,26 @@ def _shows_completed(exchange: Exchange) -> bool:
     return bool(exchange.state) and completed
 
 
+@checks.check("no-false-failure")
+def no_false_failure(call: CallTrace) -> list[Breach] | None:
+    # A create that was refused made no job, so its caller loses nothing by the word `failed`.
+    may_exist = bool(call.made) or any(is_ambiguous(create) for create in call.creates)
+    if not reported(call) or not may_exist:
+        return None
+    if reported(call) != "failed" or any(_may_mean_failure(exchange) for exchange in call.of("create", "retrieve")):
+        return []
+    last = call.exchanges[-1]
+    return [breach(f"the client reported 'failed', but the API never did; it ended with {_trouble(last)}", last)]
+
+
+def _may_mean_failure(exchange: Exchange) -> bool:
+    """Return whether a response shows a failure, or a status that may be one, which `unknown-status` judges."""
+    if exchange.state.strip():
+        return exchange.state not in RUNNING and exchange.shown.meaning != "success"
+    has_error = exchange.error_body.present or bool(exchange.shown.members.get("error"))
+    return exchange.succeeded and has_error
+
+
 @checks.check("report-failed")
 def report_failed(call: CallTrace) -> list[Breach] | None:
     end = call.end
@@ -103,9 +139,12 @@ def report_completed(call: CallTrace) -> list[Breach] | None:
     if call.outcome is None or end is None or end.shown.meaning != "success":
         return None
     fetches = call.of("content", "delivery")
-    failed = any(fetch.status not in (200, 206) or not fetch.whole for fetch in fetches)
+    # After the end a client may still poll, e.g. for a `video_url`, and meet trouble or a redirect that it refuses.
+    polls = [poll for poll in call.polls if poll.number > end.number]
+    failed = any(poll.transient or not poll.succeeded for poll in polls)
+    failed = failed or any(not _brings_clip(fetch) for fetch in fetches)
     # The deadline may pass during a download.
-    excuses = {"completed": True, "error": failed, "timeout": bool(fetches)}
+    excuses = {"completed": True, "error": failed, "timeout": failed or bool(fetches)}
     return [] if excuses.get(reported(call)) else [_other_end(call, end)]
 
 
@@ -128,28 +167,70 @@ def result_id(call: CallTrace) -> list[Breach] | None:
 def result_model(call: CallTrace) -> list[Breach] | None:
     actual = _video(call).get("model")
     models = [exchange.shown.members.get("model") for exchange in call.of("create", "retrieve")]
-    expected = [model for model in models if model]
-    if actual is None or not expected:
+    models = [model for model in models if model]
+    if actual is None or not models:
         return None
-    message = f"the model of the result is {actual!r}; expected {expected[-1]!r}, as the API returned it"
+    # A client that gave up may hold an older response than the last one.
+    expected = models[-1:] if _reports_end(call) else models
+    message = f"the model of the result is {actual!r}; expected {models[-1]!r}, as the API last returned it"
     return [] if actual in expected else [Breach(message)]
+
+
+@checks.check("result-status")
+def result_status(call: CallTrace) -> list[Breach] | None:
+    actual, end = _video(call).get("status"), call.end
+    if actual is None or end is None or not _reports_end(call):
+        return None
+    # A client may have a word of its own for an end, but not the word of an earlier response.
+    older = {exchange.state for exchange in call.of("create", "retrieve") if exchange.number < end.number}
+    if actual not in older:
+        return []
+    return [breach(f"the status of the result is {actual!r}, as in an older response; expected {end.state!r}", end)]
+
+
+def _reports_end(call: CallTrace) -> bool:
+    return call.end is not None and reported(call) in MEANINGS
 
 
 @checks.check("content-exact")
 def content_exact(call: CallTrace) -> list[Breach] | None:
     stored = (call.outcome or {}).get("content")
     if stored is None:
-        return _not_fetched(call)
-    fetches = [fetch for fetch in call.of("content", "delivery") if not _OTHER_VARIANT.search(fetch.query)]
-    complete = [fetch.response_sha256 for fetch in fetches if fetch.status == 200 and fetch.whole]
-    # A file fetched in ranges is known by its ETag, which this server derives from the hash of the whole file.
-    tags = [fetch.response_headers.get("etag", "").strip('"') for fetch in fetches if fetch.status == 206]
-    if stored["sha256"] in complete or any(tag and stored["sha256"].startswith(tag) for tag in tags):
+        return _not_stored(call)
+    fetches = [fetch for fetch in call.of("content", "delivery") if _asks_for_video(fetch)]
+    if any(_is_clip(fetch, stored["sha256"]) or _looks_whole(fetch, stored["sha256"]) for fetch in fetches):
         return []
-    source = next((exchange for exchange in call.exchanges if stored["sha256"] == exchange.response_sha256), None)
+    sources = (exchange for exchange in (*fetches, *call.exchanges) if stored["sha256"] == exchange.response_sha256)
+    source = next(sources, None)
     if source is None:
         return [Breach(f"the {stored['bytes']} bytes that were stored match no complete response")]
     return [breach(f"the stored file is not the video but {_description(source)}", source)]
+
+
+def _asks_for_video(fetch: Exchange) -> bool:
+    # The server reads the first of several values.
+    return parse_qs(fetch.query).get("variant", ["video"])[0] == "video"
+
+
+def _is_clip(fetch: Exchange, sha256: str) -> bool:
+    """Return whether these bytes are what a download asked for.
+
+    This server makes the ETag of the clip's own hash, so it names the clip whatever a fault sends in its place, and
+    whether the client fetches it whole, in ranges or encoded.
+    """
+    tag = fetch.response_headers.get("etag", "").strip('"')
+    return bool(tag) and sha256.startswith(tag)
+
+
+def _looks_whole(fetch: Exchange, sha256: str) -> bool:
+    """Return whether these bytes are a clip that a fault cut off together with its Content-Length."""
+    return "malformed" in fetch.faults and fetch.whole and sha256 == fetch.response_sha256
+
+
+def _brings_clip(fetch: Exchange) -> bool:
+    """Return whether a download brought the clip, or a range of it, in a way that every client can read."""
+    is_clip = fetch.status == 206 or (fetch.status == 200 and _is_clip(fetch, fetch.response_sha256))
+    return fetch.whole and is_clip and "content-encoding" not in fetch.response_headers
 
 
 def _description(source: Exchange) -> str:
@@ -157,19 +238,28 @@ def _description(source: Exchange) -> str:
         return f"the body of an incomplete response of {source.status}"
     if source.status != 200:
         return f"the body of a response of {source.status}"
+    if source.operation in ("content", "delivery") and _asks_for_video(source):
+        media_type = source.response_headers.get("content-type", "no media type")
+        return f"the {source.response_bytes} bytes of a response of 200 that is no video ({media_type})"
     url = f"{source.path}?{source.query}".rstrip("?")
     return f"the response to {source.method} {url}"
 
 
-def _not_fetched(call: CallTrace) -> list[Breach] | None:
-    """Return the breach of a client that declares `content` and does not request the video."""
-    end = call.end
+def _not_stored(call: CallTrace) -> list[Breach] | None:
+    """Return the breach of a client that declares `content` and leaves its caller without video and without error."""
+    end, result = call.end, call.outcome or {}
     completed = end is not None and end.shown.meaning == "success" and reported(call) == "completed"
-    declared = call.features.get("content") and call.case is not None
-    if end is None or not completed or not declared or call.of("content", "delivery"):
+    if end is None or not completed or not call.features.get("content") or call.case is None:
         return None
-    message = "the job completed, but the client did not request the video although it declares `content`"
-    return [breach(message, end)]
+    fetches = call.of("content", "delivery")
+    if not fetches:
+        message = "the job completed, but the client did not request the video although it declares `content`"
+        return [breach(message, end)]
+    # A program that reports by its exit status can report neither.
+    if result.get("error") or "exit_status" in result:
+        return None
+    message = f"the client reported 'completed' without a file and without an error, after {_trouble(fetches[-1])}"
+    return [breach(f"{message} to its download", fetches[-1])]
 
 
 @checks.check("survive-transient")
@@ -185,7 +275,8 @@ def survive_transient(call: CallTrace) -> list[Breach] | None:
     stored = (call.outcome or {}).get("content") is not None
     download_failed = last.operation != "retrieve" and not stored
     excuses = ("timeout",) if download_failed else ("completed", "timeout")
-    if reported(call) in excuses or call.out_of_time(seconds_to_wait(last) or 0.0):
+    excused = reported(call) in excuses and not gave_up_early(call)
+    if excused or call.out_of_time(seconds_to_wait(last) or 0.0):
         return []
     message = f"the client gave up with {reported(call)!r} after {_trouble(last)}, which may be temporary"
     return [breach(message, last)]
@@ -220,7 +311,15 @@ def failure_reason(call: CallTrace) -> list[Breach] | None:
     message = end.shown.reason if end is not None else ""
     if not message or reported(call) not in ("failed", "error"):
         return None
-    return [] if message in reported_reason(call) else [Breach(_lost(call, "reason", message))]
+    return [] if _reaches(call, message) else [Breach(_lost(call, "reason", message))]
+
+
+def _reaches(call: CallTrace, message: str) -> bool:
+    """Return whether a message is in what the client reported, as it is or as JSON or Python print it."""
+    as_json = (json.dumps(message)[1:-1], json.dumps(message, ensure_ascii=False)[1:-1])
+    printed = (message, *as_json, repr(message)[1:-1])
+    report = " ".join(reported_reason(call).split())
+    return any(" ".join(text.split()) in report for text in printed)
 
 
 def _lost(call: CallTrace, kind: str, message: str) -> str:
@@ -237,7 +336,7 @@ def error_envelopes(call: CallTrace) -> list[Breach] | None:
     message = last.error_body.message.partition(" (request id:")[0]
     if not message:
         return None
-    return [] if message in reported_reason(call) else [breach(_lost(call, "error", message), last)]
+    return [] if _reaches(call, message) else [breach(_lost(call, "error", message), last)]
 
 
 @checks.check("unknown-status")

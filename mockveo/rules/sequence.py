@@ -33,7 +33,7 @@ def create_once(call: CallTrace) -> list[Breach] | None:
 
 @checks.check("no-blind-retry")
 def no_blind_retry(call: CallTrace) -> list[Breach] | None:
-    lost = next((create for create in call.creates if _is_ambiguous(create)), None)
+    lost = next((create for create in call.creates if is_ambiguous(create)), None)
     if lost is None:
         return None
     repeated = [create for create in call.creates if create.number > lost.number]
@@ -43,7 +43,7 @@ def no_blind_retry(call: CallTrace) -> list[Breach] | None:
     return [breach(f"{creates}: {_cost(call)}", lost, *repeated)]
 
 
-def _is_ambiguous(create: Exchange) -> bool:
+def is_ambiguous(create: Exchange) -> bool:
     """Return whether the client cannot know if a create made a job."""
     if create.error_code == "model_not_found" or 300 <= create.status < 400:
         return False

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
+import zoo_content
 import zoo_course
 import zoo_credentials
 import zoo_equivalent
@@ -33,7 +34,10 @@ from mockveo.rules.engine import Verdict
 __all__ = ["EQUIVALENT", "ZOO", "ClientMutant", "MutantDriver", "broken", "catalogue", "first_to_break", "generated"]
 
 #: Modules that register their mutants when they are imported.
-MODULES = (zoo_credentials, zoo_requests, zoo_fields, zoo_images, zoo_course, zoo_polling, zoo_outcome, zoo_equivalent)
+MODULES = (
+    *(zoo_credentials, zoo_requests, zoo_fields, zoo_images, zoo_course, zoo_polling, zoo_outcome, zoo_content),
+    zoo_equivalent,
+)
 #: Generated cases that are played, and the seed that they are drawn with.
 EXAMPLES, SEED = 200, 0
 

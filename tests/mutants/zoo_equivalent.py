@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 from mockveo_contracts import Image, Outcome
-from zoo_client import Answer, CorrectClient, Job, equivalent
+from zoo_client import Answer, CorrectClient, Job, Trouble, equivalent
 
 
 @equivalent
@@ -95,6 +96,43 @@ class PatientDownloads(CorrectClient):
     def outcome(self, job: Job) -> Outcome:
         done = super().outcome(job)
         return self.went_wrong(done.error["message"]) if done.outcome == "completed" and done.error else done
+
+
+@equivalent
+class NoVideoIsError(PatientDownloads):
+    """A body that is not a video may be reported as an error at once."""
+
+    def may_fetch_again(self, answer: Answer) -> bool:
+        return answer.status != 200 and super().may_fetch_again(answer)
+
+
+@equivalent
+class PollsAfterTheEnd(RefusesRedirects):
+    """A job that has completed at once may be polled, and if that fails be reported as an error."""
+
+    def follow(self, created: Job) -> Job:
+        if not self.ended(created):
+            return super().follow(created)
+        answer = self.ask("GET", self.job_url(created))
+        if not self.job(answer):
+            raise Trouble(self.message(answer))
+        return {**created, **self.job(answer)}
+
+
+@equivalent
+class ReasonAsJson(CorrectClient):
+    """A reason may be reported within JSON, which escapes its quotes and line breaks."""
+
+    def reason(self, job: Job) -> str:
+        return json.dumps({"error": super().reason(job)})
+
+
+@equivalent
+class ReasonAsPythonPrintsIt(CorrectClient):
+    """A reason may be reported as Python prints an object that holds it."""
+
+    def reason(self, job: Job) -> str:
+        return repr({"error": super().reason(job)})
 
 
 @equivalent

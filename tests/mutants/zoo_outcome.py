@@ -1,12 +1,12 @@
-"""Mutants that report a wrong outcome, or store a wrong video."""
+"""Mutants that report a wrong outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from mockveo_contracts import Outcome
-from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
+from mockveo_contracts import DeadlinePassed, Outcome
+from zoo_client import PASSING, Answer, CorrectClient, Job, Trouble, error_of, mutant
 
 # The end of a job
 
@@ -50,6 +50,92 @@ class UnknownIsSuccess(CorrectClient):
 
     def succeeded(self, job: Job) -> bool:
         return self.status(job) not in ("queued", "in_progress") and not self.failed(job)
+
+
+# Failures that the API never reported
+
+
+class _Fails(CorrectClient):
+    """A client that reports `failed` for errors of its own once its job exists."""
+
+    made = False
+
+    def follow(self, created: Job) -> Job:
+        self.made = True
+        return super().follow(created)
+
+    def went_wrong(self, message: str) -> Outcome:
+        return self.as_failed(message) if self.made else super().went_wrong(message)
+
+    def as_failed(self, message: str) -> Outcome:
+        return Outcome("failed", error=error_of("failed", message))
+
+
+@mutant("no-false-failure", only=True)
+class RefusedPollIsFailure(_Fails):
+    """A poll that is refused, e.g. with 404, is reported as a failed job."""
+
+
+@mutant("no-false-failure", "survive-transient")
+class BusyPollIsFailure(_Fails):
+    """A poll that is answered with 5xx is reported as a failed job."""
+
+    def may_poll_again(self, answer: Answer, troubles: int) -> bool:
+        return answer.status not in PASSING and super().may_poll_again(answer, troubles)
+
+
+@mutant("no-false-failure", "bad-json-on-poll")
+class UnreadablePollIsFailure(_Fails):
+    """A poll that is answered with 200 and without a status is reported as a failed job."""
+
+    def may_poll_again(self, answer: Answer, troubles: int) -> bool:
+        return answer.status != 200 and super().may_poll_again(answer, troubles)
+
+
+@mutant("no-false-failure")
+class LostCreateIsFailure(_Fails):
+    """A create whose answer is lost is reported as a failed job."""
+
+    def went_wrong(self, message: str) -> Outcome:
+        return super().went_wrong(message) if self.made else self.as_failed(message)
+
+
+@mutant("no-false-failure", "report-completed")
+class BrokenDownloadIsFailure(_Fails):
+    """A download that does not succeed is reported as a failed job."""
+
+    def outcome(self, job: Job) -> Outcome:
+        done = super().outcome(job)
+        return self.as_failed(done.error["message"]) if done.outcome == "completed" and done.error else done
+
+
+@mutant("no-false-failure", "poll-until-terminal")
+class DeadlineIsFailure(_Fails):
+    """A deadline that passes is reported as a failed job."""
+
+    def timed_out(self, message: str) -> Outcome:
+        return self.went_wrong(message)
+
+
+# Clients that give up at once
+
+
+@mutant("poll-until-terminal")
+class DeadlineInMilliseconds(CorrectClient):
+    """The deadline is read in milliseconds, so that the client gives up at once."""
+
+    def deadline(self) -> float:
+        return self.case.deadline_s / 1000
+
+
+@mutant("survive-transient", "poll-until-terminal")
+class TroubleIsTimeout(CorrectClient):
+    """A poll that is answered with 5xx is reported as a timeout at once."""
+
+    def may_poll_again(self, answer: Answer, troubles: int) -> bool:
+        if answer.status in PASSING:
+            raise DeadlinePassed(f"an answer of {answer.status}")
+        return super().may_poll_again(answer, troubles)
 
 
 @mutant("unknown-status", only=True)
@@ -155,6 +241,28 @@ class ResultModelAsSent(CorrectClient):
         return {**super().video(job), "model": self.input.model or "veo3-fast"}
 
 
+@mutant("result-model")
+class ResultModelOfCreate(CorrectClient):
+    """The model of the answer to the create is reported, whatever the polls say."""
+
+    def follow(self, created: Job) -> Job:
+        return {**super().follow(created), "model": created.get("model")}
+
+
+@mutant("result-status", only=True)
+class ResultStatusOfCreate(CorrectClient):
+    """The status of the answer to the create is reported."""
+
+    created: Job = MappingProxyType({})
+
+    def follow(self, created: Job) -> Job:
+        self.created = created
+        return super().follow(created)
+
+    def video(self, job: Job) -> dict[str, Any]:
+        return {**super().video(job), "status": self.created.get("status")}
+
+
 @mutant("failure-reason", only=True)
 class DropsReason(CorrectClient):
     """The reason of a failed job is dropped."""
@@ -194,65 +302,3 @@ class FlatOnly(CorrectClient):
 
     def message(self, answer: Answer) -> str:
         return str(answer.json.get("message") or f"an answer of {answer.status}")
-
-
-# The video
-
-
-class _Fetches(CorrectClient):
-    """A client that stores something other than the video."""
-
-    def keeps(self, answer: Answer) -> bool:
-        raise NotImplementedError
-
-    def ask(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-        answer = super().ask(method, url, body, headers)
-        return answer._replace(status=200) if "/content" in url and self.keeps(answer) else answer
-
-
-@mutant("content-exact", only=True)
-class StoresHalf(_Fetches):
-    """A truncated download is stored."""
-
-    def keeps(self, answer: Answer) -> bool:
-        return answer.status == 0 and bool(answer.body)
-
-
-@mutant("content-exact")
-class StoresErrors(_Fetches):
-    """The body of any answer to a download is stored as the video."""
-
-    def keeps(self, answer: Answer) -> bool:
-        return answer.status >= 400
-
-
-@mutant("content-exact")
-class StoresText(CorrectClient):
-    """The video is stored as text."""
-
-    def store(self, data: bytes) -> str:
-        return super().store(data.decode("utf-8", "replace").encode())
-
-
-@mutant("content-exact")
-class StoresMore(CorrectClient):
-    """A line break is appended to the video."""
-
-    def store(self, data: bytes) -> str:
-        return super().store(data + b"\n")
-
-
-@mutant("content-exact")
-class StoresBlock(CorrectClient):
-    """Only the first block of the video is stored."""
-
-    def store(self, data: bytes) -> str:
-        return super().store(data[:4096])
-
-
-@mutant("content-exact")
-class StoresTheThumbnail(CorrectClient):
-    """A picture is stored as the video."""
-
-    def content_url(self, job: Job) -> str:
-        return f"{super().content_url(job)}?variant=thumbnail"

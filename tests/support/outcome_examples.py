@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from traces import (
@@ -24,7 +26,7 @@ FAILED: Any = {"ending": "failure", "error": {"code": "moderated", "message": "N
 ALWAYS = ("key-in-output", "poll-until-terminal", "no-false-success", "report-completed", "deadline")
 SOMETIMES = ("result-id", "result-model", "content-exact", "survive-transient", "failure-reason", "error-envelopes")
 RARE = ("unknown-status", "bad-json-on-poll")
-ALL = (*ALWAYS, *SOMETIMES, *RARE, "report-failed")
+ALL = (*ALWAYS, *SOMETIMES, *RARE, "report-failed", "no-false-failure", "result-status")
 
 
 def error(message: str) -> dict[str, str]:
@@ -293,6 +295,33 @@ def a_failure_without_its_reason(recorder: Recorder) -> CallTrace:
     return recorder.call(outcome("failed", error=error("failed")))
 
 
+def failed_with_json(recorder: Recorder, written: Callable[[str], str]) -> CallTrace:
+    message = "The upstream said \"400\":\n{'é': 1}"
+    recorder.play(ending="failure", error={"code": "upstream", "message": message})
+    recorder.finished()
+    return recorder.call(outcome("failed", error=error(written(message))))
+
+
+@expect("failure-reason")
+def a_reason_within_json(recorder: Recorder) -> CallTrace:
+    return failed_with_json(recorder, lambda message: json.dumps({"message": message}))
+
+
+@expect("failure-reason")
+def a_reason_within_json_that_is_not_ascii(recorder: Recorder) -> CallTrace:
+    return failed_with_json(recorder, lambda message: json.dumps({"message": message}, ensure_ascii=False))
+
+
+@expect("failure-reason")
+def a_reason_as_python_prints_it(recorder: Recorder) -> CallTrace:
+    return failed_with_json(recorder, lambda message: repr({"message": message}))
+
+
+@expect("failure-reason")
+def a_reason_in_one_line(recorder: Recorder) -> CallTrace:
+    return failed_with_json(recorder, lambda message: " ".join(message.split()))
+
+
 @expect("failure-reason", verdict="not exercised")
 @expect("report-failed")
 def a_failure_that_has_no_reason(recorder: Recorder) -> CallTrace:
@@ -326,6 +355,78 @@ def the_thumbnail_for_the_video(recorder: Recorder) -> CallTrace:
     return recorder.call(
         outcome("completed", content=stored(recorder.content(f"{recorder.finished()}", "?variant=thumbnail")))
     )
+
+
+@expect("content-exact", verdict="violation", message="not the video but the response to GET .*%74humbnail$")
+def the_thumbnail_by_an_encoded_name(recorder: Recorder) -> CallTrace:
+    return recorder.call(
+        outcome("completed", content=stored(recorder.content(recorder.finished(), "?variant=%74humbnail")))
+    )
+
+
+@expect(
+    "content-exact", verdict="violation", message=r"the 16 bytes of a response of 200 that is no video \(text/plain"
+)
+def a_text_of_200_for_the_video(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "text": "still processing"})
+    return recorder.call(outcome("completed", content=stored(recorder.content(recorder.finished()))))
+
+
+@expect(
+    "content-exact", verdict="violation", message=r"the 12 bytes of a response of 200 that is no video \(video/mp4\)"
+)
+def json_labelled_as_a_video(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "json": {"code": "x"}, "content_type": "video/mp4"})
+    return recorder.call(outcome("completed", content=stored(recorder.content(recorder.finished()))))
+
+
+@expect("content-exact", verdict="violation", message="the 0 bytes of a response of 200 that is no video")
+def nothing_for_the_video(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "empty": True})
+    return recorder.call(outcome("completed", content=stored(recorder.content(recorder.finished()))))
+
+
+@expect("content-exact")
+def half_a_video_that_looks_whole(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "malformed": True})
+    return recorder.call(outcome("completed", content=stored(recorder.content(recorder.finished()))))
+
+
+@expect("content-exact")
+def a_video_after_a_page_of_html(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "nth": 1, **HTML})
+    job = recorder.finished()
+    recorder.content(job)
+    return recorder.call(outcome("completed", content=stored(recorder.content(job))))
+
+
+@expect("report-completed")
+@expect("content-exact", "survive-transient", verdict="not exercised")
+def an_error_for_a_200_that_is_no_video(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, **HTML})
+    recorder.content(recorder.finished())
+    return recorder.call(outcome("error", error=error("the response is no video")))
+
+
+@expect("content-exact", verdict="violation", message="without a file and without an error, after a response of 404 to")
+def a_failed_download_that_is_not_reported(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "status": 404})
+    recorder.content(recorder.finished())
+    return recorder.call("completed")
+
+
+@expect("content-exact", verdict="not exercised")
+def a_failed_download_of_a_program_with_an_exit_status(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "status": 404})
+    recorder.content(recorder.finished())
+    return recorder.call(outcome("completed", exit_status=0))
+
+
+@expect("report-completed")
+def a_redirect_of_a_poll_after_the_end_that_is_refused(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "redirect": {"status": 307}}, phases=[])
+    recorder.poll(recorder.create())
+    return recorder.call("error")
 
 
 @expect("content-exact")
@@ -377,7 +478,7 @@ def another_id_and_the_alias(recorder: Recorder) -> CallTrace:
 @expect("result-id", "result-model")
 def the_model_that_changes(recorder: Recorder) -> CallTrace:
     recorder.play(style={"model": "flip"})
-    return recorder.call(outcome("completed", video={"id": recorder.finished(), "model": "veo3-fast"}))
+    return recorder.call(outcome("completed", video={"id": recorder.finished(), "model": "veo_3_1-4K"}))
 
 
 @expect("result-id", "result-model", verdict="not exercised")
@@ -587,10 +688,96 @@ def a_client_that_declares_no_deadline(recorder: Recorder) -> CallTrace:
     return recorder.call("timeout", deadline_s=6.0, features={})
 
 
-@expect("deadline", "poll-until-terminal")
-def given_up_early(recorder: Recorder) -> CallTrace:
+@expect("deadline")
+@expect("poll-until-terminal", verdict="violation", message="reported 'timeout', but the last status .* was 'queued'")
+def given_up_at_once(recorder: Recorder) -> CallTrace:
     polled(recorder, 1)
     return recorder.call("timeout")
+
+
+@expect("deadline", "poll-until-terminal")
+def given_up_a_little_early(recorder: Recorder) -> CallTrace:
+    polled(recorder, 5)
+    return recorder.call("timeout", deadline_s=50)
+
+
+@expect("poll-until-terminal", "survive-transient")
+def given_up_as_the_wait_would_be_too_long(recorder: Recorder) -> CallTrace:
+    polled(recorder, 1, status=429, retry_after=700)
+    return recorder.call("timeout")
+
+
+@expect("survive-transient", verdict="warning", message="gave up with 'timeout' after a response of 503")
+def trouble_taken_for_a_timeout(recorder: Recorder) -> CallTrace:
+    polled(recorder, 1, status=503)
+    return recorder.call("timeout")
+
+
+@expect("no-false-failure", verdict="violation", message="'failed', but the API never did; .* a response of 404$")
+def a_poll_that_was_refused_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    polled(recorder, 2, nth=2, status=404)
+    return recorder.call("failed")
+
+
+@expect("no-false-failure", verdict="violation", message="'failed', but the API never did; .* a broken connection$")
+def a_lost_create_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "create", "reset": True, "applied": True})
+    recorder.create()
+    return recorder.call("failed")
+
+
+@expect("no-false-failure", verdict="not exercised")
+def a_create_that_was_refused_called_failed(recorder: Recorder) -> CallTrace:
+    recorder.create(prompt="")
+    return recorder.call("failed")
+
+
+@expect("no-false-failure")
+def a_refusal_in_a_poll_of_200_called_failed(recorder: Recorder) -> CallTrace:
+    polled(recorder, 1, json={"code": "fail_to_fetch_task", "message": "upstream said no", "data": None})
+    return recorder.call("failed")
+
+
+@expect("no-false-failure", verdict="violation", message="but the API never did")
+def a_poll_without_a_status_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    polled(recorder, 1, json={"request_id": "b53c"})
+    return recorder.call("failed")
+
+
+@expect("no-false-failure", verdict="violation", message="but the API never did; it ended with a response of 504$")
+@expect("report-completed", verdict="violation", message="'completed', but the client reported 'failed'")
+def a_broken_download_taken_for_a_failure(recorder: Recorder) -> CallTrace:
+    recorder.play({**CONTENT, "error": "gateway_timeout"})
+    recorder.content(recorder.finished())
+    return recorder.call("failed")
+
+
+def flipped(recorder: Recorder) -> tuple[str, str]:
+    """Follow a job whose model changes after the create; return both models."""
+    recorder.play(style={"model": "flip"})
+    recorder.finished()
+    models = [exchange["response"]["body"]["model"] for exchange in recorder.trace]
+    return models[0], models[-1]
+
+
+@expect("result-model", verdict="warning", message="as the API last returned it")
+@expect("result-status", verdict="warning", message="is 'queued', as in an older response; expected 'completed'")
+def an_older_model_and_status(recorder: Recorder) -> CallTrace:
+    older, _ = flipped(recorder)
+    return recorder.call(outcome("completed", video={"model": older, "status": "queued"}))
+
+
+@expect("result-model", "result-status")
+def the_latest_model_and_a_word_of_its_own_for_the_end(recorder: Recorder) -> CallTrace:
+    _, latest = flipped(recorder)
+    return recorder.call(outcome("completed", video={"model": latest, "status": "COMPLETED"}))
+
+
+@expect("result-model")
+@expect("result-status", verdict="not exercised")
+def an_older_model_at_the_deadline(recorder: Recorder) -> CallTrace:
+    older, _ = flipped(recorder)
+    return recorder.call(outcome("timeout", video={"model": older, "status": "queued"}))
 
 
 @expect("error-envelopes", verdict="info", message="error was 'prompt is required', but the client reported 'E 400'")

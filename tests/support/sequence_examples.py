@@ -708,3 +708,51 @@ def a_poll_tried_again_soon(recorder: Recorder) -> CallTrace:
     recorder.play({**POLLS, "nth": 2, "status": 503}, {**POLLS, "nth": 4, "error": "task_not_exist"})
     recorder.poll(recorder.create(), 6)
     return recorder.call(times=[0, 1, 2, 2.1, 3, 3.1, 4])
+
+
+def downloaded(recorder: Recorder, times: int, **fault: Any) -> CallTrace:
+    """Record downloads of a job that has completed, each with this fault."""
+    recorder.play({"operation": "content", **fault})
+    job = recorder.finished()
+    for _ in range(times):
+        recorder.content(job)
+    return recorder.call("completed")
+
+
+@expect("retry-bounded", verdict="warning", message="/content was answered 101 times, and was sent again$")
+def a_page_for_a_video_is_fetched_for_ever(recorder: Recorder) -> CallTrace:
+    return downloaded(recorder, 101, status=200, html=True)
+
+
+@expect("retry-bounded")
+def a_video_is_fetched_in_many_ranges(recorder: Recorder) -> CallTrace:
+    job = recorder.finished()
+    for _ in range(4):
+        recorder.content(job)
+    for _ in range(101):
+        recorder.content(job, headers={**KEY, "Range": "bytes=0-9"})
+    return recorder.call("completed")
+
+
+def redirected_in_a_circle(recorder: Recorder, times: int, query: str) -> CallTrace:
+    recorder.play({**POLLS, "status": 307, "headers": {"location": "?again=1"}})
+    job = recorder.create()
+    recorder.poll(job)
+    for _ in range(times):
+        recorder.poll(f"{job}{query}")
+    return recorder.call("error")
+
+
+@expect("retry-bounded", verdict="warning", message="was redirected 51 times, and every redirect was followed$")
+def redirects_are_followed_for_ever(recorder: Recorder) -> CallTrace:
+    return redirected_in_a_circle(recorder, 51, "?again=1")
+
+
+@expect("retry-bounded")
+def redirects_are_followed_for_a_while(recorder: Recorder) -> CallTrace:
+    return redirected_in_a_circle(recorder, 50, "?again=1")
+
+
+@expect("retry-bounded", verdict="not exercised")
+def redirects_are_refused(recorder: Recorder) -> CallTrace:
+    return redirected_in_a_circle(recorder, 60, "")

@@ -296,7 +296,7 @@ class Reference:
     def downloaded(self, video: dict[str, Any]) -> dict[str, Any]:
         for attempt in range(6):
             answer = self.ask("GET", f"/videos/{video['id']}/content")
-            if answer is not None and answer.status_code == 200:
+            if answer is not None and answer.status_code == 200 and answer.content[4:8] == b"ftyp":
                 return outcome("completed", video=video, content=stored(answer.content), content_path="a.mp4")
             self.wait(answer, attempt)
         return outcome("completed", video=video, error={"type": "download", "message": "it could not be fetched"})

@@ -350,7 +350,13 @@ class _RunCase(_SingleCase):
             end = f"the client {how_it_ended(process)}, as a shell does that cannot run a command"
             case.mistakes.append(f"{end}; it wrote {output}")
         elif status == 0:
-            case.outcome = {"outcome": "completed", "video": None, "content_path": None, "error": None}
+            case.outcome = {
+                "outcome": "completed",
+                "video": None,
+                "content_path": None,
+                "error": None,
+                "exit_status": 0,
+            }
         else:
             # Its output is all that its caller learns.
             error = {"type": f"exit status {status}", "message": case.output[-_MAX_ERROR_CHARS:]}

@@ -98,8 +98,9 @@ done
 
 troubles=0
 while ask --location "$url/$segment/content"; do
-  [ "$status" != 200 ] || break
-  passing && [ "$troubles" -lt 6 ] || fail "the video could not be fetched: $status"
+  # An MP4 has this word after the length of its first box.
+  [ "$status" != 200 ] || [ "$(dd if="$place/body" bs=1 skip=4 count=4 2>/dev/null)" != ftyp ] || break
+  { passing || [ "$status" = 200 ]; } && [ "$troubles" -lt 6 ] || fail "the video could not be fetched: $status"
   back_off "$troubles"
   troubles=$((troubles + 1))
 done
