@@ -63,7 +63,7 @@ def run(
         server.run_here()
     finally:
         if log is not None:
-            log.flush()
+            log.close()
         writer.close()
         if ready_file is not None:
             Path(ready_file).unlink(missing_ok=True)

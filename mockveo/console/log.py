@@ -16,7 +16,7 @@ from mockveo.traffic.journal import Feed
 from mockveo.traffic.record import ExchangeRecord
 
 if TYPE_CHECKING:
-    from mockveo.rules.live import LiveFindings
+    from mockveo.rules.live import LiveFinding, LiveFindings
 
 #: Texts that wait to be written; a further one is dropped, so that a stuck reader costs no memory. Arbitrary.
 MAX_WAITING_TEXTS: Final = 100
@@ -79,16 +79,46 @@ class TerminalLog:
         """Write new exchanges, and report how many were lost because they came too fast."""
         new = self._feed.count - self._taken_count
         if not new:
+            self._settle(at_end=False)
             return
         exchanges = self._feed.take()
         self._taken_count += new
         self._lost_count += max(new - len(exchanges), 0)
-        lines = [*map(self._line, exchanges), *self._findings(exchanges)]
+        lines = self._lines(exchanges)
         if not self._writer.write("\n".join(lines)):
             self._lost_count += len(exchanges)
         elif self._lost_count:
             sys.stderr.write(f"mockveo: {self._lost_count} exchanges came too fast to be logged\n")
             self._lost_count = 0
+
+    def close(self) -> None:
+        """Write what is left to write."""
+        self.flush()
+        self._settle(at_end=True)
+
+    def _settle(self, *, at_end: bool) -> None:
+        if self._live_findings is None:
+            return
+        lines = [self._shown(finding) for finding in self._live_findings.settle(at_end=at_end)]
+        if lines:
+            self._writer.write("\n".join(lines))
+
+    def _lines(self, exchanges: list[ExchangeRecord]) -> list[str]:
+        """Return the lines of exchanges, each finding under the last exchange that shows it."""
+        findings: dict[tuple[str, int], list[LiveFinding]] = {}
+        for finding in self._findings(exchanges):
+            findings.setdefault(finding.place, []).append(finding)
+        lines = []
+        for exchange in exchanges:
+            lines.append(self._line(exchange))
+            under = findings.pop((exchange.world, exchange.number), [])
+            lines += [self._shown(finding, exchange) for finding in under]
+        return [*lines, *(self._shown(finding) for left in findings.values() for finding in left)]
+
+    def _shown(self, finding: LiveFinding, exchange: ExchangeRecord | None = None) -> str:
+        if self._as_json:
+            return orjson.dumps(finding.to_json()).decode()
+        return finding.to_line(exchange.notes if exchange is not None else ())
 
     def _line(self, exchange: ExchangeRecord) -> str:
         try:
@@ -96,8 +126,8 @@ class TerminalLog:
         except Exception as error:  # noqa: BLE001 - a log never stops the server
             return f"mockveo: exchange {exchange.number} cannot be shown: {error}"
 
-    def _findings(self, exchanges: list[ExchangeRecord]) -> list[str]:
-        """Return a line for each new finding of the contract's rules."""
+    def _findings(self, exchanges: list[ExchangeRecord]) -> list[LiveFinding]:
+        """Return the new findings of the contract's rules."""
         if not self._wants_findings:
             return []
         # Imported lazily so that the server listens before the rules are loaded.
@@ -105,9 +135,4 @@ class TerminalLog:
 
         if self._live_findings is None:
             self._live_findings = LiveFindings()
-        findings = self._live_findings.add(exchanges)
-        if self._as_json:
-            return [orjson.dumps({"finding": finding.to_json()}).decode() for finding in findings]
-        # The line of an exchange shows its deviations, which a finding must not repeat.
-        deviations = {deviation.message for exchange in exchanges for deviation in exchange.deviations}
-        return [str(finding) for finding in findings if finding.finding.message not in deviations]
+        return self._live_findings.add(exchanges)

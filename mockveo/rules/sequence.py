@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
@@ -18,17 +19,39 @@ checks: Final = Checks[CallTrace]()
 
 #: Below this, two polls have no pause between them. Arbitrary.
 MIN_PAUSE_S: Final = 0.02
+#: Polls after an end from which on traffic without a case shows a client that polls on, and the longest pause between
+#: them. Arbitrary: more than a page that is loaded again, and above the pauses that the pages advise.
+MIN_POLLS_ON: Final = 3
+MAX_LOOK_PAUSE_S: Final = 30.0
 #: Texts that stand in a path instead of an id: a missing value, and a template that was not filled.
 NO_ID: Final = re.compile(r"(?i)none|null|undefined|nil|nan|.*[{}<>\[\]].*|:.*|\$.*|")
 
 
 @checks.check("create-once")
 def create_once(call: CallTrace) -> list[Breach] | None:
-    if call.case is None or not call.made:
+    if not call.made:
         return None
     first = call.made[0]
+    if call.case is None:
+        return _created_after_trouble(call, first)
     message = f"the create was answered with the job {first.shown.id}, and sent again"
     return [breach(message, first, create) for create in call.creates if create.number > first.number]
+
+
+def _created_after_trouble(call: CallTrace, first: Exchange) -> list[Breach] | None:
+    """Return the breach of traffic in which a create follows trouble with the job of the same form.
+
+    Otherwise a caller may want another video of the same prompt.
+    """
+    second = next((create for create in call.creates if create.number > first.number), None)
+    requests = [exchange for exchange in call.exchanges if exchange.job == first.job and exchange is not first]
+    if second is None or not requests:
+        return None
+    last = requests[-1]
+    if last.number > second.number or (last.succeeded and not last.transient):
+        return []
+    message = f"the job {first.shown.id} was left after {_trouble(last)} to {line(last)}, and the create sent again"
+    return [breach(message, first, last, second, lenient=True)]
 
 
 @checks.check("no-blind-retry")
@@ -190,9 +213,9 @@ def _shows_success(exchange: Exchange) -> bool:
 
 @checks.check("stop-at-terminal")
 def stop_at_terminal(call: CallTrace) -> list[Breach] | None:
-    if call.case is None or call.end is None:
-        return None
     end = call.end
+    if end is None:
+        return None
     # A client whose download fails may poll for a fresh URL.
     fetches = [exchange for exchange in call.of("content", "delivery") if exchange.number > end.number]
     failed = [exchange.number for exchange in fetches if exchange.status not in (200, 206) or not exchange.whole]
@@ -200,8 +223,16 @@ def stop_at_terminal(call: CallTrace) -> list[Breach] | None:
     polls = [poll for poll in call.polls if end.number < poll.number < until and poll.job == end.job]
     if end.operation == "create":
         polls = polls[1:]  # the first poll may show what the create does not, e.g. a `video_url`
+    if call.case is None and not _goes_on([end, *polls]):
+        return []
     message = f"the job was {end.state}, and polled {times(len(polls))} more"
     return [breach(message, end, *polls, lenient=not end.shown.documented)] if polls else []
+
+
+def _goes_on(polls: Sequence[Exchange]) -> bool:
+    """Return whether polls in traffic go on after an end: a person or a page may look at a job again."""
+    is_prompt = all(second.at - first.at <= MAX_LOOK_PAUSE_S for first, second in pairwise(polls[: MIN_POLLS_ON + 1]))
+    return len(polls) > MIN_POLLS_ON and is_prompt
 
 
 @checks.check("poll-interval")

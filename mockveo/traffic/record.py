@@ -125,10 +125,13 @@ class ExchangeRecord:
             line += f" [{self.scenario}: {', '.join(self.faults)}]"
         if self.duration >= SHOWN_DURATION_S:
             line += f" ({self.duration:.1f} s)"
+        return line + "".join(f"\n         ! {printable(note, single_line=True)}" for note in self.notes)
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what is to say of the request, for people."""
         notes = [deviation.message for deviation in self.deviations]
-        if self.hint:
-            notes.append(self.hint)
-        return line + "".join(f"\n         ! {printable(note, single_line=True)}" for note in notes)
+        return [*notes, self.hint] if self.hint else notes
 
     def _target(self) -> str:
         query = f"?{self.redacted_query}" if self.query else ""

@@ -756,3 +756,48 @@ def redirects_are_followed_for_a_while(recorder: Recorder) -> CallTrace:
 @expect("retry-bounded", verdict="not exercised")
 def redirects_are_refused(recorder: Recorder) -> CallTrace:
     return redirected_in_a_circle(recorder, 60, "")
+
+
+def seen_again(recorder: Recorder, polls: int, pause: float) -> CallTrace:
+    recorder.poll(recorder.finished(), polls)
+    return recorder.traffic(times=[0, 1, 2, *(2 + pause * number for number in range(1, polls + 1))])
+
+
+@expect("stop-at-terminal", verdict="warning", message="^the job was completed, and polled 3 times more$")
+def traffic_that_polls_on_after_the_end(recorder: Recorder) -> CallTrace:
+    return seen_again(recorder, 3, 10)
+
+
+@expect("stop-at-terminal")
+def traffic_that_looks_at_a_job_again(recorder: Recorder) -> CallTrace:
+    return seen_again(recorder, 2, 1)
+
+
+@expect("stop-at-terminal")
+def traffic_that_looks_at_a_job_now_and_then(recorder: Recorder) -> CallTrace:
+    return seen_again(recorder, 5, 60)
+
+
+@expect("create-once", verdict="warning", message="was left after a response of 400 to GET .*/content, and the create")
+def traffic_with_a_create_after_a_broken_download(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "content", "error": "content_unavailable", "status": 400})
+    recorder.content(recorder.finished())
+    recorder.create()
+    return recorder.traffic()
+
+
+@expect("create-once")
+def traffic_with_another_video_of_the_same_prompt(recorder: Recorder) -> CallTrace:
+    recorder.content(recorder.finished())
+    recorder.create()
+    return recorder.traffic()
+
+
+@expect("create-once")
+def traffic_with_two_videos_at_once(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "nth": 1, "status": 503})
+    first = recorder.create()
+    recorder.poll(first)
+    recorder.create()
+    recorder.poll(first)
+    return recorder.traffic()

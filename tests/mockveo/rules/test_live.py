@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockveo.rules.live import MAX_BURST, MAX_EXCHANGES, MAX_WORLDS, LiveFindings
+from mockveo.rules.live import MAX_BURST, MAX_EXCHANGES, MAX_WORLDS, QUIET_S, LiveFindings
 from mockveo.traffic.journal import Journal
 from mockveo.traffic.record import ExchangeRecord
 
@@ -33,12 +33,43 @@ def test_reset_world_is_judged_anew() -> None:
         live_findings.add([exchange(before)])
     live_findings.add([exchange(after)])
     assert [data["number"] for data in live_findings._traces["w"]] == [1]
+    assert [live.count for live in live_findings.settle(at_end=True)] == [4]
 
 
-def test_burst_is_not_judged() -> None:
+def test_burst_is_judged_when_it_is_over() -> None:
     live_findings, journal = LiveFindings(), Journal(1000)
     assert added(live_findings, *(exchange(journal) for _ in range(MAX_BURST + 1))) == []
-    assert added(live_findings, exchange(journal)) == [("", "auth-bearer")]
+    assert [(live.finding.rule, live.count) for live in live_findings.settle()] == [("auth-bearer", 0)]
+    assert live_findings.settle() == []
+
+
+def test_repeated_finding_is_counted_once_it_is_over() -> None:
+    now = [0.0]
+    live_findings, journal = LiveFindings(lambda: now[0]), Journal(1000)
+    for _ in range(5):
+        live_findings.add([exchange(journal)])
+    assert live_findings.settle() == []
+    now[0] = QUIET_S
+    (live,) = live_findings.settle()
+    assert (live.count, live.finding.exchanges) == (5, (5,))
+    assert str(live).startswith("         ? 5 exchanges in all broke auth-bearer: GET /v1/models carried ")
+    assert live_findings.settle() == []
+    live_findings.add([exchange(journal)])
+    assert [live.count for live in live_findings.settle(at_end=True)] == [6]
+
+
+def test_finding_that_grows_is_reported_once_and_counted() -> None:
+    live_findings, journal = LiveFindings(), Journal(1000)
+    new = []
+    for number in range(8):
+        record = ExchangeRecord("GET", "/v1/videos/task_x", b"", [(b"authorization", b"Bearer x")])
+        record.operation, record.status, record.job_id, record.owner = "retrieveVideo", 401, "task_x", "x"
+        record.started = 1_800_000_000.0 + number
+        journal.add(record)
+        new += live_findings.add([record])
+    assert [(live.finding.rule, live.finding.exchanges) for live in new] == [("poll-4xx-stop", (1, 2))]
+    (live,) = live_findings.settle(at_end=True)
+    assert (live.count, live.finding.message) == (8, "a poll was refused with 401, and repeated 7 times")
 
 
 def test_memory_of_live_findings_is_bounded() -> None:
