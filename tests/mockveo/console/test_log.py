@@ -8,8 +8,8 @@ from mockveo.console.log import LogWriter, TerminalLog
 from mockveo.traffic.journal import Feed, Journal
 from mockveo.traffic.record import Deviation, ExchangeRecord
 
-NO_KEY = "         ? violation of auth-bearer: GET /v1/models/{} carried no Authorization; "
-    "expected Authorization: Bearer KEY"
+#: A finding of the log, without its margin.
+NO_KEY = "? violation of auth-bearer: GET /v1/models/{} carried no Authorization; expected Authorization: Bearer KEY"
 
 
 class Lines(LogWriter):
@@ -38,9 +38,9 @@ def test_finding_stands_under_its_own_request() -> None:
     for name in ("a", "b"):
         logged(journal, f"/v1/models/{name}")
     log.flush()
-    assert [line[8:] for line in writer.lines] == [
-        *(" GET /v1/models/a 401", NO_KEY.format("a")[8:]),
-        *(" GET /v1/models/b 401", NO_KEY.format("b")[8:]),
+    assert [line[9:] for line in writer.lines] == [
+        *("GET /v1/models/a 401", NO_KEY.format("a")),
+        *("GET /v1/models/b 401", NO_KEY.format("b")),
     ]
 
 
