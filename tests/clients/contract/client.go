@@ -113,8 +113,9 @@ func (g givenUp) Error() string { return g.message }
 
 type call struct {
 	testCase
-	http *http.Client
-	end  time.Time
+	http   *http.Client
+	end    time.Time
+	reason string
 }
 
 func (c *call) sleep(seconds float64) error {
@@ -190,6 +191,7 @@ func (c *call) create() (video, error) {
 	for troubles := 0; ; troubles++ {
 		a := c.ask("POST", "", contentType, form)
 		if a.status == 200 && a.body.ID != "" {
+			c.keepReason(a)
 			return a.body.video, nil
 		}
 		// Each create is paid for: it is sent again only where the first was certainly not applied.
@@ -204,7 +206,7 @@ func (c *call) create() (video, error) {
 }
 
 func (c *call) follow(job *video) (string, error) {
-	reason, id := "it failed without a reason", job.ID
+	id := job.ID
 	for troubles := 0; job.Status != "completed" && job.Status != "failed" && job.Status != "error"; {
 		if troubles == 0 {
 			if err := c.sleep(c.Interval); err != nil {
@@ -215,9 +217,7 @@ func (c *call) follow(job *video) (string, error) {
 		if a.status == 200 && a.body.Status != "" {
 			*job, troubles = a.body.video, 0
 			job.ID = id
-			if a.body.Error != nil && a.body.Error.Message != "" {
-				reason = a.body.Error.Message
-			}
+			c.keepReason(a)
 			continue
 		}
 		unseen := a.code() == "task_not_exist" && troubles < 6
@@ -229,7 +229,14 @@ func (c *call) follow(job *video) (string, error) {
 		}
 		troubles++
 	}
-	return reason, nil
+	return c.reason, nil
+}
+
+func (c *call) keepReason(a answer) {
+	c.reason = "it failed without a reason"
+	if a.body.Error != nil && a.body.Error.Message != "" {
+		c.reason = a.body.Error.Message
+	}
 }
 
 func (c *call) download(id string) (string, error) {
@@ -317,7 +324,7 @@ func main() {
 			open.Add(1)
 			limit := time.Duration(message.Deadline * float64(time.Second))
 			client := &http.Client{CheckRedirect: stay, Timeout: limit + 2*time.Second}
-			one := &call{message, client, time.Now().Add(limit)}
+			one := &call{testCase: message, http: client, end: time.Now().Add(limit)}
 			go func() {
 				defer open.Done()
 				say(one.play())
