@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Final
-from urllib.parse import urlsplit
 
 from mockveo.http.statuses import RETRYABLE
 from mockveo.rules.engine import Breach, Checks, breach
@@ -30,9 +29,6 @@ GROWTH: Final = 1.2
 MIN_FAILURES: Final = 4
 #: Failures in a row above which a client retries without end. Arbitrary.
 MAX_FAILURES: Final = 100
-#: Redirects of one request above which a client follows them without end. Source: curl's --max-redirs, the highest
-#: default of the usual clients.
-MAX_REDIRECTS: Final = 50
 #: Statuses that end the polling. Source: RFC 9110 sections 15.5.2, 15.5.4 and 15.5.5.
 END_OF_POLLS: Final = frozenset({401, 403, 404})
 #: Statuses of a job that cannot be seen yet, or of a video that is not ready. Sources: /content is observed to answer
@@ -255,11 +251,9 @@ def _failed(run: Sequence[Exchange]) -> str:
 @checks.check("retry-bounded")
 def retry_bounded(call: CallTrace) -> list[Breach] | None:
     runs = [run for run in _runs(call) if _failures(run) >= MIN_FAILURES]
-    downloads = [
-        fetch for fetch in call.of("content") if fetch.succeeded and fetch.status != 206
-    ]  # a range is progress
-    chain = _longest_chain(call)
-    if call.case is None or not (runs or chain or len(downloads) >= MIN_FAILURES):
+    # A range is progress, a whole video that is fetched again is not.
+    downloads = [fetch for fetch in call.of("content") if fetch.succeeded and fetch.status != 206]
+    if call.case is None or not (runs or len(downloads) >= MIN_FAILURES):
         return None
     breaches = [
         breach(f"{_failed(run)}, and was still retried", run[0], run[-1])
@@ -269,19 +263,4 @@ def retry_bounded(call: CallTrace) -> list[Breach] | None:
     if len(downloads) > MAX_FAILURES:
         message = f"{line(downloads[0])} was answered {len(downloads)} times, and was sent again"
         breaches.append(breach(message, downloads[0], downloads[-1]))
-    if len(chain) > MAX_REDIRECTS:
-        message = f"{line(chain[0])} was redirected {len(chain)} times, and every redirect was followed"
-        breaches.append(breach(message, chain[0], chain[-1]))
     return breaches
-
-
-def _longest_chain(call: CallTrace) -> Sequence[Exchange]:
-    """Return the longest run of redirects of which each led to the next request."""
-    longest, chain = list[Exchange](), list[Exchange]()
-    for first, second in pairwise(call.exchanges):
-        location = urlsplit(first.response_headers.get("location", ""))
-        # By the query, as a client that refuses redirects and polls on sends the same path too.
-        is_followed = 300 <= first.status < 400 and bool(location.query) and location.query == second.query
-        chain = [*chain, first] if is_followed else []
-        longest = max(longest, chain, key=len)
-    return longest

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count
-from urllib.parse import urljoin
 
 from mockveo_contracts import Outcome
-from zoo_client import REDIRECTS, Answer, CorrectClient, Job, Trouble, mutant
+from zoo_client import Answer, CorrectClient, Job, Trouble, mutant
 
 
 class _Fetches(CorrectClient):
@@ -128,20 +126,3 @@ class FetchesUntilVideo(CorrectClient):
             if self.is_video(answer):
                 return self.store(answer.body)
             self.sleep(0.02)
-
-
-@mutant("retry-bounded", unlikely="no generated redirect leads back to itself for ever")
-class FollowsRedirectsForEver(CorrectClient):
-    """Redirects are followed without a limit."""
-
-    def ask(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-        for _ in count():
-            answer = self.send(method, url, body, headers or {})
-            if answer.status not in REDIRECTS or "location" not in answer.headers:
-                return answer
-            self.sleep(0.0)
-            url = urljoin(url, answer.headers["location"])
-            method = self.method_after(answer.status, method)
-            if method != "POST":
-                body, headers = b"", {}
-        raise AssertionError

@@ -734,30 +734,6 @@ def a_video_is_fetched_in_many_ranges(recorder: Recorder) -> CallTrace:
     return recorder.call("completed")
 
 
-def redirected_in_a_circle(recorder: Recorder, times: int, query: str) -> CallTrace:
-    recorder.play({**POLLS, "status": 307, "headers": {"location": "?again=1"}})
-    job = recorder.create()
-    recorder.poll(job)
-    for _ in range(times):
-        recorder.poll(f"{job}{query}")
-    return recorder.call("error")
-
-
-@expect("retry-bounded", verdict="warning", message="was redirected 51 times, and every redirect was followed$")
-def redirects_are_followed_for_ever(recorder: Recorder) -> CallTrace:
-    return redirected_in_a_circle(recorder, 51, "?again=1")
-
-
-@expect("retry-bounded")
-def redirects_are_followed_for_a_while(recorder: Recorder) -> CallTrace:
-    return redirected_in_a_circle(recorder, 50, "?again=1")
-
-
-@expect("retry-bounded", verdict="not exercised")
-def redirects_are_refused(recorder: Recorder) -> CallTrace:
-    return redirected_in_a_circle(recorder, 60, "")
-
-
 def seen_again(recorder: Recorder, polls: int, pause: float) -> CallTrace:
     recorder.poll(recorder.finished(), polls)
     return recorder.traffic(times=[0, 1, 2, *(2 + pause * number for number in range(1, polls + 1))])
