@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import pytest
 
 from mockveo.errors import MockveoError
-from mockveo_contracts.clients.check import CheckPlan, check, chosen_by, drive, usual_count
+from mockveo_contracts.clients.check import CheckPlan, Shown, check, chosen_by, drive, usual_count
 from mockveo_contracts.clients.driver import preflighted
 from mockveo_contracts.reports import known_failures
 from mockveo_contracts.reports.finding import Finding
@@ -81,8 +81,7 @@ def client_contract(
         )
     )
     names = [*chosen, *([GENERATED] if plan.generated else [])]
-    #: Rules that the cases before have broken, which the generated ones need not show again.
-    broken: set[str] = set()
+    shown = Shown()
 
     @pytest.mark.parametrize("case", names)
     def contract(case: str, request: pytest.FixtureRequest) -> None:
@@ -90,8 +89,7 @@ def client_contract(
         test_cases = () if case == GENERATED else (chosen[case],)
         generated_count = plan.generated if case == GENERATED else 0
         again = f"pytest {shlex.quote(request.node.nodeid)}"
-        report = check(driver, replace(plan, again=again, generated=generated_count), test_cases, broken_before=broken)
-        broken.update(str(finding.rule) for finding in report.findings)
+        report = check(driver, replace(plan, again=again, generated=generated_count), test_cases, shown=shown)
         if report.aborted:
             pytest.fail(report.aborted, pytrace=False)
         _judge(report.findings, report.skipped, report.stale, strict=strict)

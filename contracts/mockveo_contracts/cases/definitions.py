@@ -66,6 +66,8 @@ class TestCase:
     data: Mapping[str, Any] = field(repr=False)
     #: The file that it was read from, if any.
     file: str = field(default="", compare=False)
+    #: Seconds that a client gets after its deadline, if fewer than usual.
+    patience: float | None = field(default=None, compare=False)
 
     __hash__ = object.__hash__
 
@@ -78,6 +80,11 @@ class TestCase:
     def key(self) -> str:
         """The API key of its client, which no other case has."""
         return f"sk-{sha256(f'{self.name} {self.seed}'.encode()).hexdigest()[:40]}"
+
+    @property
+    def usually_ends(self) -> bool:
+        """Whether a correct client has its result long before the deadline, which is the usual one."""
+        return "deadline_s" not in self.data["call"]
 
     def missing(self, features: Mapping[str, Any]) -> list[str]:
         """Return the features that a client lacks for it."""

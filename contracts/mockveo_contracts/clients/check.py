@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from mockveo.errors import SettingsError
 from mockveo.rules.client_rules import client_rules
 from mockveo.text import counted
+from mockveo_contracts.case import SPEED
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
 from mockveo_contracts.clients.driver import Driver, DriverError, preflight
 from mockveo_contracts.clients.recorder import ClientRecorder
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.interruption import Interrupted, Stop
-from mockveo_contracts.reports.finding import COUNTED
+from mockveo_contracts.reports.finding import COUNTED, FINDINGS
 from mockveo_contracts.reports.known_failures import KnownFailure, check_cases
 from mockveo_contracts.reports.model import ClientSubject, Report, without_verdicts
 
@@ -32,6 +33,13 @@ MAX_ENDED: Final = 10
 MAX_ENDED_WITH_DEADLINE: Final = 5
 #: Our seconds that an end costs at least, to count: in virtual time a client's deadline may pass at once.
 COSTLY_S: Final = 1.0
+#: Cases in which a client uses up its time and breaks the same rule, after which it is hurried. Arbitrary: fewer may be
+#: chance, and each costs the whole deadline.
+ENOUGH: Final = 3
+#: Seconds of a hurried case besides those of its scenario. Arbitrary: three times what a correct client needs.
+HURRIED_S: Final = 0.8
+#: Seconds that a client gets after its deadline once it had to be ended that often; arbitrary.
+HURRIED_PATIENCE_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,64 @@ class CheckPlan:
     root: Path = field(default_factory=Path.cwd)
 
 
+class Shown:
+    """What the cases of a client have shown so far, so that later ones do not wait for it, or look for it, again.
+
+    A client that uses up its time again and again, and breaks the same rule each time, is hurried from then on: it gets
+    hardly more time for a case than a correct client takes.
+    """
+
+    def __init__(self) -> None:
+        #: Rules that were broken.
+        self.broken: set[str] = set()
+        #: In how many cases of used-up time each rule was broken, and the client had to be ended.
+        self._counts = Counter[str]()
+        self._ended = 0
+
+    def add(self, run: CaseRun) -> None:
+        """Add what a case has shown."""
+        broken = {verdict.rule.id for verdict in run.verdicts() if verdict.verdict in FINDINGS}
+        self.broken |= broken
+        if _used_up(run):
+            self._counts.update(broken)
+            self._ended += _is_ended(run)
+
+    @property
+    def reason(self) -> str:
+        """Why the client is hurried; empty if it is not."""
+        rule, count = max(self._counts.items(), key=lambda item: item[1], default=("", 0))
+        if self._ended >= ENOUGH:
+            return f"it had to be ended in {self._ended} cases"
+        return f"it broke {rule} and used up its time in {count} cases" if count >= ENOUGH else ""
+
+    def fit(self, test_case: TestCase) -> TestCase:
+        """Return a case as the client gets it."""
+        if not self.reason:
+            return test_case
+        scenario = test_case.scenario
+        needed = sum(phase.longest for phase in scenario.phases) / SPEED
+        needed += sum((fault.retry_after or 0.0) + fault.delay for fault in scenario.faults)
+        patience = HURRIED_PATIENCE_S if self._ended >= ENOUGH else None
+        return replace(test_case, deadline=min(test_case.deadline, needed + HURRIED_S), patience=patience)
+
+
+def _used_up(run: CaseRun) -> bool:
+    """Return whether a client took all the time of a case, though a correct one would not, and it cost our time."""
+    costly = run.clock == "time" or run.seconds >= COSTLY_S
+    return costly and run.test_case.usually_ends and (_is_ended(run) or (run.outcome or {})["outcome"] == "timeout")
+
+
+def _is_ended(run: CaseRun) -> bool:
+    return bool((run.outcome or {}).get("ended_by"))
+
+
 def check(
-    driver: Driver,
-    plan: CheckPlan,
-    test_cases: Iterable[TestCase] | None = None,
-    *,
-    broken_before: AbstractSet[str] = frozenset(),
+    driver: Driver, plan: CheckPlan, test_cases: Iterable[TestCase] | None = None, *, shown: Shown | None = None
 ) -> Report:
     """Play what a plan selects, or these cases instead, with a driver that has been entered.
 
-    Rules in `broken_before` are not looked for in generated cases, as those that the other cases break are not.
-    Raises CaseError or ScenarioError for cases that do not exist or are invalid.
+    `shown` is what earlier checks of the same client have shown; what this one shows is added to it. Raises CaseError
+    or ScenarioError for cases that do not exist or are invalid.
     """
     begun = perf_counter()
     search = _search() if plan.generated else None
@@ -87,21 +142,36 @@ def check(
     )
     recorder = ClientRecorder(report, reproduce=plan.again)
     possible = _possible(report, chosen, driver)
-    guarded = _GuardedDriver(driver, plan.stop)
+    shown = shown or Shown()
+    guarded = _GuardedDriver(driver, plan.stop, shown)
     try:
-        for number, run in enumerate(preflight(guarded.play(possible)), 1):
+        for number, run in enumerate(preflight(guarded.play(_varied(possible))), 1):
             findings = recorder.record(run)
             count = sum(finding.verdict in COUNTED and not finding.known_failure for finding in findings)
             plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)
         if search is not None:
-            broken = broken_before | {str(finding.rule) for finding in report.findings}
-            _generated(partial(search, broken_before=broken), guarded, plan, recorder, len(possible))
+            _generated(partial(search, broken_before=set(shown.broken)), guarded, plan, recorder, len(possible))
     except DriverError as error:
         report.aborted = str(error)
-    # Cases that are played side by side are done in any order.
+    if shown.reason:
+        report.notes.append(f"the client got less time for each case after {shown.reason}; --case gives it all again")
     report.sort(test_case.name for test_case in possible)
     report.seconds = perf_counter() - begun
     return report
+
+
+def _varied(test_cases: Sequence[TestCase]) -> list[TestCase]:
+    """Return cases in a varied order: the first of each group, such as `create`, then the second of each, and so on.
+
+    So the first few show something of everything, whatever keeps the others from being played, or hurries them.
+    """
+    sizes = Counter[str]()
+    places = []
+    for test_case in test_cases:
+        group = test_case.name.partition("/")[0]
+        places.append(sizes[group])
+        sizes[group] += 1
+    return [test_cases[index] for index in sorted(range(len(places)), key=places.__getitem__)]
 
 
 def chosen_by(plan: CheckPlan) -> Iterable[TestCase]:
@@ -183,16 +253,16 @@ def _generated(
 class _GuardedDriver:
     """A driver that stops when the check is interrupted, or when a client has to be ended time and again."""
 
-    def __init__(self, driver: Driver, stop: Stop) -> None:
-        self._driver, self._stop = driver, stop
+    def __init__(self, driver: Driver, stop: Stop, shown: Shown) -> None:
+        self._driver, self._stop, self._shown = driver, stop, shown
         self.client, self.spec = driver.client, driver.spec
         self._ended = 0
 
     def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
         """Play cases, and yield each run when it is done. Raises DriverError when it stops."""
-        runs = iter(self._driver.play(test_cases))
+        # Each is fitted when it is given to the client, which by then has shown more.
+        runs = iter(self._driver.play(map(self._shown.fit, test_cases)))
         while True:
-            begun = perf_counter()
             try:
                 with self._stop.soon():
                     run = next(runs, None)
@@ -200,14 +270,13 @@ class _GuardedDriver:
                 raise DriverError(str(error)) from None
             if run is None:
                 return
+            self._shown.add(run)
             yield run
-            self._count_end(run, perf_counter() - begun)
+            self._count_end(run)
 
-    def _count_end(self, run: CaseRun, seconds: float) -> None:
-        ended_by = (run.outcome or {}).get("ended_by")
-        # Of several that are open at once, the first has waited for all.
-        costly = run.clock == "time" or seconds >= COSTLY_S
-        self._ended = self._ended + 1 if ended_by and costly else 0
+    def _count_end(self, run: CaseRun) -> None:
+        costly = run.clock == "time" or run.seconds >= COSTLY_S
+        self._ended = self._ended + 1 if _is_ended(run) and costly else 0
         declared = self.client.features["deadline"]
         if self._ended >= (MAX_ENDED_WITH_DEADLINE if declared else MAX_ENDED):
             cause = "though it declares deadline" if declared else "as it gave no answer"

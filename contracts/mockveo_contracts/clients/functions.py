@@ -90,7 +90,7 @@ class Functions:
             thread = virtual_time.run(time, call)
             with _redirected_streams():
                 thread.start()
-                ended_by = _wait(thread, time)
+                ended_by = _wait(thread, time, MAX_CASE_S if test_case.patience is None else test_case.patience)
             if thread.is_alive():
                 call = _Call(self._function, open_case.case)  # so that nothing it still does becomes its result
             try:
@@ -127,15 +127,15 @@ def _isolated_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _wait(thread: threading.Thread, time: virtual_time.VirtualTime) -> str | None:
-    """Wait for a client; return what ended it, if it did not end by itself."""
-    left = MAX_CASE_S
+def _wait(thread: threading.Thread, time: virtual_time.VirtualTime, seconds: float) -> str | None:
+    """Wait for a client, for some of our seconds at most; return what ended it, if it did not end by itself."""
+    left = seconds
     while thread.is_alive() and left > 0 and not time.busy_loop.is_set():
         thread.join(_TICK_S)
         left -= _TICK_S
     if not thread.is_alive():
         return f"{PATIENCE_S:g} s" if time.now() > time.limit else None
-    reason = f"{virtual_time.MAX_ANSWERS} requests" if time.busy_loop.is_set() else f"{MAX_CASE_S:g} s"
+    reason = f"{virtual_time.MAX_ANSWERS} requests" if time.busy_loop.is_set() else f"{seconds:g} s"
     for _ in range(_MAX_INTERRUPTS):
         time.busy_loop.set()
         virtual_time.interrupt(thread)

@@ -24,6 +24,11 @@ MAX_OUTPUT_CHARS: Final = 4000
 MAX_MISTAKES: Final = 3
 
 
+#: Seconds that a run is held at most. Arbitrary: what a program writes after a result comes at once, and the check must
+#: soon know how a case went.
+MAX_HELD_S: Final = 1.0
+
+
 class Mistakes:
     """What broke in the adapter: the first few texts, and how many more there were."""
 
@@ -74,9 +79,10 @@ class PendingCase(Notes):
         super().__init__()
         self.open_case = open_case
         self._features = features
-        self._patience = patience
+        test_case = open_case.test_case
+        self._patience = patience if test_case.patience is None else min(patience, test_case.patience)
         #: When it is given up, by the monotonic clock. The deadline is in our seconds, whatever the client's are.
-        self.until = monotonic() + open_case.test_case.deadline + patience
+        self.until = monotonic() + test_case.deadline + self._patience
         #: As `case.result` returns it; None until the result has come.
         self.outcome: dict[str, Any] | None = None
         self.unanswered = False
@@ -211,6 +217,8 @@ class HeldRun(Notes):
         super().__init__()
         self.case_id = case_id
         self._run = run
+        #: By the monotonic clock.
+        self.since = monotonic()
 
     def final(self) -> CaseRun:
         """Return the run with the notes."""
@@ -262,6 +270,11 @@ class SessionCases:
             return []
         self._move(held.case_id, Event.HANDED_OUT)
         return [held.final()]
+
+    @property
+    def is_ripe(self) -> bool:
+        """Whether a run has been held long enough, although no other case is done."""
+        return self._held is not None and monotonic() - self._held.since >= MAX_HELD_S
 
     def is_held(self, case_id: str) -> bool:
         """Return whether the run of a case is the one that is held."""

@@ -218,8 +218,10 @@ class _Width:
 
     def count(self, run: CaseRun) -> None:
         """Count a run."""
-        self._runs += 1
-        path = (run.outcome or {}).get("content_path")
+        outcome = run.outcome or {}
+        # A client that runs out of time says little of its videos, and takes long for it.
+        self._runs += ALONE if outcome.get("outcome") == "timeout" or outcome.get("ended_by") else 1
+        path = outcome.get("content_path")
         if path:
             self._repeats = self._repeats or path in self._paths
             self._paths.add(path)

@@ -10,12 +10,12 @@ Neither waits: a process that starts says hello while the others play.
 Each case is in one of four states; TRANSITIONS in pending.py is the table of what takes it from one to the next:
 
     OPEN      the process was given the case, and owes a result
-    HELD      the case is done, and its run is kept back until the next case is done
+    HELD      the case is done, and its run is kept back until the next case is done, for a second at most
     OVER      the run was handed out, and is final
     RETURNED  the process ended because of another case; this one is played again, under a new id
 
 Why runs are held: a program may write something about a case after its result, such as the key, on standard error, or
-a second result. Once the next case is done, or the process has finished, it has had its chance.
+a second result. Once the next case is done, a second has passed, or the process has finished, it has had its chance.
 
 Who is to blame: what goes wrong is noted for the case that it names. Often it names none, such as a line that is not
 JSON; then it is noted for the case that has been open longest. If no case is open, it is noted for the run that is
@@ -175,7 +175,7 @@ class Session:
         runs = []
         for case in self._done(queue):
             runs += self._cases.hold(case)
-        return runs
+        return runs or (self._cases.release() if self._cases.is_ripe else [])
 
     def _done(self, queue: Queue) -> list[PendingCase]:
         life = self._life

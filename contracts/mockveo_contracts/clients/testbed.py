@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Final, Self
@@ -51,6 +52,8 @@ class CaseRun:
     adapter_error: str = ""
     #: What the client wrote besides its result.
     output: str = field(default="", repr=False)
+    #: Our own seconds that it took.
+    seconds: float = 0.0
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -64,6 +67,10 @@ class CaseRun:
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdict of each rule; none after an adapter error."""
+        return self._verdicts
+
+    @cached_property
+    def _verdicts(self) -> list[Verdict]:
         return [] if self.adapter_error else client_rules().judge(self.call_trace)
 
 
@@ -168,6 +175,8 @@ class OpenCase:
     directory: Path
     virtual: bool
     factor: float
+    #: By the monotonic clock.
+    opened_at: float = field(default_factory=time.monotonic)
 
     def run(
         self,
@@ -209,6 +218,7 @@ class OpenCase:
             pace=SPEED if self.virtual else 1 / self.factor,
             adapter_error=adapter_error,
             output=output,
+            seconds=time.monotonic() - self.opened_at,
         )
 
     def close(self) -> None:
