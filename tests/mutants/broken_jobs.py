@@ -208,3 +208,30 @@ class Lags(Small):
 class FailsWithoutReason(Small):
     def reason(self) -> dict[str, Any]:
         return {}
+
+
+@breaks(answer_schema="warning")
+class NullFields(Small):
+    """Has null for what does not apply yet."""
+
+    def describe(self, job: SmallJob) -> dict[str, Any]:
+        body = super().describe(job)
+        return {**body, "progress": None} if body["status"] == "queued" else body
+
+
+@breaks("answer-schema")
+class NullStatus(Small):
+    def describe(self, job: SmallJob) -> dict[str, Any]:
+        body = super().describe(job)
+        return {**body, "status": None} if body["status"] == "queued" else body
+
+
+@breaks("job-known")
+class ReplicasWithoutSharedState(Small):
+    """Every third poll meets a replica that does not know the job."""
+
+    async def retrieve(self, request: Request) -> Response:
+        response = await super().retrieve(request)
+        if self.find(request).polls % 3 == 2:
+            raise self.unknown()
+        return response

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -88,8 +89,20 @@ class Verification(VerifyRun):
 
 
 def names(plan: VerifyPlan) -> list[str]:
-    """Return the names of a plan's checks. Raises SettingsError for a pattern that matches none."""
+    """Return the names of a plan's checks.
+
+    Raises SettingsError for a pattern that matches none, and for generated checks that need a missing package.
+    """
     valid = list(PROBES)
+    for count, package, extra in (
+        (plan.examples, "schemathesis", "schemathesis"),
+        (plan.histories, "hypothesis", "contracts"),
+    ):
+        if count and find_spec(package) is None:
+            raise SettingsError(
+                f"generated checks need {package}, which is not installed; expected 'mockveo[{extra}]', e.g."
+                f" pip install 'mockveo[{extra}]', or --examples 0 --histories 0"
+            )
     if plan.examples:
         spec = load(plan.spec, profile=plan.profile or DEFAULT_PROFILE, overlays=plan.overlays)
         asked = [operation for operation in spec.operations if operation not in ASSUMED_OPERATIONS]

@@ -37,3 +37,10 @@ def test_correct_server_is_clean(servers: tuple[str, dict[str, Small]], seed: in
 
 def test_broken_servers_are_enough() -> None:
     assert len(MUTANTS) >= 32
+
+
+def test_job_that_comes_and_goes_hints_at_replicas(servers: tuple[str, dict[str, Small]]) -> None:
+    root, memory = servers
+    name = "replicas-without-shared-state"
+    (finding, *_) = verify(f"{root}/{name}", plan(memory[name]))["findings"]
+    assert "several replicas without shared state?" in finding["message"]

@@ -238,6 +238,17 @@ def test_patterns_choose_probes(fakes: dict[str, ServerThread]) -> None:
         names(VerifyPlan(probes=("auth/nokey",)))
 
 
+@pytest.mark.parametrize(("count", "package"), [("examples", "schemathesis"), ("histories", "hypothesis")])
+def test_missing_package_is_reported_before_the_first_request(
+    count: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockveo_contracts.servers.verify.find_spec", lambda name: None if name == package else name)
+    with verification(NOWHERE, VerifyPlan(**{count: 3}, probes=("auth/*",))) as run:
+        with pytest.raises(SettingsError, match=f"need {package}, which is not installed; expected 'mockveo"):
+            run.all()
+        assert run.client.exchanges == []
+
+
 def test_checks_run_one_by_one(fakes: dict[str, ServerThread]) -> None:
     with verification(fakes["docs-2026-10"].url, VerifyPlan()) as run:
         checks = {check.name: check for check in run.checks()}

@@ -15,6 +15,8 @@ checks: Final = Checks[Conversation]()
 
 #: Tolerance of `created_at` against the Date of the same response. Arbitrary.
 DATE_TOLERANCE_S: Final = 60
+#: A hint for jobs that come and go.
+REPLICAS: Final = "; are there several replicas without shared state?"
 #: The same against our own clock, without a Date. Arbitrary: the clocks of two machines.
 CLOCK_TOLERANCE_S: Final = 600
 
@@ -163,7 +165,7 @@ def job_known(conversation: Conversation) -> list[Breach] | None:
         exercised = exercised or bool(later)
         lost = next((poll for poll in later if poll.status in (400, 404, 410)), None)
         if lost is not None:
-            message = f"the job was {lifecycle[-1].state}, but a later poll is answered with {lost.status}"
+            message = f"the job was {lifecycle[-1].state}, but a later poll is answered with {lost.status}{REPLICAS}"
             breaches.append(breach(message, lifecycle[-1], lost))
     return breaches if exercised else None
 
@@ -181,7 +183,7 @@ def visible_at_once(conversation: Conversation) -> list[Breach] | None:
         exercised = exercised or bool(polls)
         if polls and polls[0].status in (400, 404):
             recovered = any(poll.status == 200 for poll in polls)
-            later = "a later poll does" if recovered else "no later poll does either"
+            later = f"a later poll does{REPLICAS}" if recovered else "no later poll does either"
             message = f"the first poll does not find the job ({polls[0].status}); {later}"
             breaches.append(breach(message, create, polls[0]))
     return breaches if exercised else None
