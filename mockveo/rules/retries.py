@@ -96,7 +96,9 @@ def _is_permanent(exchange: Exchange) -> bool:
     refused = 400 <= exchange.status < 500 and exchange.status not in RETRYABLE
     elsewhere = _ends_polls(exchange) and exchange.operation == "retrieve"  # `poll-4xx-stop` judges these
     permanent = refused and not _may_pass(exchange) and not elsewhere
-    return exchange.whole and (permanent or exchange.error_code == "model_not_found")
+    # A job that was made has a channel for its model, so only a create can lack one.
+    no_channel = exchange.operation == "create" and exchange.error_code == "model_not_found"
+    return exchange.whole and (permanent or no_channel)
 
 
 def _may_pass(exchange: Exchange) -> bool:

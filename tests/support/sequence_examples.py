@@ -226,6 +226,11 @@ def fetched(recorder: Recorder, times: int, **fault: Any) -> CallTrace:
     return recorder.traffic()
 
 
+@expect("no-retry-4xx", verdict="not exercised")
+def a_download_that_no_channel_serves(recorder: Recorder) -> CallTrace:
+    return fetched(recorder, 2, error="model_not_found", nth=1)
+
+
 @expect("no-retry-4xx", verdict="warning", message="a download was refused with 410, and repeated 2 times")
 def a_video_that_is_gone(recorder: Recorder) -> CallTrace:
     return fetched(recorder, 3, status=410)
