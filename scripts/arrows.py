@@ -168,6 +168,7 @@ ARROWS: dict[str, set[str]] = {
         "contracts.interruption",
         "contracts.reports",
         "mockveo",
+        "mockveo._paths",
         "mockveo.control_client",
         "mockveo.errors",
         "mockveo.http",

@@ -59,6 +59,8 @@ def run(
     with stop.by_signals():
         with reporting.progress() as progress:
             report = servers.verified(url, replace(plan, progress=progress, stop=stop))
+        for note in report.notes:
+            click.echo(f"mockveo: {note}", err=True)
         reporting.deliver(report)
     return report.exit_status
 

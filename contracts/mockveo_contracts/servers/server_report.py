@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from mockveo.rules.engine import Verdict
+from mockveo.spec.spec import Spec
 from mockveo.text import truncate
 from mockveo.traffic.redaction import Redactor
 from mockveo_contracts.reports.case_result import CaseResult, LogLine, with_short_ids
@@ -27,6 +28,30 @@ class ServerRecorder:
         self.report = report
         self._url = url
         self._redactor = redactor
+        #: The conversations that were judged by the document of the run.
+        self._judged: list[Conversation] = []
+
+    def compare_profiles(self, documents: Mapping[str, Spec]) -> None:
+        """Note the profile under which the most violations would not arise, if there is one."""
+        actual = self._violations(None)
+        fewer = {name: len(actual - self._violations(spec)) for name, spec in documents.items()}
+        rest = {name: len(self._violations(spec)) for name, spec in documents.items()}
+        best = min(documents, key=rest.__getitem__, default="")
+        if best and rest[best] < len(actual) and fewer[best]:
+            self.report.notes.append(
+                f"another profile fits better: under --profile {best} {fewer[best]} of these {len(actual)} violations"
+                " would not arise"
+            )
+
+    def _violations(self, spec: Spec | None) -> set[tuple[int, str]]:
+        """Return the violated rules by conversation, under another document if there is one."""
+        conversations = [replace(judged, spec=spec) if spec else judged for judged in self._judged]
+        return {
+            (number, verdict.rule.id)
+            for number, conversation in enumerate(conversations)
+            for verdict in server_rules().judge(conversation)
+            if verdict.verdict == "violation"
+        }
 
     def skip(self, name: str, description: str, reason: str) -> None:
         """Note a check that was not done, or not to its end."""
@@ -40,7 +65,9 @@ class ServerRecorder:
         self, name: str, description: str, conversation: Conversation, again: str, *, verdicts: Sequence[Verdict] = ()
     ) -> list[Finding]:
         """Record a conversation with its verdicts, or judge it; return the findings."""
-        verdicts = verdicts or server_rules().judge(conversation)
+        if not verdicts:
+            self._judged.append(conversation)
+            verdicts = server_rules().judge(conversation)
         self.report.count_verdicts(verdicts)
         case = CaseResult(
             name=name,

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
+from mockveo._paths import profiles
 from mockveo.control_client import RemoteError
 from mockveo.errors import SettingsError, did_you_mean
 from mockveo.spec.operations import ASSUMED_OPERATIONS
@@ -85,6 +86,10 @@ class Verification(VerifyRun):
             pass  # before the first check
         if self.plan.stop.asked:
             self.recorder.abort(self.interruption())
+        if self.recorder.report.count("violation") and not (self.control or self.plan.spec or self.plan.overlays):
+            used = self.recorder.report.profile
+            others = [name for name in profiles() if name != used]
+            self.recorder.compare_profiles({name: load(None, profile=name) for name in others})
         return self.report
 
 

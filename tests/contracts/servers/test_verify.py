@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -15,7 +16,7 @@ from mockveo_contracts.reports import json_report
 from mockveo_contracts.reports.known_failures import KnownFailure
 from mockveo_contracts.servers.plan import VerifyPlan
 from mockveo_contracts.servers.server_rules import server_rules
-from mockveo_contracts.servers.verify import names, verification, verify
+from mockveo_contracts.servers.verify import names, verification, verified, verify
 from seeds import seeds
 from verification import PROFILES, broken_rules, plan
 
@@ -255,3 +256,12 @@ def test_checks_run_one_by_one(fakes: dict[str, ServerThread]) -> None:
         assert list(checks) == names(VerifyPlan())
         assert checks["errors/choices"].run() == []
         assert [case.name for case in run.report.cases] == ["errors/choices"]
+
+
+def test_profile_that_fits_better_is_named() -> None:
+    with mockveo.serve(clock="poll", step=30.0, profile="docs-2026-03", seed=1, render=False) as server:
+        report = verified(server.url, VerifyPlan(turn_time=False, poll_interval=0.0, profile="docs-2026-10"))
+        fitting = verified(server.url, VerifyPlan(turn_time=False, poll_interval=0.0, profile="docs-2026-03"))
+    assert report.count("violation")
+    assert re.search("another profile fits better: under --profile docs-2026-03 [1-9]", report.notes[0])
+    assert fitting.notes == []
