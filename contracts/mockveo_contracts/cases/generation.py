@@ -29,6 +29,7 @@ _TEXTS: Final = (
 )
 _PERMANENT_ERRORS: Final = ("model_not_found", "insufficient_quota", "task_not_exist")
 _NAMES: Final = ("first.png", "last.png", "a.jpg", "Käfer 凧.png", 'a "b"; c.png')
+_IDS: Final = ("{digits}", "{uuid}", "job:{letters}+a=b,c", "job:{letters}%2Ba?b#c")
 _REASONS: Final = ({"code": "generation_failed", "message": "It failed (reason 17)."}, None)
 
 
@@ -72,6 +73,7 @@ def scenarios(spec: Spec, features: Mapping[str, Any]) -> Strategy:
         "ending": (3, st.sampled_from(["failure", "failure", "never"] if features["deadline"] else ["failure"])),
         "phases": (3, st.lists(phase, max_size=3)),
         "style": (3, _some({name: (3, style) for name, style in styles.items()})),
+        "ids": (1, st.sampled_from(_IDS)),
         "completed_at": (1, st.sampled_from(["at-end", "early"])),
     }
     if features["content"]:
@@ -92,7 +94,7 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     )
     waits = st.sampled_from([{}, {}, {"retry_after": 1}, {"retry_after": {"date": 3}}])
     permanent_errors = st.one_of(
-        st.sampled_from([{"status": 400}, {"status": 401}, {"status": 403}, {"status": 404}]),
+        st.sampled_from([{"status": 400}, {"status": 401}, {"status": 403}, {"status": 404}, {"status": 410}]),
         st.builds(
             lambda envelope, status: {"status": status, "envelope": envelope, "code": "refused", "message": "No (17)."},
             st.sampled_from(["flat", "nested"]),
@@ -107,7 +109,7 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     redirects = st.builds(
         lambda status, origin: {"redirect": {"status": status, **origin}},
         st.sampled_from([307, 302, 303, 308, 307]),
-        st.sampled_from([{}, {"origin": "other"}]),
+        st.sampled_from([{}, {"origin": "other"}, {"endless": True}]),
     )
     retryable = st.builds(lambda error, wait: {**error, **wait}, passing_errors, waits)
     # Those that clients handle wrongly most often are drawn twice as often.
