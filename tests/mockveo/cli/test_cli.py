@@ -173,7 +173,7 @@ def test_invalid_variable_of_a_setting_is_refused(setting: Any) -> None:
     """Each variable is read: an invalid value stops the start, and the message shows it."""
     bad = {"host": "192.0.2.1", "profile": "x", "spec": "nowhere.yaml", "overlay": "nowhere.yaml", "scenario": "x"}
     value = bad.get(setting.name, "not a number")
-    if setting.name in ("key", "allow_host", "allow_origin"):
+    if setting.name in ("key", "model", "allow_host", "allow_origin"):
         return  # any text is valid; test_settings_can_be_environment_variables covers the key
     result = (
         run("--port", "0", **{f"MOCKVEO_{setting.name.upper()}": value})
