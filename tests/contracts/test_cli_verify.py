@@ -6,10 +6,15 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import CLEAN
@@ -130,3 +135,40 @@ def test_verify_asks_before_it_creates_jobs_that_cost_money() -> None:
     assert "this creates up to 5 jobs at https://api.example.com, and each may cost money. Continue? [y/N]" in err
     assert "nothing was sent" in err
     assert out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_verify_reports_what_it_has(number: int, tmp_path: Path) -> None:
+    report, hangs, released = tmp_path / "report.json", threading.Event(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/v1/models":
+                hangs.set()
+                released.wait(60)
+            body = b'{"code": "task_not_exist", "message": "no such task"}'
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(BrokenPipeError):
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        options = (*QUICK, "--quiet", "--only", "auth/bad-key", "--report", f"json={report}")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mockveo", "verify", f"http://127.0.0.1:{server.server_port}", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN | {"COMETAPI_KEY": "sk-ours"},
+        )  # fmt: skip
+        assert hangs.wait(30)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        released.set()
+        server.shutdown()
+    assert (process.returncode, err) == (2, "")
+    data = json.loads(report.read_text())
+    assert data["aborted"] == "it was interrupted after 2 requests; 0 jobs made"
+    assert [finding["rule"] for finding in data["findings"]]

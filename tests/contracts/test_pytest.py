@@ -176,6 +176,7 @@ def test_server_contract_makes_a_test_of_each_check(project: pytest.Pytester) ->
     outcomes = result.parseoutcomes()
     assert set(outcomes) <= {"passed", "skipped"}
     assert outcomes["passed"] >= 10
+    assert (result.ret, "RemoteError" in result.stderr.str()) == (0, False)
 
 
 def test_broken_server_fails_with_rule_and_commands(project: pytest.Pytester) -> None:
