@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from enum import IntEnum
+from itertools import count
 from typing import Any, ClassVar, Final
 
 import httptools
@@ -64,6 +65,9 @@ class ClientConnection(HttpToolsProtocol):
 
     #: Whether a connection had to be closed for another.
     full: ClassVar[bool] = False
+    numbers: ClassVar = count()
+    #: How many connections came before it.
+    number = 0
     #: Bytes that have come.
     received = 0
     #: Bytes of a head, of trailers or of chunk sizes since the last byte of a body or the last request.
@@ -86,6 +90,7 @@ class ClientConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Keep the transport where faults find it."""
         super().connection_made(transport)
+        self.number = next(ClientConnection.numbers)
         if len(self.connections) > MAX_CONNECTIONS:
             self._make_room()
         self.app_state = {**self.app_state, TRANSPORT: transport}
@@ -99,8 +104,11 @@ class ClientConnection(HttpToolsProtocol):
                 MAX_CONNECTIONS,
             )
         waiting = [other for other in self.connections if isinstance(other, ClientConnection) and other.is_waiting]
-        longest = max(waiting, key=lambda other: (other.phase_s, other.phase), default=self)
-        longest.transport.close()
+        max(waiting, key=ClientConnection.patience, default=self).transport.close()
+
+    def patience(self) -> tuple[float, Awaited, int]:
+        """Return what orders connections by how long they have waited for their clients; within a second, by age."""
+        return self.phase_s, self._current_phase(), -self.number
 
     @property
     def is_waiting(self) -> bool:

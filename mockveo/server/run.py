@@ -28,10 +28,11 @@ from mockveo.settings import Settings, flag
 SAMPLE_KEY: Final = "sk-mockveo"
 #: Turns of the loop in which a new connection is accepted, its bytes are read, and a response begins.
 SETTLE_TURNS: Final = 5
-#: Connections that are accepted in a turn of the loop, before any can be closed; fewer than the spare descriptors.
-ACCEPTS_PER_TURN: Final = 32
-#: Connections that wait in the kernel to be accepted. Precedent: the default of Linux before 5.4.
-BACKLOG: Final = 128
+#: Connections that are accepted in a turn of the loop. Far below the spare descriptors, because some turns go by before
+#: other connections are closed for them.
+ACCEPTS_PER_TURN: Final = 8
+#: Connections that wait in the kernel to be accepted; those beyond try again after a second. Precedent: uvicorn.
+BACKLOG: Final = 2048
 #: How long open exchanges may take to finish when the server stops. Arbitrary.
 SHUTDOWN_GRACE_S: Final = 2
 #: How long a thread may take to start or stop. Arbitrary: far longer than on a busy machine.
