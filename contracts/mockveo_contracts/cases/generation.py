@@ -29,7 +29,7 @@ _TEXTS: Final = (
 )
 _PERMANENT_ERRORS: Final = ("model_not_found", "insufficient_quota", "task_not_exist")
 _NAMES: Final = ("first.png", "last.png", "a.jpg", "Käfer 凧.png", 'a "b"; c.png')
-_IDS: Final = ("{digits}", "{uuid}", "job:{letters}+a=b,c", "job:{letters}%2Ba?b#c")
+_IDS: Final = ("{digits}", "{uuid}", "job:{letters}+a=b,c", "job:{letters}%2Ba#b")
 _REASONS: Final = ({"code": "generation_failed", "message": "It failed (reason 17)."}, None)
 
 
