@@ -405,7 +405,8 @@ def test_interrupted_check_reports_what_it_has(place: Path, kind: str, name: str
             f"import sys\nsys.path.insert(0, {str(PROGRAM_FILES / 'programs')!r})\n{STOPPING}"
         )
         cases = ["--case", "call/prompt-only", "--case", "call/size", "--case", "call/model"]
-        client = [*cases, "--mode", kind, "--", sys.executable, "stopping.py", kind]
+        # One after the other, so that two are done when the third stops.
+        client = [*cases, "--parallel", "1", "--mode", kind, "--", sys.executable, "stopping.py", kind]
     process = started(place, *client)
     try:
         assert process.stderr is not None
