@@ -13,6 +13,7 @@ from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import line
 from mockveo.rules.sequence import MIN_PAUSE_S, times
 from mockveo.rules.trace import CallTrace
+from mockveo.spec.job_statuses import RUNNING
 from mockveo.traffic.exchange import Exchange
 
 checks: Final = Checks[CallTrace]()
@@ -95,7 +96,7 @@ def _is_permanent(exchange: Exchange) -> bool:
     # Clients do not keep even the status of an incomplete response.
     refused = 400 <= exchange.status < 500 and exchange.status not in RETRYABLE
     elsewhere = _ends_polls(exchange) and exchange.operation == "retrieve"  # `poll-4xx-stop` judges these
-    permanent = refused and not _may_pass(exchange) and not elsewhere
+    permanent = refused and not (_may_pass(exchange) or _is_early(exchange) or elsewhere)
     # A job that was made has a channel for its model, so only a create can lack one.
     no_channel = exchange.operation == "create" and exchange.error_code == "model_not_found"
     return exchange.whole and (permanent or no_channel)
@@ -105,7 +106,12 @@ def _may_pass(exchange: Exchange) -> bool:
     """Return whether a poll or a download was refused because it came too early, perhaps."""
     if exchange.operation == "create" or (_ends_polls(exchange) and exchange.operation == "retrieve"):
         return False
-    return exchange.whole and exchange.status in NOT_YET
+    return exchange.whole and exchange.status in NOT_YET and not _is_early(exchange)
+
+
+def _is_early(exchange: Exchange) -> bool:
+    """Return whether a download came while its job was running, which `content-after-completed` judges."""
+    return exchange.operation == "content" and exchange.job_status in RUNNING
 
 
 def _repeats(

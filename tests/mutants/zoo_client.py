@@ -246,7 +246,7 @@ class CorrectClient:
 
     def job(self, answer: Answer) -> Job:
         """Return the job in an answer, out of its outer envelope; empty without one."""
-        body = answer.json if answer.status == 200 else {}
+        body = answer.json if answer.status in (200, 201, 202) else {}
         inner = body.get("data")
         return inner if isinstance(inner, dict) else body
 

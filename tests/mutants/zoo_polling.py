@@ -91,7 +91,7 @@ class GivesUpAtBadJson(_GivesUp):
     """A poll that is answered with 200 but not JSON loses the job."""
 
     def is_fatal(self, answer: Answer) -> bool:
-        return answer.status == 200
+        return answer.status == 200 and not answer.json
 
 
 # Fields of answers
