@@ -142,7 +142,7 @@ class DownloadsRefused(CorrectClient):
         return True
 
 
-@mutant("no-retry-4xx")
+@mutant("no-retry-4xx", unlikely="a 400 may be repeated 20 times, and few generated ones stay so long")
 class PollsForUnknown(CorrectClient):
     """A job that the service does not know is polled until the deadline."""
 

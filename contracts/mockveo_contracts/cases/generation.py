@@ -105,7 +105,8 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     broken_connections = st.sampled_from(
         [{"reset": True}, {"close": True}, {"truncate": 30}, {"truncate": 60, "reset": True}]
     )
-    invalid_bodies = st.sampled_from([{"html": True}, {"malformed": True}, {"empty": True}])
+    labelled = {"html": True, "content_type": "video/mp4"}
+    invalid_bodies = st.sampled_from([{"html": True}, {"malformed": True}, {"empty": True}, labelled])
     redirects = st.builds(
         lambda status, origin: {"redirect": {"status": status, **origin}},
         st.sampled_from([307, 302, 303, 308, 307]),

@@ -13,7 +13,8 @@ now() { date +%s.%N; }
 sum() { awk -v OFMT=%.3f "BEGIN { print $1 }"; }
 is() { awk "BEGIN { exit !($1) }"; }
 end=$(sum "$(now) + ${MOCKVEO_DEADLINE_S:-600}")
-fail() { echo "$*" >&2; exit 1; }
+# Not echo: that of dash reads backslashes as escapes.
+fail() { printf '%s\n' "$*" >&2; exit 1; }
 
 # ask ARGUMENT...: $status is that of the answer, 000 where none came, $body its body.
 ask() {

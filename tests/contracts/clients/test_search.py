@@ -133,7 +133,7 @@ def impatient(case: Case) -> Outcome:
 impatient.features = {"deadline": True, "poll_interval": True}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", [8, 10])
 def test_search_ends_when_the_smallest_case_needs_its_deadline(seed: int) -> None:
     """The search once took a case as its own smaller one, forever: the deadline that was left out was put back."""
     with Functions(impatient) as driver:
@@ -162,7 +162,7 @@ class _Interrupting(Functions):
 def test_search_that_is_interrupted_plays_no_more_and_keeps_its_failures(cases: int) -> None:
     """As it plays what was drawn, and as it shrinks a failure."""
     with _Interrupting(impatient, cases) as driver:
-        result = search(driver, SPEC, 10, 0, stop=driver.stop)
+        result = search(driver, SPEC, 10, 10, stop=driver.stop)
     assert driver.cases == 0
     assert str(result.error) == "it was interrupted"
     assert result.played == min(cases, 10)

@@ -75,10 +75,10 @@ def test_every_rule_has_a_mutant_that_breaks_only_it() -> None:
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_generated_cases_show_nearly_all_mutants(driver: MutantDriver, group: int) -> None:
-    mutants = GRAVE[group::GROUPS]
-    missed = [str(mutant) for mutant in mutants if first_to_break(driver, mutant, generated(driver)) is None]
-    assert len(missed) <= 1, missed
+def test_generated_cases_show_all_mutants_but_the_unlikely(driver: MutantDriver, group: int) -> None:
+    likely = [mutant for mutant in GRAVE[group::GROUPS] if not mutant.unlikely]
+    missed = [str(mutant) for mutant in likely if first_to_break(driver, mutant, generated(driver)) is None]
+    assert missed == []
 
 
 def test_few_mutants_are_unlikely_in_generated_cases() -> None:
