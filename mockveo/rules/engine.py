@@ -134,7 +134,9 @@ class RuleBook(Generic[Trace]):
     """
 
     def __init__(self, path: Path, *checks: Checks[Trace], pages: str) -> None:
-        data = yamlfiles.parse(path.read_bytes(), path.name, RuleError)
+        # With its folder, since the rules for clients and those for servers have the same file name.
+        file = "/".join(path.parts[-2:])
+        data = yamlfiles.parse(path.read_bytes(), file, RuleError)
         #: All rules by their ids, in the order of the file.
         self.rules: Mapping[str, Rule] = {name: _rule(name, entry, pages) for name, entry in data.items()}
         merged = Checks[Trace]()
@@ -142,7 +144,7 @@ class RuleBook(Generic[Trace]):
             for name, check in module.by_rule.items():
                 merged.add(name, check)
         self._checks: Mapping[str, Check[Trace]] = merged.by_rule
-        _match(path.name, self.rules, self._checks)
+        _match(file, self.rules, self._checks)
 
     def find(self, name: str) -> Rule:
         """Return the rule of that id. Raises RuleError, which names the nearest and all valid ids."""
@@ -173,9 +175,9 @@ def _rule(name: str, entry: Mapping[str, Any], pages: str) -> Rule:
     return Rule(id=name, page=f"{pages}/{name}.md", **entry)
 
 
-def _match(name: str, rules: Mapping[str, Rule], checks: Mapping[str, object]) -> None:
+def _match(file: str, rules: Mapping[str, Rule], checks: Mapping[str, object]) -> None:
     """Raise RuleError for a rule without a check and for a check without a rule."""
     if without_check := [rule for rule in rules if rule not in checks]:
-        raise RuleError(f"{name}: no check decides {', '.join(without_check)}; expected one for each rule")
+        raise RuleError(f"{file}: no check decides {', '.join(without_check)}; expected one for each rule")
     if without_rule := [check for check in checks if check not in rules]:
-        raise RuleError(f"{name}: checks exist for unknown rules {', '.join(without_rule)}; expected an entry for each")
+        raise RuleError(f"{file}: checks exist for unknown rules {', '.join(without_rule)}; expected an entry for each")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 from commands import CLEAN
+from mockveo_contracts.reports.formats import FORMATS
 from paths import CLIENTS as PROGRAM_FILES
 from paths import MUTANTS
 
@@ -103,17 +104,22 @@ def test_check_of_a_correct_client_reports_nothing(place: Path) -> None:
 
 
 def test_check_of_a_broken_client_writes_every_report(place: Path) -> None:
-    kinds = ("json", "junit", "html", "sarif", "github", "har")
-    reports = [part for kind in kinds for part in ("--report", f"{kind}=out/{kind}")]
+    reports = [part for kind in FORMATS for part in ("--report", f"{kind}=out/{kind}")]
     done = check(place, "cutting", "--case", "text/newlines", "--quiet", *reports)
     assert (done.returncode, done.stderr) == (1, "")
     assert "VIOLATION  prompt-exact (MUST)" in done.stdout
     assert "mockveo check --case text/newlines --python clients:cutting" in done.stdout
-    assert sorted(path.name for path in (place / "out").iterdir()) == sorted(kinds)
+    assert sorted(path.name for path in (place / "out").iterdir()) == sorted(FORMATS)
     assert json.loads((place / "out" / "json").read_text())["findings"][0]["rule"] == "prompt-exact"
     assert "::error" in (place / "out" / "github").read_text()
     judged = run(place, "judge", "out/har")
     assert judged.returncode == 0, judged.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "verify", "report"])
+def test_help_of_a_command_names_every_format(place: Path, command: str) -> None:
+    words = set(re.findall(r"\w+", run(place, command, "--help").stdout))
+    assert set(FORMATS) - {"json"} <= words  # A JSON report is what `mockveo report` reads.
 
 
 def test_command_in_the_report_repeats_the_case(place: Path) -> None:

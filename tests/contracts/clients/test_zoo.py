@@ -71,7 +71,9 @@ def test_catalogue_shows_only_the_rule_of_the_mutant(driver: MutantDriver, mutan
 
 
 def test_every_rule_has_a_mutant_that_breaks_only_it() -> None:
-    assert sorted(mutant.rules[0] for mutant in ALONE) == sorted(client_rules().rules)
+    alone = sorted(mutant.rules[0] for mutant in ALONE)
+    missing = sorted(set(client_rules().rules) - set(alone))
+    assert alone == sorted(client_rules().rules), f"expected @mutant(RULE, only=True) in tests/mutants for: {missing}"
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from broken_servers import CORRECT, MUTANTS, Small
+from mockveo_contracts.servers.server_rules import server_rules
 from mockveo_contracts.servers.verify import verify
 from seeds import seeds
 from verification import plan
@@ -33,6 +34,10 @@ def test_correct_server_is_clean(servers: tuple[str, dict[str, Small]], seed: in
     root, memory = servers
     data = verify(f"{root}/correct/v1", plan(memory["correct"], seed))
     assert (data["findings"], data["exit_status"], data["aborted"]) == ([], 0, None)
+
+
+def test_rule_for_servers_is_not_of_saved_traffic() -> None:
+    assert [rule.id for rule in server_rules().rules.values() if rule.wire] == []
 
 
 def test_broken_servers_are_enough() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ def test_each_built_in_one_is_found_by_its_name_and_has_a_sentence_and_its_sourc
         assert "\n" not in built.summary
         assert built.data["source"].endswith(".")
         assert find(str(path)) == built
+
+
+def test_keys_of_a_fault_are_its_fields() -> None:
+    parts_of_other_keys = {"as_date", "other_origin", "endless"}
+    assert set(FAULT) == {field.name for field in fields(Fault)} - parts_of_other_keys
 
 
 def test_promised_scenarios_exist() -> None:
