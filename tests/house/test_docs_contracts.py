@@ -41,7 +41,16 @@ def client_files(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["adapter.py", "session.py"])
 def test_clients_of_the_guide_have_no_finding(client_files: Path, name: str) -> None:
     client = ("--python", "adapter:client") if name == "adapter.py" else ("--", sys.executable, "session.py")
-    cases = ("text/quotes", "image/same-name", "job/fails", "poll/503", "create/400", "call/*")
+    cases = (
+        "text/quotes",
+        "image/same-name",
+        "id/to-encode",
+        "job/fails",
+        "poll/503",
+        "poll/no-status",
+        "create/400",
+        "call/*",
+    )
     chosen = [part for case in cases for part in ("--case", case)]
     done = subprocess.run(
         [sys.executable, "-m", "mockveo", "check", "--quiet", "--report", "json=r.json", *chosen, *client],

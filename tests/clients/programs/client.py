@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -48,6 +49,10 @@ class Answer:
         except ValueError:
             return {}
         return data if isinstance(data, dict) else {}
+
+    @property
+    def is_video(self) -> bool:
+        return self.body[4:8] == b"ftyp"  # the first box of every MP4
 
     @property
     def message(self) -> str:
@@ -91,15 +96,15 @@ class Call:
             raise DeadlinePassed("the deadline would pass while waiting")
         time.sleep(seconds)
 
-    def get(self, path: str) -> Answer:
-        """Tries again, with growing pauses, where trouble may pass."""
+    def get(self, path: str, whole: Callable[[Answer], object]) -> Answer:
+        """Tries again, with growing pauses, where trouble may pass or a 200 is not whole."""
         pause = self.case["poll_interval_s"]
         while True:
             try:
                 answer = self.ask("GET", path)
             except (OSError, http.client.HTTPException):
                 answer = None
-            if answer is not None and answer.status == 200 and (path.endswith("/content") or answer.json):
+            if answer is not None and answer.status == 200 and whole(answer):
                 return answer
             if answer is not None and answer.status != 200 and answer.status not in TROUBLE:
                 raise Refused(answer.message)
@@ -123,11 +128,11 @@ class Call:
         path = f"/videos/{quote(job['id'], safe='')}"
         while job.get("status") not in ("completed", "failed", "error"):
             self.sleep(self.case["poll_interval_s"])
-            job = self.get(path).json
+            job = self.get(path, lambda answer: answer.json).json
         if job["status"] != "completed":
             error = job.get("error")
             raise JobFailed(str(error.get("message") if isinstance(error, dict) else error))
-        return job, self.get(f"{path}/content").body
+        return job, self.get(f"{path}/content", lambda answer: answer.is_video).body
 
 
 def form(given: dict[str, Any]) -> tuple[bytes, str]:

@@ -69,6 +69,7 @@ GOOD = [
         "good/fails", scenario={"phases": [], "ending": "failure", "error": {"code": "x", "message": "flux is empty"}}
     ),
     case("good/poll-503", scenario={"faults": [{"operation": "retrieve", "attempt": 1, "status": 503}]}),
+    case("good/page-for-a-video", scenario={"faults": [{"operation": "content", "attempt": 1, "html": True}]}),
     case("good/never", scenario="stuck-queued", call={"deadline_s": 1.2}),
     case(
         "good/slow-backoff", scenario={"faults": [{"operation": "retrieve", "status": 503}]}, call={"deadline_s": 1.5}
@@ -84,7 +85,17 @@ GOOD = [
         },
     ),
 ]
-OUTCOMES = ["completed", "completed", "completed", "failed", "completed", "timeout", "timeout", "completed"]
+OUTCOMES = [
+    "completed",
+    "completed",
+    "completed",
+    "failed",
+    "completed",
+    "completed",
+    "timeout",
+    "timeout",
+    "completed",
+]
 
 
 @pytest.mark.parametrize("width", [1, 4])
