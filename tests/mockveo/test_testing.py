@@ -25,9 +25,16 @@ HTTP = httpx.Client(verify=False, trust_env=False)
 PNG = b"\x89PNG\r\n"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_client() -> Iterator[None]:
+    """Close the client once, after the last test: the tests of a module need not run in one go."""
+    with HTTP:
+        yield
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[ServerThread]:
-    with mockveo.serve(**DEFAULTS, self_check=True) as server, HTTP:
+    with mockveo.serve(**DEFAULTS, self_check=True) as server:
         yield server
 
 
