@@ -55,7 +55,8 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
     envvar="MOCKVEO_READY_FILE",
     show_envvar=True,
     metavar="FILE",
-    help="Once the server listens, write its URL, port and process id to this file as JSON.",
+    help="Once the server listens, write its URL, port and process id as JSON: to a new file, or over an earlier"
+    " ready file. Removed when the server stops.",
 )
 @option(
     "--log",

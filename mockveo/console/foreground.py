@@ -1,21 +1,18 @@
-"""A server in the foreground of a terminal: its banner, its ready file and its log."""
+"""A server in the foreground of a terminal: its banner and its log."""
 
 from __future__ import annotations
 
 import gc
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import orjson
-
 from mockveo._version import __version__
 from mockveo.console.log import LogWriter, TerminalLog
+from mockveo.console.ready_file import ReadyFile
 from mockveo.environment import exports
-from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
 from mockveo.server.app import Application
 from mockveo.server.run import SAMPLE_KEY, Server
@@ -38,22 +35,21 @@ def run(
     """
     logging.basicConfig(format="mockveo: %(message)s", level=logging.WARNING)
     feed = None if quiet else Feed(settings.max_exchanges)
+    ready = None if ready_file is None else ReadyFile(Path(ready_file))
     app = Application(settings, feed=feed)
     writer = LogWriter(sys.stdout.fileno())
     log = None if feed is None else TerminalLog(feed, log_format, writer, findings=findings)
-    if ready_file is not None:
-        _check_ready_file(Path(ready_file))
 
-    def ready() -> None:
+    def listening() -> None:
         # What was allocated at the start lives as long as the process: the collector need never look at it.
         gc.freeze()
         gc.enable()
         if not quiet and log_format == "text":
             writer.write(opening_text)
-        if ready_file is not None:
-            _write_ready(Path(ready_file), server)
+        if ready is not None:
+            ready.write(server.url, server.port)
 
-    server = Server(app, on_ready=ready, on_beat=log.flush if log else lambda: None)
+    server = Server(app, on_ready=listening, on_beat=log.flush if log else lambda: None)
     opening_text = (opening or banner)(app, server.url)
     if not is_loopback(settings.host):
         warnings.warn(
@@ -65,8 +61,8 @@ def run(
         if log is not None:
             log.close()
         writer.close()
-        if ready_file is not None:
-            Path(ready_file).unlink(missing_ok=True)
+        if ready is not None:
+            ready.remove()
 
 
 def banner(app: Application, url: str) -> str:
@@ -79,24 +75,3 @@ def banner(app: Application, url: str) -> str:
         f" {pace}, seed {app.seed})"
     )
     return "\n".join([title, *exports(f"{url}/v1", key)])
-
-
-def _check_ready_file(path: Path) -> None:
-    """Remove the file of an earlier run. Raises SettingsError if the path cannot be written."""
-    try:
-        path.unlink(missing_ok=True)
-        path.touch()
-        path.unlink()
-    except OSError as error:
-        raise SettingsError(
-            f"--ready-file {str(path)!r} cannot be written: {error.strerror}; expected a file in an existing directory,"
-            " e.g. --ready-file ready.json"
-        ) from None
-
-
-def _write_ready(path: Path, server: Server) -> None:
-    """Write the ready file in one step, so that a reader never sees half of it."""
-    ready = {"url": server.url, "base_url": f"{server.url}/v1", "port": server.port, "pid": os.getpid()}
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_bytes(orjson.dumps(ready, option=orjson.OPT_APPEND_NEWLINE))
-    unfinished.replace(path)

@@ -43,7 +43,7 @@ THIRD_PARTIES = {
                 "server.routes",
                 "server.control",
                 "server.control_requests",
-                "console.foreground",
+                "console.ready_file",
                 "console.log",
                 "traffic.har_entry",
                 "traffic.importing",

@@ -20,7 +20,7 @@ MODULES = {
         "schemas settings text yamlfiles"
     ),
     "mockveo/cli": "__init__ control judge main scenarios serve",
-    "mockveo/console": "__init__ foreground log options output",
+    "mockveo/console": "__init__ foreground log options output ready_file",
     "mockveo/content": "__init__ clips media rendering uploads",
     "mockveo/http": "__init__ encodings forms hosts multipart_reader parts responses statuses",
     "mockveo/rules": "__init__ client_rules credentials engine live outcome requests retries sequence trace",

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import click
 import httpx
 import pytest
 from commands import CLEAN
+from serve_process import run, running
 
 import mockveo
 from mockveo.cli.main import COMMANDS, main
@@ -26,52 +26,6 @@ from mockveo.settings import Settings, flag
 
 KEY = {"Authorization": "Bearer sk-secret-key"}
 FORM = {"prompt": (None, "a kite")}
-
-
-def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mockveo", *arguments],
-        capture_output=True, text=True, timeout=60, env=CLEAN | env, check=False,
-    )  # fmt: skip
-
-
-class ServeProcess:
-    """A server in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str], ready: dict[str, str], directory: Path) -> None:
-        self.process = process
-        self.ready = ready
-        self.url = ready["url"]
-        self.directory = directory
-
-    def stop(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Stop it and return its exit status, standard output and standard error."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
-
-
-@contextmanager
-def running(directory: Path, *arguments: str, **env: str) -> Iterator[ServeProcess]:
-    ready = directory / "ready.json"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mockveo", *arguments, "--port", "0", "--ready-file", str(ready)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN | env,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 30
-        while not ready.exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield ServeProcess(process, json.loads(ready.read_text()), directory)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for pipe in (process.stdout, process.stderr):
-            assert pipe is not None
-            pipe.close()
 
 
 @pytest.mark.parametrize("command", [[], ["serve"]])
@@ -105,16 +59,6 @@ def test_serve_stops_cleanly_with_an_open_connection(tmp_path: Path, number: int
         status, _, err = server.stop(number)
     assert (status, err) == (0, "")
     assert not (tmp_path / "ready.json").exists()
-
-
-def test_ready_file_holds_url_port_and_pid(tmp_path: Path) -> None:
-    with running(tmp_path, "--quiet") as server:
-        assert set(server.ready) == {"url", "base_url", "port", "pid"}
-        assert server.ready["base_url"] == f"{server.url}/v1"
-        assert server.ready["pid"] == server.process.pid
-        assert httpx.get(f"{server.url}/api/models").status_code == 200
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["ready.json"]
-        assert server.stop() == (0, "", "")
 
 
 def test_json_log_holds_each_exchange(tmp_path: Path) -> None:
@@ -295,20 +239,6 @@ def test_exchanges_too_fast_for_the_log_are_counted(tmp_path: Path) -> None:
     logged = sum("GET /api/models" in line for line in out.splitlines())
     left_out = sum(int(count) for count in re.findall(r"mockveo: (\d+) exchanges came too fast", err))
     assert logged + left_out == 200
-
-
-@pytest.mark.parametrize("name", ["missing/ready.json", "."])
-def test_ready_file_that_cannot_be_written_is_explained_in_one_line(tmp_path: Path, name: str) -> None:
-    result = run("--port", "0", "--ready-file", str(tmp_path / name))
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"mockveo: --ready-file '{tmp_path / name}' cannot be written: ")
-    assert result.stderr.count("\n") == 1
-
-
-def test_failed_start_removes_the_ready_file_of_an_earlier_run(tmp_path: Path) -> None:
-    (tmp_path / "ready.json").write_text("stale")
-    assert run("--host", "192.0.2.1", "--ready-file", str(tmp_path / "ready.json")).returncode == 2
-    assert not (tmp_path / "ready.json").exists()
 
 
 def test_reader_that_does_not_read_blocks_nothing(tmp_path: Path) -> None:
