@@ -172,3 +172,11 @@ def test_interrupted_verify_reports_what_it_has(number: int, tmp_path: Path) -> 
     data = json.loads(report.read_text())
     assert data["aborted"] == "it was interrupted after 2 requests; 0 jobs made"
     assert [finding["rule"] for finding in data["findings"]]
+
+
+@pytest.mark.parametrize("url", ["https://api.example.com", "http://127.0.0.1:9", "http://user@127.0.0.1:9"])
+def test_upstream_that_is_no_mockveo_here_is_refused_before_the_first_request(url: str) -> None:
+    result = run("http://127.0.0.1:9", *QUICK, "--upstream", url)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "; expected " in result.stderr
+    assert ", e.g. " in result.stderr

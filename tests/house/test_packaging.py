@@ -53,7 +53,7 @@ MODULES = {
         "__init__ budget curl exchanges fuzzing http_client pacing plan probe_run probes run server_report "
         "server_rules stateful verify"
     ),
-    "mockveo_contracts/servers/rules": "__init__ content lifecycle responses transfer",
+    "mockveo_contracts/servers/rules": "__init__ content lifecycle responses transfer upstream",
 }
 #: Folder -> its other files.
 DATA = {

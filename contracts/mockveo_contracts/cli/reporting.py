@@ -21,7 +21,7 @@ from mockveo_contracts.reports.progress import Progress
 from mockveo_contracts.reports.terminal import show
 
 #: Variables that hold keys of the API.
-KEY_VARIABLES: Final = ("COMETAPI_KEY", "COMETAPI_OTHER_KEY", "OPENAI_API_KEY")
+KEY_VARIABLES: Final = ("COMETAPI_KEY", "COMETAPI_OTHER_KEY", "COMETAPI_UPSTREAM_KEY", "OPENAI_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,12 @@ if TYPE_CHECKING:
     default=None,
     help="Generate create requests too.  [default: only for a server on this machine]",
 )
+@option(
+    "--upstream",
+    metavar="URL",
+    example="http://127.0.0.1:8360",
+    help="Of a gateway: the mockveo behind it, whose journal shows what arrives.",
+)
 @option("--failing-prompt", help="A prompt whose job is known to fail.")
 @option("--poll-interval", type=click.FloatRange(0), example="5", help="Seconds between two polls.")
 @option(
@@ -70,7 +76,8 @@ def verify(*, reporting: Reporting, url: str, **values: Any) -> None:
 
     URL is the root or base URL of the server. The key comes from COMETAPI_KEY, and that of another customer from
     COMETAPI_OTHER_KEY; a missing key that is needed is asked for. If the server is not on this machine, jobs may cost
-    money: at most 5 are created, after a question.
+    money: at most 5 are created, after a question. With --upstream, the key that the gateway itself has to send may be
+    given in COMETAPI_UPSTREAM_KEY.
 
     Exit statuses: 0 no violation, 1 a violation, 2 the verification could not run or was interrupted, 3 a known
     failure no longer occurs.

@@ -39,6 +39,7 @@ def run(
     plan = VerifyPlan(
         key=_key(url, sends=sends),
         other_key=os.environ.get("COMETAPI_OTHER_KEY"),
+        upstream_key=os.environ.get("COMETAPI_UPSTREAM_KEY"),
         examples=examples,
         histories=histories,
         seed=reporting.seed,

@@ -18,7 +18,7 @@ from mockveo.spec.errors import ErrorBody
 from mockveo.spec.job_body import JobBody
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
-from mockveo.traffic.exchange import ExchangeJson, FieldJson, FileJson, RequestJson, ResponseJson
+from mockveo.traffic.exchange import Exchange, ExchangeJson, FieldJson, FileJson, RequestJson, ResponseJson
 from mockveo.traffic.redaction import redact_headers, redact_query
 
 #: Bytes of a response, and characters of a field, that reports show. Arbitrary.
@@ -302,6 +302,10 @@ class Conversation:
     unended: Mapping[str, float] = field(default_factory=dict)
     #: Jobs -> the SHA-256 of the images that arrived with them, in order, if available.
     arrived: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: Numbers of our creates -> the creates that arrived upstream for them, if the server is a gateway to a mockveo.
+    upstream: Mapping[int, Sequence[Exchange]] = field(default_factory=dict)
+    #: The gateway's own key for its upstream; None if unknown.
+    upstream_key: str | None = field(default=None, repr=False)
     #: Rules -> their breaches in generated requests, as the generator found them.
     generated: Mapping[str, list[Breach]] = field(default_factory=dict)
 

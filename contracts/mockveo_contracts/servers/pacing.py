@@ -1,4 +1,4 @@
-"""How a run waits: in real time, or by advancing the clock of a mockveo."""
+"""How a run waits, in real time or by advancing the clock of a mockveo, and what the journal of a mockveo says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from mockveo.control_client import PATIENCE_S, Remote, RemoteError
+from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
+from mockveo.traffic.exchange import Exchange
 
 #: Pause between two polls. Source: the pages advise 10 to 20 s.
 POLITE_S: Final = 10.0
@@ -96,10 +98,44 @@ class ControlledPace:
             self._remote.ask("POST", "/reset", {})
 
 
+class Upstream:
+    """The journal of the mockveo behind a gateway.
+
+    A create through the gateway is known by its place among the requests of the run, as ids may differ upstream.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Connect to a mockveo on this machine. Raises SettingsError for any other server."""
+        if _ready(url, PATIENCE_S) is None:
+            raise SettingsError(
+                f"--upstream is {url}, where no mockveo on this machine answers; expected the one behind the gateway,"
+                " e.g. --upstream http://127.0.0.1:8360"
+            )
+        self._remote = Remote(url)
+
+    def latest(self) -> int:
+        """Return the number of the latest exchange."""
+        exchanges = self._remote.ask("GET", "/journal?limit=1")["exchanges"]
+        return int(exchanges[-1]["number"]) if exchanges else 0
+
+    def creates(self, since: int) -> list[Exchange]:
+        """Return the creates after the exchange of that number, in order."""
+        data = self._remote.ask("GET", f"/journal?operation=create&since={since}")
+        return [Exchange.from_json(exchange) for exchange in data["exchanges"]]
+
+
 def control(
     url: str, *, profile: str | None, seed: int, keys: Sequence[str], patience: float = PATIENCE_S
 ) -> ControlledPace | None:
     """Return the control of a mockveo at a URL on this machine; None for any other server."""
+    ready = _ready(url, patience)
+    if ready is None:
+        return None
+    return ControlledPace(url, profile=profile or ready["profile"], seed=seed, keys=keys)
+
+
+def _ready(url: str, patience: float) -> dict[str, Any] | None:
+    """Return what a mockveo at a URL on this machine says of itself; None for any other server."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         return None
@@ -107,6 +143,4 @@ def control(
         ready = Remote(url, patience=patience).ask("GET", "/ready")
     except RemoteError:
         return None
-    if not isinstance(ready, dict) or not ready.get("base_url"):
-        return None
-    return ControlledPace(url, profile=profile or ready["profile"], seed=seed, keys=keys)
+    return ready if isinstance(ready, dict) and ready.get("base_url") else None

@@ -43,6 +43,9 @@ class VerifyPlan:
     failing_prompt: str | None = None
     #: Returns the SHA-256 of the images that arrived with a job, in order, for tests of your own gateway.
     images_of: Callable[[str], Sequence[str]] | None = None
+    #: The URL of the mockveo behind a gateway, and the gateway's own key for it.
+    upstream: str | None = None
+    upstream_key: str | None = field(default=None, repr=False)
     #: Generated requests for each operation, by schemathesis; 0 for none.
     examples: int = 0
     #: Whether creates are among them; None allows them on this machine.
@@ -59,7 +62,11 @@ class VerifyPlan:
 
     def check_keys(self) -> None:
         """Raise SettingsError for a key that no header can carry as it is, or that is given twice."""
-        for name, key in (("COMETAPI_KEY", self.key), ("COMETAPI_OTHER_KEY", self.other_key)):
+        for name, key in (
+            ("COMETAPI_KEY", self.key),
+            ("COMETAPI_OTHER_KEY", self.other_key),
+            ("COMETAPI_UPSTREAM_KEY", self.upstream_key),
+        ):
             # An empty variable is like none, e.g. for a missing secret of a workflow.
             if key and not (key.isascii() and key.isprintable() and key == key.strip()):
                 has_break = bool({"\r", "\n"} & {*key})

@@ -10,10 +10,11 @@ from typing import Any, Final
 from mockveo.http.statuses import REFUSED_FOR_NOW
 from mockveo.spec.form import Form
 from mockveo.spec.spec import Spec
+from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.cases.images import png
 from mockveo_contracts.servers.exchanges import USUAL, Body, SentExchange, UploadFile
 from mockveo_contracts.servers.http_client import RecordingClient, multipart
-from mockveo_contracts.servers.pacing import ControlledPace
+from mockveo_contracts.servers.pacing import ControlledPace, Upstream
 
 #: Tries of an ordinary request that meets trouble which the pages advise to retry. Arbitrary.
 MAX_TRIES: Final = 5
@@ -42,6 +43,8 @@ class Shared:
     failing_prompt: str | None = None
     #: Returns the SHA-256 of the images that arrived with a job, in order, if available.
     images_of: Callable[[str], Sequence[str]] | None = None
+    #: The mockveo behind a gateway.
+    upstream: Upstream | None = None
     #: Jobs that the server made, in order.
     jobs: list[str] = field(default_factory=list)
     #: Seconds that the run may still pause before it repeats a request.
@@ -64,6 +67,8 @@ class ProbeRun:
         self.unended: dict[str, float] = {}
         #: Jobs -> the SHA-256 of the images that arrived with them.
         self.arrived: dict[str, Sequence[str]] = {}
+        #: Numbers of creates -> the number of the latest exchange upstream before them.
+        self._latest: dict[int, int] = {}
         self._first = len(self.client.exchanges)
 
     @property
@@ -111,9 +116,11 @@ class ProbeRun:
         """Send a create, again while it is refused for the moment."""
 
         def ask() -> SentExchange:
+            latest = self.shared.upstream.latest() if self.shared.upstream else 0
             exchange = self.client.ask("createVideo", "", body, purpose=purpose, expected=expected, **more)
             if exchange.made:
                 self.shared.jobs.append(exchange.made)
+            self._latest[exchange.number] = latest
             return exchange
 
         return self._settled(ask, _is_refused_for_now)
@@ -166,6 +173,16 @@ class ProbeRun:
         images_of = self.shared.images_of or (self.control.images_of if self.control else None)
         if images_of is not None and create.made:
             self.arrived[create.made] = images_of(create.made)
+
+    def upstream(self) -> dict[int, list[Exchange]]:
+        """Return the creates of this probe by their numbers, with those that arrived upstream for them."""
+        if self.shared.upstream is None or not self._latest:
+            return {}
+        upstream: dict[int, list[Exchange]] = {number: [] for number in self._latest}
+        for create in self.shared.upstream.creates(min(self._latest.values())):
+            number = max(number for number, latest in self._latest.items() if latest < create.number)
+            upstream[number].append(create)
+        return upstream
 
     def unknown_id(self) -> str:
         """Return a well-formed id of no job."""

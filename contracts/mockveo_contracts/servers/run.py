@@ -20,7 +20,7 @@ from mockveo_contracts.reports.model import Report, ServerSubject, without_verdi
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 from mockveo_contracts.servers.http_client import Keys, RecordingClient, root_of
-from mockveo_contracts.servers.pacing import NEAR_S, POLITE_S, ControlledPace, Pace, RealPace, control
+from mockveo_contracts.servers.pacing import NEAR_S, POLITE_S, ControlledPace, Pace, RealPace, Upstream, control
 from mockveo_contracts.servers.plan import VerifyPlan, is_near
 from mockveo_contracts.servers.probe_run import ProbeRun, Shared
 from mockveo_contracts.servers.probes import Probe
@@ -46,8 +46,9 @@ class VerifyRun:
         self.plan = plan
         self.url = root_of(url)
         self.near = is_near(self.url)
-        self._redactor = Redactor([key for key in (plan.key, plan.other_key) if key])
+        self._redactor = Redactor([key for key in (plan.key, plan.other_key, plan.upstream_key) if key])
         keys = self._keys()
+        upstream = self._upstream()
         # A mockveo can be configured to accept any keys.
         both = keys if keys.other else replace(keys, other=f"{keys.bad}-other")
         self.control = self._control(both)
@@ -60,7 +61,7 @@ class VerifyRun:
         else:
             self.client = RecordingClient(self.url, keys, spec, pace, self.budget)
         self.shared = Shared(
-            self.client, plan.seed, plan.job_seconds, self.control, plan.failing_prompt, plan.images_of
+            self.client, plan.seed, plan.job_seconds, self.control, plan.failing_prompt, plan.images_of, upstream
         )
         self.recorder = ServerRecorder(self._report(plan.profile or usual), self.url, self._redactor)
         self._begun = perf_counter()
@@ -88,6 +89,17 @@ class VerifyRun:
         bad = sha256(f"invalid {ours}".encode()).hexdigest()[:48]
         return Keys(ours, plan.other_key or None, f"sk-{bad}")
 
+    def _upstream(self) -> Upstream | None:
+        if self.plan.upstream is None:
+            return None
+        root = root_of(self.plan.upstream)
+        if root == self.url:
+            raise SettingsError(
+                f"--upstream is {root}, the server under test; expected the mockveo behind it, e.g."
+                " mockveo verify http://127.0.0.1:9000 --upstream http://127.0.0.1:8360"
+            )
+        return Upstream(root)
+
     def _pace(self) -> Pace:
         pace: Pace = self.control or RealPace(NEAR_S if self.near else POLITE_S)
         if self.plan.poll_interval is not None:
@@ -95,7 +107,8 @@ class VerifyRun:
         return pace
 
     def _control(self, keys: Keys) -> ControlledPace | None:
-        if not self.plan.turn_time:
+        # A gateway may pass the control API of its upstream through.
+        if not self.plan.turn_time or self.plan.upstream is not None:
             return None
         assert keys.other is not None
         limit = self.plan.max_seconds
@@ -138,7 +151,10 @@ class VerifyRun:
             self._check_credit(run.exchanges)
         if exhausted:
             self.recorder.skip(probe.name, probe.says, f"the rest of it: {exhausted}")
-        conversation = Conversation(run.exchanges, self.client.spec, earlier_ids, run.unended, run.arrived)
+        conversation = Conversation(
+            run.exchanges, self.client.spec, earlier_ids, run.unended, run.arrived, run.upstream(),
+            self.plan.upstream_key,
+        )  # fmt: skip
         return self.recorder.record(probe.name, probe.says, conversation, self.command(probe.name))
 
     def interruption(self) -> str:
@@ -161,6 +177,8 @@ class VerifyRun:
         words = ["mockveo verify", self.url, f"--only {name}", f"--seed {self.plan.seed}"]
         if self.recorder.report.profile != DEFAULT_PROFILE and not self.control:
             words.append(f"--profile {self.recorder.report.profile}")
+        if self.plan.upstream is not None:
+            words.append(f"--upstream {root_of(self.plan.upstream)}")
         return " ".join(words)
 
     @property

@@ -169,7 +169,7 @@ def rehearse(url: str, plan: VerifyPlan) -> list[str]:
     keys = (ours, plan.other_key) if plan.other_key else (ours,)
     harmless = replace(
         plan, key=ours, profile=profile, max_jobs=plan.job_limit(root), max_seconds=None, rate=None, examples=0,
-        histories=0, turn_time=False, poll_interval=0.0,
+        histories=0, turn_time=False, poll_interval=0.0, upstream=None,
     )  # fmt: skip
     server = mockveo.serve(
         clock="poll", step=30.0, seed=plan.seed, render=False, profile=profile, spec=plan.spec, overlay=plan.overlays,

@@ -19,11 +19,21 @@ MAX_SHOWN_BYTES: Final = 40
 def _sent_and_arrived(conversation: Conversation) -> list[tuple[SentExchange, list[str], list[str]]]:
     """Return the creates with images, with the hashes of the sent and of the arrived ones."""
     images = []
-    for job, arrived in conversation.arrived.items():
+    for job, arrived in {**_arrived_upstream(conversation), **conversation.arrived}.items():
         create = conversation.creates[job]
         sent = [file.sha256 for file in create.body.files] if create.body else []
         images.append((create, sent, list(arrived)))
     return images
+
+
+def _arrived_upstream(conversation: Conversation) -> dict[str, list[str]]:
+    """Return the hashes of the images that arrived upstream, by jobs. A gateway may replace a form by URLs in JSON."""
+    arrived = {}
+    for job, create in conversation.creates.items():
+        for exchange in conversation.upstream.get(create.number, ())[:1]:
+            if exchange.headers.get("content-type", "").startswith("multipart/form-data"):
+                arrived[job] = [file.get("sha256", "") for file in exchange.files]
+    return arrived
 
 
 @checks.check("images-all")
