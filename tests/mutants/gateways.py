@@ -122,6 +122,11 @@ class ForwardsTheKey(Gateway):
         return self.headers.get("Authorization")
 
 
+class PollsWithTheKey(Gateway):
+    def key(self) -> str | None:
+        return super().key() if self.command == "POST" else self.headers.get("Authorization")
+
+
 class ForgetsTheKey(Gateway):
     def key(self) -> str | None:
         return None if self.command == "POST" else super().key()

@@ -302,7 +302,7 @@ class Conversation:
     unended: Mapping[str, float] = field(default_factory=dict)
     #: Jobs -> the SHA-256 of the images that arrived with them, in order, if available.
     arrived: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    #: Numbers of our creates -> the creates that arrived upstream for them, if the server is a gateway to a mockveo.
+    #: Numbers of creates -> what arrived upstream from each to the next, if the server is a gateway to a mockveo.
     upstream: Mapping[int, Sequence[Exchange]] = field(default_factory=dict)
     #: The gateway's own key for its upstream; None if unknown.
     upstream_key: str | None = field(default=None, repr=False)

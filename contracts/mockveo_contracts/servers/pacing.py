@@ -19,6 +19,8 @@ POLITE_S: Final = 10.0
 #: The same on this machine, and if time can be advanced. Arbitrary.
 NEAR_S: Final = 1.0
 CONTROLLED_S: Final = 5.0
+#: Most exchanges that are read from a journal at once, well above those of a probe. Arbitrary.
+MAX_EXCHANGES: Final = 10_000
 
 
 class Pace(Protocol):
@@ -118,9 +120,9 @@ class Upstream:
         exchanges = self._remote.ask("GET", "/journal?limit=1")["exchanges"]
         return int(exchanges[-1]["number"]) if exchanges else 0
 
-    def creates(self, since: int) -> list[Exchange]:
-        """Return the creates after the exchange of that number, in order."""
-        data = self._remote.ask("GET", f"/journal?operation=create&since={since}")
+    def since(self, number: int) -> list[Exchange]:
+        """Return the exchanges after the one of that number, in order."""
+        data = self._remote.ask("GET", f"/journal?since={number}&limit={MAX_EXCHANGES}")
         return [Exchange.from_json(exchange) for exchange in data["exchanges"]]
 
 

@@ -175,13 +175,13 @@ class ProbeRun:
             self.arrived[create.made] = images_of(create.made)
 
     def upstream(self) -> dict[int, list[Exchange]]:
-        """Return the creates of this probe by their numbers, with those that arrived upstream for them."""
+        """Return the creates of this probe by their numbers, with what arrived upstream from each to the next."""
         if self.shared.upstream is None or not self._latest:
             return {}
         upstream: dict[int, list[Exchange]] = {number: [] for number in self._latest}
-        for create in self.shared.upstream.creates(min(self._latest.values())):
-            number = max(number for number, latest in self._latest.items() if latest < create.number)
-            upstream[number].append(create)
+        for exchange in self.shared.upstream.since(min(self._latest.values())):
+            number = max(number for number, latest in self._latest.items() if latest < exchange.number)
+            upstream[number].append(exchange)
         return upstream
 
     def unknown_id(self) -> str:

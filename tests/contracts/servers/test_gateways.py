@@ -60,9 +60,14 @@ def test_broken_gateway_is_found_under_its_rule(behind: ServerThread, kind: type
 
 
 @pytest.mark.parametrize(
-    ("kind", "rule"), [(gateways.RefusesTooLate, "upstream-once"), (gateways.ForgetsTheKey, "upstream-key")]
+    ("kind", "rule"),
+    [
+        (gateways.RefusesTooLate, "upstream-once"),
+        (gateways.ForgetsTheKey, "upstream-key"),
+        (gateways.PollsWithTheKey, "upstream-key"),
+    ],
 )
-def test_gateway_that_refuses_creates_is_judged_by_what_it_sent(
+def test_gateway_with_other_defects_is_judged_by_what_it_sent(
     behind: ServerThread, kind: type[gateways.Gateway], rule: str
 ) -> None:
     data = checked(kind, behind.url, probes=("job/images",))

@@ -30,8 +30,10 @@ def _arrived_upstream(conversation: Conversation) -> dict[str, list[str]]:
     """Return the hashes of the images that arrived upstream, by jobs. A gateway may replace a form by URLs in JSON."""
     arrived = {}
     for job, create in conversation.creates.items():
-        for exchange in conversation.upstream.get(create.number, ())[:1]:
-            if exchange.headers.get("content-type", "").startswith("multipart/form-data"):
+        for exchange in conversation.upstream.get(create.number, ()):
+            media_type = exchange.headers.get("content-type", "").partition(";")[0]
+            # Of several creates the last counts.
+            if exchange.operation == "create" and media_type.lower() == "multipart/form-data":
                 arrived[job] = [file.get("sha256", "") for file in exchange.files]
     return arrived
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from mockveo.rules.engine import Breach, Checks, breach
@@ -12,11 +13,16 @@ from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 
 checks: Final = Checks[Conversation]()
 
+#: Operations that need a key.
+_WITH_KEY: Final = ("create", "retrieve", "content")
 
-def _creates(conversation: Conversation) -> list[tuple[SentExchange, list[Exchange]]]:
-    """Return our creates, with those that arrived upstream for them."""
+
+def _creates(
+    conversation: Conversation, operations: Sequence[str] = ("create",)
+) -> list[tuple[SentExchange, list[Exchange]]]:
+    """Return our creates, each with what arrived upstream from it to the next, of these operations."""
     return [
-        (exchange, list(conversation.upstream[exchange.number]))
+        (exchange, [arrived for arrived in conversation.upstream[exchange.number] if arrived.operation in operations])
         for exchange in conversation.exchanges
         if exchange.number in conversation.upstream
     ]
@@ -57,13 +63,15 @@ def upstream_model(conversation: Conversation) -> list[Breach] | None:
 def upstream_key(conversation: Conversation) -> list[Breach] | None:
     breaches, exercised = [], False
     expected = fingerprint(conversation.upstream_key) if conversation.upstream_key else None
-    for create, arrived in _creates(conversation):
+    for create, arrived in _creates(conversation, _WITH_KEY):
         caller = fingerprint(create.headers.get("Authorization", ""))
-        for exchange in arrived:
-            exercised = True
-            problem = _key_problem(exchange.key, caller, expected)
-            if problem:
-                breaches.append(breach(f"{problem} upstream; expected the gateway's own", create))
+        exercised = exercised or bool(arrived)
+        problems = {(exchange.operation, _key_problem(exchange.key, caller, expected)): None for exchange in arrived}
+        breaches += [
+            breach(f"{problem} upstream ({operation}); expected the gateway's own", create)
+            for operation, problem in problems
+            if problem
+        ]
     return breaches if exercised else None
 
 
