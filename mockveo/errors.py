@@ -42,3 +42,7 @@ class RuleError(MockveoError):
 
 class TraceError(MockveoError):
     """The file holds no traffic that can be judged."""
+
+
+class ReportError(MockveoError):
+    """A report cannot be read or written."""

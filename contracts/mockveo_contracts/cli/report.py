@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mockveo.console.options import option
+from mockveo_contracts.reports.formats import KINDS, prepare, write_all
 
 
 @click.command()
@@ -17,14 +18,13 @@ from mockveo.console.options import option
     multiple=True,
     required=True,
     metavar="KIND=FILE",
-    help="Format and file: junit, html, sarif, github or har. Repeatable.",
+    help=f"Format and file: {KINDS}. Repeatable.",
 )
 def report(files: tuple[Path, ...], reports: tuple[str, ...]) -> None:
     """Convert JSON reports to other formats.
 
     Several reports with `--as html=FILE` make one page that compares them by rule.
     """
-    from mockveo_contracts.reports.formats import prepare, write_all
     from mockveo_contracts.reports.json_report import read
 
     write_all(prepare(reports), *map(read, files))

@@ -15,8 +15,9 @@ from typing import Final
 import click
 
 from mockveo.console.output import discard_output
+from mockveo.errors import ReportError
 from mockveo_contracts.reports.formats import Target, write_all
-from mockveo_contracts.reports.model import Report, ReportError
+from mockveo_contracts.reports.model import Report
 from mockveo_contracts.reports.progress import Progress
 from mockveo_contracts.reports.terminal import show
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mockveo.console.options import option
+from mockveo_contracts.reports.formats import KINDS, prepare
 
 
 def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -29,7 +30,7 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
         "reports",
         multiple=True,
         metavar="KIND=FILE",
-        help="Write a report: json, junit, html, sarif, github or har. Repeatable.",
+        help=f"Write a report: {KINDS}. Repeatable.",
     )
     @option("--quiet", is_flag=True, help="Show no progress.")
     @wraps(command)
@@ -37,7 +38,6 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
         *, seed: int, strict: bool, known_failures: Path | None, reports: Sequence[str], quiet: bool, **values: Any
     ) -> None:
         from mockveo_contracts.cli.reporting import Reporting
-        from mockveo_contracts.reports.formats import prepare
 
         # Prepared before anything runs: a report that cannot be written must not cost a whole run.
         command(reporting=Reporting(seed, strict, known_failures, prepare(reports), quiet), **values)

@@ -1,30 +1,23 @@
 """The formats of reports: parses `--report KIND=FILE`, and writes the files.
 
-To add a format, write a module with a function from a Report to text, and add it to `FORMATS`.
+To add a format, write a module with a function from a Report to text, and its row to the table.
+This module loads none of them: `--help` shows the kinds.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from importlib import import_module
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mockveo.errors import did_you_mean
-from mockveo_contracts.reports.github import github, summary
-from mockveo_contracts.reports.har import har
-from mockveo_contracts.reports.html import html
-from mockveo_contracts.reports.json_report import json_report
-from mockveo_contracts.reports.junit import junit
-from mockveo_contracts.reports.model import Report, ReportError
-from mockveo_contracts.reports.sarif import sarif
-from mockveo_contracts.reports.terminal import encodable
+from mockveo.errors import ReportError, did_you_mean
 
-#: Makes the text of a file from reports.
-Format: TypeAlias = Callable[[Sequence[Report]], str]
+if TYPE_CHECKING:
+    from mockveo_contracts.reports.model import Report
 
 
 class Target(NamedTuple):
@@ -34,32 +27,38 @@ class Target(NamedTuple):
     path: Path | None
 
 
-def _of_one(kind: str, format_: Callable[[Report], str]) -> Format:
-    @wraps(format_)
-    def checked(reports: Sequence[Report]) -> str:
-        if len(reports) != 1:
-            raise ReportError(f"{kind} holds one report, not {len(reports)}; html holds several, e.g. html=report.html")
-        return format_(reports[0])
+class Format(NamedTuple):
+    """A format: its kind, the function that makes its text, and a file name as an example."""
 
-    return checked
+    kind: str
+    #: Module and function. Imported when a report is written, so that help shows the kinds without the kit.
+    place: str
+    example: str
+    #: The function takes several reports, not one.
+    compares: bool = False
+
+    def __call__(self, reports: Sequence[Report]) -> str:
+        """Return reports as text. Raises ReportError if the format holds one report only."""
+        if not self.compares and len(reports) != 1:
+            raise ReportError(
+                f"{self.kind} holds one report, not {len(reports)}; html holds several, e.g. html=report.html"
+            )
+        module, _, name = self.place.partition(":")
+        text: str = getattr(import_module(module), name)(reports if self.compares else reports[0])
+        return text
 
 
-_EXAMPLES: Final = {
-    "json": "report.json",
-    "junit": "junit.xml",
-    "html": "report.html",
-    "sarif": "report.sarif",
-    "github": "annotations.txt",
-    "har": "findings.har",
-}
-FORMATS: Final[Mapping[str, Format]] = {
-    "json": _of_one("json", json_report),
-    "junit": _of_one("junit", junit),
-    "html": html,
-    "sarif": _of_one("sarif", sarif),
-    "github": _of_one("github", github),
-    "har": _of_one("har", har),
-}
+_TABLE: Final = (
+    Format("json", "mockveo_contracts.reports.json_report:json_report", "report.json"),
+    Format("junit", "mockveo_contracts.reports.junit:junit", "junit.xml"),
+    Format("html", "mockveo_contracts.reports.html:html", "report.html", compares=True),
+    Format("sarif", "mockveo_contracts.reports.sarif:sarif", "report.sarif"),
+    Format("github", "mockveo_contracts.reports.github:github", "annotations.txt"),
+    Format("har", "mockveo_contracts.reports.har:har", "findings.har"),
+)
+FORMATS: Final[Mapping[str, Format]] = {entry.kind: entry for entry in _TABLE}
+#: The kinds, as help lists them.
+KINDS: Final = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 #: File name extensions of formats that are not called like them.
 _EXTENSIONS: Final = {"xml": "junit", "htm": "html"}
 
@@ -72,12 +71,13 @@ def parse(spec: str) -> Target:
             f"--report {spec}: {kind!r} is not a kind of report; {_hint(spec, kind, has_file=bool(separator))}"
             f"expected one of {', '.join(FORMATS)}, e.g. --report html=report.html"
         )
+    example = FORMATS[kind].example
     if not file and kind != "github":
-        raise ReportError(f"--report {spec}: the file is missing; expected e.g. --report {kind}={_EXAMPLES[kind]}")
+        raise ReportError(f"--report {spec}: the file is missing; expected e.g. --report {kind}={example}")
     path = Path(file) if file and file != "-" else None
     if path is not None and path.is_dir():
-        example = (path / _EXAMPLES[kind]).as_posix()
-        raise ReportError(f"--report {spec}: {file} is a directory; expected a file, e.g. --report {kind}={example}")
+        inside = (path / example).as_posix()
+        raise ReportError(f"--report {spec}: {file} is a directory; expected a file, e.g. --report {kind}={inside}")
     return Target(kind, path)
 
 
@@ -123,10 +123,14 @@ def write(target: Target, *reports: Report) -> None:
         _write(target.path, text, "w")
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if target.kind == "github" and step_summary:
+        from mockveo_contracts.reports.github import summary
+
         _write(Path(step_summary), summary(reports[0]), "a")
 
 
 def _print(text: str) -> None:
+    from mockveo_contracts.reports.terminal import encodable
+
     try:
         sys.stdout.write(encodable(text, sys.stdout.encoding))
         sys.stdout.flush()

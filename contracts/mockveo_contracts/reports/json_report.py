@@ -11,8 +11,9 @@ from typing import Any, Final
 import jsonschema_rs
 
 from mockveo import yamlfiles
+from mockveo.errors import ReportError
 from mockveo.text import truncate
-from mockveo_contracts.reports.model import Report, ReportError
+from mockveo_contracts.reports.model import Report
 
 SCHEMA: Final = Path(__file__).with_name("report.schema.json")
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")

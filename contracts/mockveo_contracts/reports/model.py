@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from mockveo._version import __version__
-from mockveo.errors import MockveoError
+from mockveo.errors import ReportError
 from mockveo.rules.engine import Rule, Verdict
 from mockveo.text import counted
 from mockveo_contracts.reports.case_result import CaseResult, JsonObject, log_from_json
@@ -25,10 +25,6 @@ RULE_VERDICTS: Final = ("pass", "violation", "warning", "info", "not exercised")
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
 #: Messages of one verdict that are shown. Arbitrary: more of them say the same.
 MAX_MESSAGES: Final = 3
-
-
-class ReportError(MockveoError):
-    """A report cannot be read or written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from hypothesis import given
 from json_shapes import ENTRY, HAR, TEXT, shape
 from mockveo_contracts.reports.formats import FORMATS, parse, prepare, write, write_all
 from mockveo_contracts.reports.json_report import read
-from mockveo_contracts.reports.model import Report, ReportError, ServerSubject, without_verdicts
+from mockveo_contracts.reports.model import Report, ServerSubject, without_verdicts
 from mockveo_contracts.servers.server_rules import server_rules
 from sample_reports import ANY_TEXT, HOSTILE, with_text
 
+from mockveo.errors import ReportError
 from mockveo.rules.client_rules import client_rules, findings
 from mockveo.traffic.importing import read as read_trace
 
@@ -123,6 +124,14 @@ def test_parse_of_a_mistake_says_what_is_expected(spec: str, message: str) -> No
 def test_formats_other_than_html_refuse_two_reports(kind: str, good: Report, bad: Report) -> None:
     with pytest.raises(ReportError, match=f"{kind} holds one report, not 2; html holds several"):
         FORMATS[kind]([good, bad])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_has_an_example_that_a_mistake_shows(kind: str) -> None:
+    message = f"is a directory; expected a file, e.g. --report {kind}={FORMATS[kind].example}"
+    with pytest.raises(ReportError, match=re.escape(message)):
+        parse(f"{kind}=.")
+    assert parse(f"{kind}={FORMATS[kind].example}").path == Path(FORMATS[kind].example)
 
 
 def test_write_to_a_missing_directory_makes_it(good: Report, tmp_path: Path) -> None:

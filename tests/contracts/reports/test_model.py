@@ -24,12 +24,13 @@ from mockveo_contracts.reports.model import (
     RULE_VERDICTS,
     ClientSubject,
     Report,
-    ReportError,
     RuleResult,
     ServerSubject,
     SkippedCase,
 )
 from sample_reports import KNOWN, careful, careless, form_of, http_of, report_of, reread
+
+from mockveo.errors import ReportError
 
 GOOD_CASES = ["call/plain", "image/two", "poll/429-retry-after", "job/fails"]
 
