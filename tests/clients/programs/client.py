@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -96,7 +97,7 @@ class Call:
             raise DeadlinePassed("the deadline would pass while waiting")
         time.sleep(seconds)
 
-    def get(self, path: str, whole: Callable[[Answer], object]) -> Answer:
+    def get(self, path: str, whole: Callable[[Answer], object] = attrgetter("json")) -> Answer:
         """Tries again, with growing pauses, where trouble may pass or a 200 is not whole."""
         pause = self.case["poll_interval_s"]
         while True:
@@ -128,11 +129,11 @@ class Call:
         path = f"/videos/{quote(job['id'], safe='')}"
         while job.get("status") not in ("completed", "failed", "error"):
             self.sleep(self.case["poll_interval_s"])
-            job = self.get(path, lambda answer: answer.json).json
+            job = self.get(path).json
         if job["status"] != "completed":
             error = job.get("error")
             raise JobFailed(str(error.get("message") if isinstance(error, dict) else error))
-        return job, self.get(f"{path}/content", lambda answer: answer.is_video).body
+        return job, self.get(f"{path}/content", attrgetter("is_video")).body
 
 
 def form(given: dict[str, Any]) -> tuple[bytes, str]:
