@@ -25,6 +25,10 @@ from mockveo.simulator.clock import Clock
 
 #: Virtual seconds that an answer costs, so that a loop without a pause comes to an end; as fast as a good network.
 ANSWER_S: Final = 0.001
+#: Answers of a case after which one comes so many virtual seconds after the one before, so that the jobs of a client
+#: that never pauses end soon; arbitrary: more than one that pauses needs, and less than any pause that a rule asks for.
+MANY_ANSWERS: Final = 50
+LATE_GAP_S: Final = 0.005
 #: Answers after which a client counts as one that does not end by itself; arbitrary, far above any case's need.
 MAX_ANSWERS: Final = 1500
 #: Our own seconds in which the events of other threads may arrive; measured, an event takes a tenth of it.
@@ -87,6 +91,7 @@ class VirtualTime:
         self._now = 0.0
         self._lock = threading.Lock()
         self._answers = 0
+        self._answered_at = 0.0
         #: Threads of the client that are alive.
         self.threads = 0
         #: Set after too many answers.
@@ -115,8 +120,10 @@ class VirtualTime:
 
     def answered(self) -> None:
         """Count an answer of the server."""
-        self.pass_(ANSWER_S)
         self._answers += 1
+        gap = LATE_GAP_S if self._answers > MANY_ANSWERS else 0.0
+        self.pass_(max(ANSWER_S, self._answered_at + gap - self._now))
+        self._answered_at = self._now
         if self._answers > MAX_ANSWERS:
             self.busy_loop.set()
 

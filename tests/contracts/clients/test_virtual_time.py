@@ -178,6 +178,14 @@ def test_an_answer_costs_a_little_and_too_many_end_a_client() -> None:
         mine.sleep(0)
 
 
+def test_many_answers_without_a_pause_cost_more() -> None:
+    mine = VirtualTime(limit=10)
+    for _ in range(virtual_time.MANY_ANSWERS + 2):
+        mine.answered()
+    late = 2 * virtual_time.LATE_GAP_S
+    assert mine.now() == pytest.approx(virtual_time.MANY_ANSWERS * virtual_time.ANSWER_S + late)
+
+
 def test_the_clock_of_a_case_goes_by_its_time() -> None:
     mine = VirtualTime(limit=1000)
     clock = CaseClock(mine, 100)
