@@ -13,7 +13,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 test: .venv/dev
 	$(PYTEST) -m "not slow"
 
-# Repeats tests with more seeds.
+# The slowest tests: more seeds, every SDK, one process a case, and generated cases for the whole zoo.
 test-slow: .venv/dev
 	$(PYTEST) -m slow
 

@@ -23,7 +23,7 @@ from mockveo_contracts.clients.functions import Functions, load
 from mockveo_contracts.clients.programs import Programs
 from mockveo_contracts.reports.model import Report
 from paths import CLIENTS, ROOT
-from seeds import seeds
+from seeds import seeds, slow_unless
 
 FINDINGS = ROOT / "docs" / "findings.md"
 #: Programs import their neighbours by name, and so do the functions.
@@ -148,6 +148,10 @@ def shown(report: Report, reasons: Iterable[Reason] = ()) -> list[str]:
     ]
 
 
+def is_no_sdk(name: str) -> bool:
+    return not name.startswith(("openai", "cometapi", "litellm"))
+
+
 @pytest.mark.parametrize("seed", seeds(SEEDS))
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_nothing_is_found_of_a_correct_function(name: str, seed: int) -> None:
@@ -161,7 +165,7 @@ def test_nothing_is_found_of_a_correct_function(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", seeds(SEEDS if WHOLE else 1))
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", slow_unless(is_no_sdk, PROGRAMS))
 def test_nothing_is_found_of_a_correct_program(name: str, seed: int, tmp_path: Path) -> None:
     client = PROGRAMS[name]
     cases = dict.fromkeys(share(0, 1) if WHOLE else share(list(PROGRAMS).index(name), client.share))
@@ -187,7 +191,7 @@ def documented() -> dict[str, tuple[str, dict[tuple[str, str, str], bool]]]:
     return tables
 
 
-@pytest.mark.parametrize("name", AS_THEY_COME)
+@pytest.mark.parametrize("name", slow_unless(is_no_sdk, AS_THEY_COME))
 def test_document_lists_what_each_sdk_breaks(name: str, tmp_path: Path) -> None:
     version, says = documented()[name]
     cases = definitions.matching(tuple(dict.fromkeys(case for *_, case in says)), definitions.catalogue())

@@ -14,6 +14,7 @@ from mockveo_contracts.clients.driver import DriverError
 from mockveo_contracts.clients.programs import ALONE, Programs
 from mockveo_contracts.reports.model import Report
 from paths import CLIENTS
+from seeds import slow_unless
 
 HERE = CLIENTS / "programs"
 #: A client of the tests, with some lines before it begins.
@@ -44,6 +45,8 @@ def noted(case, **more):
             file.write(f"{os.getpid()} ends\\n")
 client.play = noted
 """
+#: One process for each case takes long, and is driven like sessions are.
+MODES = slow_unless(lambda mode: mode == "session", ["session", "once"])
 #: It stores every video in one file, slowly.
 ONE_FILE = """
 play = client.play
@@ -84,8 +87,8 @@ def findings_of(report: Report) -> list[tuple[str, str | None, str]]:
     return [(finding.case.name, finding.rule, finding.verdict) for finding in report.findings]
 
 
-@pytest.mark.parametrize("mode", ["session", "once"])
-@pytest.mark.parametrize("change", ["", SPOILED], ids=["correct", "spoiled"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("change", slow_unless(bool, ["", SPOILED]), ids=["correct", "spoiled"])
 def test_processes_side_by_side_give_the_verdicts_of_one(change: str, mode: str) -> None:
     alone, side_by_side = (checked(change, mode, parallel=parallel) for parallel in (1, 4))
     assert findings_of(side_by_side) == findings_of(alone)
@@ -113,6 +116,7 @@ def test_processes_play_side_by_side_unless_the_program_runs_as_it_is(
     assert most <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["session", "once"])
 def test_program_that_stores_all_videos_in_one_file_is_found_correct(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
