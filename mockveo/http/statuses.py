@@ -1,8 +1,8 @@
 """HTTP statuses of trouble: which are retryable, ambiguous or from an edge.
 
 Sources: RFC 9110 section 15 for 408 and 5xx, RFC 8470 section 5.2 for 425, RFC 6585 section 4 for 429, and the pages of
-the service, which advise to retry 429, 500, 503, 504 and 524. Cloudflare, which stands in front of the service,
-documents 520, 522 and 524.
+the service, which advise to retry 429, 500, 503, 504 and 524. Cloudflare documents 520, 522 and 524; that it stands in
+front of the service is assumed, as 524 is a status of its own.
 """
 
 from __future__ import annotations
