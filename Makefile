@@ -7,8 +7,10 @@ BIN := .venv/bin
 serve: .venv/runtime
 	$(BIN)/mockveo serve
 
-# Workers share the cached bytecode of tests, whatever the environment says.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
+# Two workers more than cores, since tests wait a third of their time for sockets, e.g. for an answer that is slow on
+# purpose. They share the cached bytecode of tests, whatever the environment says.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 2)")
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
 
 test: .venv/dev
 	$(PYTEST) -m "not slow"

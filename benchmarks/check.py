@@ -1,10 +1,10 @@
 """The duration of a check: `python benchmarks/check.py [--rounds N] [--zoo | --programs] [NAME ...]`.
 
 The zoo's correct client runs the catalogue and 200 generated cases in this process; a program runs the catalogue in one
-process and in four. `--zoo` checks each mutant of the zoo as a function instead, `--programs` as a program with 40
-generated cases, or only the mutants that are named; both print the slowest ten. All print wall-clock seconds and CPU
-seconds, which are those of this process alone. The aims on two cores: a function 8 s, a correct program 15 s, a program
-that is broken in every case 60 s.
+process and in four, there also with 40 generated cases, as `mockveo check` does. `--zoo` checks each mutant of the zoo
+as a function instead, `--programs` as a program with 40 generated cases, or only the mutants that are named; both print
+the slowest ten. All print wall-clock seconds and CPU seconds, which are those of this process alone. The aims on two
+cores: a function 8 s, a correct program 15 s, a program that is broken in every case 60 s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter, process_time
@@ -24,6 +24,8 @@ from mockveo_contracts.case import Image, Input
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.check import CheckPlan, check, drive
 from mockveo_contracts.reports.model import Report
+
+from mockveo.errors import did_you_mean
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 PROGRAM = TESTS / "clients" / "programs" / "client.py"
@@ -43,6 +45,12 @@ def main() -> int:
         play(options.play)
         return 0
     if options.zoo or options.programs:
+        mutants = import_module("zoo").ZOO
+        for name in options.names:
+            if name not in mutants:
+                parser.error(
+                    f"{name!r} is no mutant of the zoo; {did_you_mean(name, mutants)}expected e.g. no-deadline"
+                )
         slowest(options.names, programs=options.programs)
         return 0
     return rounds(options.rounds)
@@ -62,7 +70,7 @@ def rounds(number: int) -> int:
         "200 generated, function": lambda: timed(correct, CheckPlan(generated=200), zoo.CorrectClient.features, ()),
         "catalogue, program": lambda: timed(program, CheckPlan(generated=0), parallel=1),
         "catalogue, program, 4 processes": lambda: timed(program, CheckPlan(generated=0)),
-        "40 generated, program, 4 processes": lambda: timed(program, CheckPlan(generated=40), played=()),
+        "with 40 generated, 4 processes": lambda: timed(program, CheckPlan(generated=40)),
     }
     clean = True
     print(f"{'':34}{'cases':>7}{'wall s':>9}{'CPU s':>9}")
@@ -102,9 +110,9 @@ def play(name: str) -> None:
         given = case["input"]
         images = tuple(Image(image["path"], image["filename"], image["content_type"]) for image in given["images"])
         call = Input(given["prompt"], given["model"], given["size"], images)
-        times = case["poll_interval_s"], case["deadline_s"]
+        rest = {field.name: case[field.name] for field in fields(Case) if field.name != "input"}
         try:
-            outcome = mutant(Case(case["id"], case["base_url"], case["api_key"], call, *times))
+            outcome = mutant(Case(input=call, **rest))
         except Exception as error:  # noqa: BLE001 - it is its outcome
             outcome = Outcome("error", error={"type": type(error).__name__, "message": str(error)})
         print(json.dumps({"type": "result", "id": case["id"], **asdict(outcome)}), flush=True)

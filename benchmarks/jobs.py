@@ -1,4 +1,4 @@
-"""The cost of many jobs: `python benchmarks/jobs.py [COUNT]` creates them and retrieves some, in process."""
+"""The cost of many jobs: `python benchmarks/jobs.py [COUNT]` creates, retrieves and lists them, in process."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ async def retrieve(app: Any, paths: list[str]) -> float:
     return time.perf_counter() - begun
 
 
+async def listed(app: Any, query: bytes) -> tuple[float, float]:
+    """Return the seconds that a list of jobs takes, and those of CPU for which it holds the loop longest."""
+    longest, last = 0.0, time.thread_time()
+
+    async def watch() -> None:
+        nonlocal longest, last
+        while True:
+            now = time.thread_time()
+            longest, last = max(longest, now - last), now
+            await asyncio.sleep(0)
+
+    async def nothing(_: Any = None) -> Any:
+        return {"type": "http.request", "body": b""}
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    scope = {"type": "http", "method": "GET", "path": "/_mockveo/jobs", "query_string": query, "root_path": ""}
+    begun = time.perf_counter()
+    await app({**scope, "headers": KEY[:1]}, nothing, nothing)
+    seconds = time.perf_counter() - begun
+    await asyncio.sleep(0)
+    watcher.cancel()
+    return seconds, longest
+
+
 def main() -> None:
     """Print the figures."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
@@ -62,6 +87,10 @@ def main() -> None:
         small, large = asyncio.run(retrieve(few, paths[0])), asyncio.run(retrieve(many, paths[1]))
         ratios.append(large / small)
     print(f"{count} jobs: {size:.0f} bytes each, retrieve {statistics.median(ratios):.2f} x that of 1000 jobs")
+    for query in ("limit=1", "status=failed"):
+        times = [asyncio.run(listed(many, query.encode())) for _ in range(3)]
+        seconds, longest = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+        print(f"list with {query}: {seconds:.1f} ms, of which it holds the loop for at most {longest:.1f} ms of CPU")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The cost of a request to mockveo, compared with a server that does nothing: `python benchmarks/serve.py`.
 
 Servers run on one core, the load generator on the other, in turns within one run; CPU time is what the operating
-system charged the server's process. Compare the ratios of one run, not the figures of different machines. Linux only.
-`--base DIRECTORY` adds another checkout, such as that of the commit before.
+system charged all threads of the server, also after the last response of a turn, when the log is written and findings
+are judged. Compare the ratios of one run, not the figures of different machines. Linux only. `--base DIRECTORY` adds
+another checkout, such as that of the commit before.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
+from operator import sub, truediv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CONNECTIONS = 8
-#: Short, since the speed of a machine drifts.
-REQUESTS_PER_TURN = 500
+#: Short, since the speed of a machine drifts; no more than a log takes in a tenth of a second.
+REQUESTS_PER_TURN = 1000
+#: Until the log of a turn is written and its findings are judged: a beat of the server each, a tenth of a second.
+SETTLE_S = 0.35
 BOUNDARY = "5dfffed2148d37cebcff109bc2c0c726"
 FIELDS = {"prompt": "A paper kite floats above a field.", "model": "veo3-fast", "size": "16x9"}
 
@@ -59,8 +64,9 @@ class ServerProcess:
     get: str = "/v1/videos/x"
 
     def cpu(self) -> float:
-        """Return the CPU seconds of its main thread so far."""
-        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+        """Return the CPU seconds of its threads so far."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def resident(self) -> float:
         """Return its resident memory in MB."""
@@ -68,21 +74,27 @@ class ServerProcess:
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
     def load(self, data: bytes, count: int) -> float:
-        """Send `count` requests over several connections and return the CPU microseconds of each."""
+        """Send `count` requests over several connections and return the CPU microseconds of each, settled."""
         before = self.cpu()
         hammer(self.port, data, count)
+        time.sleep(SETTLE_S)
         return (self.cpu() - before) / count * 1e6
 
 
-def hammer(port: int, data: bytes, count: int) -> None:
-    """Send a request repeatedly; each connection waits for the response before the next."""
+def hammer(port: int, data: bytes, count: int, *more: tuple[int, bytes]) -> None:
+    """Send a request repeatedly; each connection waits for the response before the next.
+
+    Further ports and requests share the connections evenly.
+    """
     selector = selectors.DefaultSelector()
-    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    targets = islice(cycle([(port, data), *more]), CONNECTIONS)
+    requests = {socket.create_connection(("127.0.0.1", each)): its_data for each, its_data in targets}
+    connections = list(requests)
     sent = 0
     for connection in connections:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ, connection)
-        connection.sendall(data)
+        connection.sendall(requests[connection])
         sent += 1
     answered = 0
     pending = dict.fromkeys(connections, b"")
@@ -95,7 +107,7 @@ def hammer(port: int, data: bytes, count: int) -> None:
             pending[connection] = b""
             answered += 1
             if sent < count:
-                connection.sendall(data)
+                connection.sendall(requests[connection])
                 sent += 1
     for connection in connections:
         connection.close()
@@ -163,45 +175,60 @@ def wait(server: ServerProcess, first: Callable[[], bytes]) -> None:
 
 
 MOCKVEO = ("-m", "mockveo", "serve", "--port", "{port}", "--seed", "1", "--no-render")
+QUIET, LOGGED, BOTH = "mockveo --quiet", "mockveo --no-findings", "mockveo"
+#: What a server writes: nothing, the log, or the log and findings.
+OUTPUTS = {QUIET: ("--quiet",), LOGGED: ("--no-findings",), BOTH: ()}
 
 
-def per_request(rounds: int, count: int, base: Path | None = None) -> dict[str, tuple[float, float, float, float]]:
-    """Return the CPU microseconds of a GET and of a POST by server, and both as multiples of the bare server's.
+@dataclass
+class Costs:
+    """The CPU microseconds of a GET and of a POST of one server, by turn."""
 
-    The servers take short turns. The median of the rounds counts.
-    """
+    name: str
+    turns: list[tuple[float, float]]
+
+    def medians(self, relation: Callable[[float, float], float], other: Costs) -> tuple[float, float]:
+        """Return the medians of how the costs relate to those of another server in the same turn."""
+        pairs = [
+            (relation(get, other_get), relation(post, other_post))
+            for (get, post), (other_get, other_post) in zip(self.turns, other.turns, strict=True)
+        ]
+        got, posted = map(statistics.median, zip(*pairs, strict=True))
+        return got, posted
+
+
+def per_request(turns: int, base: Path | None = None) -> list[Costs]:
+    """Return what a GET and a POST cost on each server; the servers take turns."""
     bare = str(HERE / "bare.py")
     with ExitStack() as stack:
         servers = [
             stack.enter_context(started("bare uvicorn", bare, "bare", "{port}")),
             stack.enter_context(started("Starlette route", bare, "starlette", "{port}")),
-            stack.enter_context(started("mockveo", *MOCKVEO)),
-            stack.enter_context(started("mockveo --quiet", *MOCKVEO, "--quiet")),
+            *(stack.enter_context(started(name, *MOCKVEO, *flags)) for name, flags in OUTPUTS.items()),
         ]
-        if base:
-            before = started("mockveo --quiet, base", *MOCKVEO, "--quiet", checkout=base)
-            servers.append(stack.enter_context(before))
-        post = request("POST", "/v1/videos", form())
-        figures: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
-        for _ in range(rounds):
-            got, posted = dict.fromkeys(figures, 0.0), dict.fromkeys(figures, 0.0)
-            turns = max(count // REQUESTS_PER_TURN, 1)
-            for _ in range(turns):
-                for server in servers:
-                    got[server.name] += server.load(request("GET", server.get), REQUESTS_PER_TURN) / turns
-                    posted[server.name] += server.load(post, REQUESTS_PER_TURN) / turns
-            for name, pairs in figures.items():
-                pairs.append((got[name], posted[name]))
-    table = {}
-    for name, pairs in figures.items():
-        ratios = [
-            (get / bare_get, post / bare_post)
-            for (get, post), (bare_get, bare_post) in zip(pairs, figures["bare uvicorn"], strict=True)
-        ]
-        columns = (*zip(*pairs, strict=True), *zip(*ratios, strict=True))
-        got_us, posted_us, got_ratio, posted_ratio = map(statistics.median, columns)
-        table[name] = (got_us, posted_us, got_ratio, posted_ratio)
-    return table
+        for name, flags in OUTPUTS.items() if base else ():
+            servers.append(stack.enter_context(started(f"{name}, base", *MOCKVEO, *flags, checkout=base or ROOT)))
+        post, costs = request("POST", "/v1/videos", form()), [Costs(server.name, []) for server in servers]
+        for server in servers:  # imports rules, and fills the journal
+            server.load(request("GET", server.get), REQUESTS_PER_TURN)
+        for _ in range(turns):
+            for server, cost in zip(servers, costs, strict=True):
+                got = server.load(request("GET", server.get), REQUESTS_PER_TURN)
+                cost.turns.append((got, server.load(post, REQUESTS_PER_TURN)))
+    return costs
+
+
+def print_costs(costs: Sequence[Costs]) -> None:
+    """Print the costs of a request, as multiples of the bare server's too, and what the log and findings add."""
+    print(f"CPU us per request               GET  x bare    POST  x bare   (POST: a form of {len(form())} bytes)")
+    for cost in costs:
+        got, posted = cost.medians(lambda own, _: own, cost)
+        got_ratio, posted_ratio = cost.medians(truediv, costs[0])
+        print(f"{cost.name:<28}{got:>8.0f}{got_ratio:>8.2f}{posted:>8.0f}{posted_ratio:>8.2f}")
+    by_name = {cost.name: cost for cost in costs}
+    for more, name, less in (("the log", LOGGED, QUIET), ("findings", BOTH, LOGGED), ("both", BOTH, QUIET)):
+        got, posted = by_name[name].medians(sub, by_name[less])
+        print(f"added by {more:<19}{got:>8.1f}{'':8}{posted:>8.1f}")
 
 
 def first_answer(rounds: int, *command: str, checkout: Path = ROOT) -> float:
@@ -255,17 +282,14 @@ def memory(count: int) -> tuple[float, float, float]:
 def main() -> None:
     """Print the tables."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--rounds", type=int, default=3, help="default: 3")
+    options.add_argument("--turns", type=int, default=30, help="default: 30")
     options.add_argument("--quick", action="store_true", help="a tenth of the load")
     options.add_argument("--base", type=Path, help="another checkout to compare with")
     chosen = options.parse_args()
     scale = 10 if chosen.quick else 1
     os.sched_setaffinity(0, {1})
 
-    figures = per_request(chosen.rounds, 20_000 // scale, chosen.base)
-    print(f"CPU us per request         GET  x bare    POST  x bare   (POST: a form of {len(form())} bytes)")
-    for name, (got, posted, got_ratio, posted_ratio) in figures.items():
-        print(f"{name:<22}{got:>8.0f}{got_ratio:>8.2f}{posted:>8.0f}{posted_ratio:>8.2f}")
+    print_costs(per_request(max(chosen.turns // scale, 5), chosen.base))
 
     os.sched_setaffinity(0, {0, 1})
     bare = first_answer(7, str(HERE / "bare.py"), "bare", "{port}")

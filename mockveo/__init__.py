@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from mockveo._version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Unpack
 
-    from mockveo.keywords import SettingsKeywords
+    from mockveo.keywords import RunKeywords, SettingsKeywords
     from mockveo.server.app import Application
     from mockveo.server.run import ServerThread
+    from mockveo.testing.programs import ProgramResult
 
-__all__ = ["__version__", "app", "serve"]
+__all__ = ["__version__", "app", "run", "serve"]
 
 
 def serve(**settings: Unpack[SettingsKeywords]) -> ServerThread:
@@ -43,3 +45,15 @@ def app(**settings: Unpack[SettingsKeywords]) -> Application:
     from mockveo.settings import of
 
     return Application(of(**settings), check_hosts=False)
+
+
+def run(command: Sequence[str], **keywords: Unpack[RunKeywords]) -> ProgramResult:
+    """Run a program, unmodified, against the fake, as `mockveo run` does, and return what it did.
+
+    It has `exit_status`, `stdout`, `stderr`, `requests`, `findings`, `proof` and `bill`. Raises MockveoError if the
+    program cannot be run, or not within `timeout` seconds.
+    """
+    from mockveo.settings import Settings
+    from mockveo.testing.programs import run as run_program
+
+    return run_program(command, Settings(), keywords)

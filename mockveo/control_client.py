@@ -66,6 +66,7 @@ class Remote:
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
             host, port = parts.hostname or "", parts.port or 80
+            host.encode("idna")  # as connecting will
         except ValueError:
             parts, host, port = urlsplit(""), "", 0
         if parts.scheme != "http" or not host:
@@ -79,6 +80,8 @@ class Remote:
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Send a request and return the JSON of its response. Raises RemoteError."""
+        from mockveo.yamlfiles import parse_foreign_json  # lazily, so that the help of commands starts fast
+
         with Deadline(self._patience) as deadline:
             connection, response = self._send(method, path, body, self._patience, deadline)
             try:
@@ -90,8 +93,8 @@ class Remote:
             finally:
                 connection.close()
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
+            data = parse_foreign_json(text)
+        except ValueError:
             raise self._not_a_mockveo(f"it answers {text[:MAX_QUOTED_BYTES]!r}") from None
         if response.status >= 400:
             raise RemoteError(ErrorBody.parse(data).message or f"{self._url} answers {response.status}")
@@ -108,14 +111,16 @@ class Remote:
 
     def follow(self, since: int) -> Iterator[dict[str, Any]]:
         """Yield the exchanges after a number, and each reset, until the server stops. Raises RemoteError."""
+        from mockveo.yamlfiles import parse_foreign_json
+
         connection, response = self._send("GET", f"/events?since={since}", None, None)
         try:
             for line in response:
                 if line.startswith(b"event: reset"):
                     yield {"line": "--- world reset ---", "reset": True}
                 elif line.startswith(b'data: {"'):
-                    yield json.loads(line[6:])
-        except (OSError, http.client.HTTPException):
+                    yield parse_foreign_json(line[6:])
+        except (OSError, ValueError, http.client.HTTPException):
             return
         finally:
             connection.close()

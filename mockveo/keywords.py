@@ -29,6 +29,7 @@ class _SharedKeywords(TypedDict, total=False):
     self_check: bool
     key: str | Sequence[str]
     credit: int | None
+    budget: str | int | None
     max_body: int
     max_jobs: int
     max_image_bytes: int
@@ -46,15 +47,42 @@ class SettingsKeywords(_SharedKeywords, total=False):
     scenario: Location
     max_worlds: int
     other_port: int
+    public_url: str | None
+    other_url: str | None
     allow_host: str | Sequence[str]
     allow_origin: str | Sequence[str]
+    store: Location | None
+    store_move_corrupt: bool
+    workers: int
+    metrics: bool
     render: bool | None
+    corpus: Location
 
 
 class WorldKeywords(_SharedKeywords, total=False):
     """The settings of a world; `mockveo serve --help` explains each."""
 
     scenario: Location | Mapping[str, Any] | Scenario
+
+
+class RunKeywords(WorldKeywords, total=False):
+    """The keywords of a run of a program; `mockveo run --help` explains each."""
+
+    isolate: Literal["auto", "namespace", "landlock", "environment"]
+    require_proof: bool
+    hosts: Sequence[str]
+    allow: Sequence[str]
+    local: Sequence[int]
+    keep_key: bool
+    #: The program's variables and directory; by default those of this process.
+    env: Mapping[str, str]
+    cwd: Location
+    #: Seconds after which the program is ended, and an error is raised.
+    timeout: float
+    port: int
+    spec: Location | None
+    overlay: Location | Sequence[Location]
+    model: str | Sequence[str]
 
 
 class ErrorKeywords(TypedDict, total=False):
@@ -84,6 +112,7 @@ class ScenarioKeywords(TypedDict, total=False):
     error: ErrorKeywords
     completed_at: Literal["at-end", "early", "never"]
     ids: str
+    idempotency: Literal["honoured", "refused"]
     video_url: bool | VideoUrlKeywords
     style: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     faults: Sequence[Mapping[str, Any]]

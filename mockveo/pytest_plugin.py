@@ -6,6 +6,7 @@ behind the fixtures are in `mockveo.testing`, which is imported when the first f
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,8 @@ _OPTIONS: dict[str, tuple[type, str, str]] = {
     "strict": (bool, "", "reject requests that deviate from the docs"),
 }
 _MARKER = (
-    "mockveo(scenario=..., profile=..., strict=..., clock=..., speed=..., step=..., seed=..., key=..., credit=...):"
+    "mockveo(scenario=..., profile=..., strict=..., clock=..., speed=..., step=..., seed=..., key=..., credit=...,"
+    " budget=...):"
     " settings of the test's own world (fixture `mockveo`); of several markers the closest wins, key by key."
     " A scenario is a name, a file relative to the rootdir, or a mapping."
 )
@@ -77,6 +79,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and _WORLDS in item.config.stash:
         report.sections += item.config.stash[_WORLDS].report()
     return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Show the jobs of a bill's number that is not as asserted, e.g. in `assert mockveo.bill.wasted == 0`."""
+    if "mockveo.rules.bill" not in sys.modules:
+        return None
+    from mockveo.testing import JobCount
+
+    if not isinstance(left, JobCount):
+        return None
+    return [f"{left} {op} {right}", *left.lines]
 
 
 @pytest.fixture(scope="session")

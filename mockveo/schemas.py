@@ -16,12 +16,22 @@ import jsonschema_rs
 import orjson
 
 from mockveo.errors import did_you_mean
-from mockveo.text import truncate
+from mockveo.text import MAX_MESSAGE_CHARACTERS, MAX_SHOWN_CHARACTERS, truncate
 
 #: Mistakes reported at once; arbitrary.
 MAX_MISTAKES: Final = 10
-#: Characters of a wrong value in a message; arbitrary, so that a message stays a line or two.
-MAX_VALUE_CHARACTERS: Final = 80
+#: Values of data whose mistakes are all looked for. The validator copies the value around each mistake, so 10,000 wrong
+#: names took it a minute. Arbitrary: far more than a person writes.
+MAX_VALUES_OF_ALL_MISTAKES: Final = 200
+
+
+def first_error(validator: jsonschema_rs.Draft202012Validator, data: Any) -> jsonschema_rs.ValidationError | None:
+    """Return the first mistake that a validator finds, or None; it looks for no more, which may take long."""
+    try:
+        validator.validate(data)
+    except jsonschema_rs.ValidationError as error:
+        return error
+    return None
 
 
 class DataSchema:
@@ -42,6 +52,11 @@ class DataSchema:
 
     def mistakes(self, data: Any) -> list[str]:
         """Return a sentence for each mistake in the data."""
+        first = first_error(self._validator, data)
+        if first is None:
+            return []
+        if orjson.dumps(data).count(b",") > MAX_VALUES_OF_ALL_MISTAKES:
+            return [self._mistake(first)]
         return list(dict.fromkeys(map(self._mistake, islice(self._validator.iter_errors(data), MAX_MISTAKES))))
 
     def _mistake(self, error: jsonschema_rs.ValidationError) -> str:
@@ -60,7 +75,8 @@ class DataSchema:
         while path and "examples" not in schema:  # e.g. an item of a range: the range describes what is expected
             path.pop()
             schema = self._described(path)
-        expected = ": ".join(filter(None, [_kinds(schema), schema.get("description", error.message)]))
+        described = schema.get("description") or truncate(error.message, MAX_MESSAGE_CHARACTERS)
+        expected = ": ".join(filter(None, [_kinds(schema), described]))
         keys = [part for part in path if isinstance(part, str)]
         example = f"{keys[-1]}: {_example(schema)}" if keys else _example(schema)
         return f"{place} is {value}; expected {expected}, e.g. {example}"
@@ -77,7 +93,7 @@ class DataSchema:
 
 def shown(value: Any) -> str:
     """Return a value as JSON, truncated."""
-    return truncate(orjson.dumps(value).decode(), MAX_VALUE_CHARACTERS)
+    return truncate(orjson.dumps(value).decode(), MAX_SHOWN_CHARACTERS)
 
 
 def _kinds(schema: Mapping[str, Any]) -> str:
@@ -95,7 +111,7 @@ def _kinds(schema: Mapping[str, Any]) -> str:
 def _place(path: list[str | int]) -> str:
     place = ""
     for part in path:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+        place += f"[{part}]" if isinstance(part, int) else f".{truncate(part, MAX_SHOWN_CHARACTERS)}"
     return place.removeprefix(".")
 
 

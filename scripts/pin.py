@@ -10,7 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Further inputs of a file, besides its own source.
-WITH = {"runtime": ["pyproject.toml"], "dev": ["pyproject.toml", "--all-extras"]}
+WITH = {
+    "image": ["pyproject.toml", "--extra", "run", "--extra", "redis", "--extra", "metrics"],
+    "runtime": ["pyproject.toml", "--extra", "run"],
+    "dev": ["pyproject.toml", "--all-extras"],
+}
 
 
 def main() -> None:

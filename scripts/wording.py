@@ -29,7 +29,8 @@ PHRASES = {
     "(is|are) not to(?! be)": "must not, should not",
     "(?<!there.)(is|are|was|were) (?-i:none)": "unknown, invalid, missing, not a ...",
     "whoever|nobody": "the caller, the client, you",
-    "tell|tells|telling|told": "report, show, log, say",
+    # The client protocol names a rule `ambiguous-create-told`.
+    r"tell|tells|telling|(?<!ambiguous\wcreate\w)(?<!ambiguous-create-)told": "report, show, log, say",
     "beside": "besides, next to",
 }
 PATTERNS = {

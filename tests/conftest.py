@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import httpx
@@ -20,6 +22,23 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+
+class _Loud(logging.Handler):
+    """Lets a rule that fails fail its test, while a run would log that and go on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raise what was logged."""
+        if record.exc_info and record.exc_info[1]:
+            raise record.exc_info[1]
+
+
+logging.getLogger("mockveo.rules").addHandler(_Loud())
+
+# A shell ignores signals for what it starts in the background, and so would the programs that tests interrupt.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
 KEY = {"Authorization": "Bearer sk-test"}
 
 
@@ -30,9 +49,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[ServerThread]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
     """A shared server whose clock stands still; each test creates its own jobs."""
-    with mockveo.serve(clock="manual", seed=1, self_check=True, render=False) as running:
+    corpus = tmp_path_factory.mktemp("corpus")
+    with mockveo.serve(clock="manual", seed=1, self_check=True, render=False, corpus=corpus) as running:
         yield running
 
 

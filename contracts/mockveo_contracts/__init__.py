@@ -8,6 +8,6 @@
 Importing this package loads next to nothing; hypothesis is loaded when cases are generated.
 """
 
-from mockveo_contracts.case import Case, DeadlinePassed, Image, Input, JobFailed, Outcome
+from mockveo_contracts.case import Case, DeadlinePassed, Image, Input, JobFailed, Killed, Outcome
 
-__all__ = ["Case", "DeadlinePassed", "Image", "Input", "JobFailed", "Outcome"]
+__all__ = ["Case", "DeadlinePassed", "Image", "Input", "JobFailed", "Killed", "Outcome"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -16,12 +16,14 @@ OUTCOMES: Final = ("completed", "failed", "timeout", "error")
 SPEED: Final = 100.0
 #: Characters of a wrong value in a message; arbitrary.
 MAX_SHOWN_CHARS: Final = 60
-#: Features of clients -> their defaults. Source: docs/client-protocol.md.
+#: Features of clients -> their defaults. None means no, and that the client has not said so.
+#: Source: docs/client-protocol.md.
 FEATURES: Final[Mapping[str, Any]] = {
     "images": 2,
-    "content": False,
-    "deadline": False,
-    "poll_interval": False,
+    "content": None,
+    "deadline": None,
+    "poll_interval": None,
+    "resume": None,
     "model": True,
     "size": True,
 }
@@ -59,6 +61,12 @@ class Case:
     poll_interval_s: float
     #: Counts from when the client gets the case.
     deadline_s: float
+    #: The same for the same call, whatever happens in between; never used twice.
+    call_id: str = ""
+    #: A directory of the call's own, empty at first, kept from start to start.
+    state_dir: str = ""
+    #: How often the call has come before: 0, then 1, 2 and so on.
+    restart: int = 0
 
     @property
     def message(self) -> dict[str, Any]:
@@ -87,7 +95,15 @@ class JobFailed(Exception):
 
 
 class DeadlinePassed(Exception):
-    """Raised by a client at its own deadline."""
+    """Raised by a client at its own deadline; `video` is the job that still runs, if there is one."""
+
+    def __init__(self, *args: object, video: Mapping[str, Any] | None = None) -> None:
+        super().__init__(*args)
+        self.video = video
+
+
+class Killed(BaseException):
+    """Raised out of whatever a function waits for when its process would be killed: do not catch it."""
 
 
 def features(declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +113,8 @@ def features(declared: Mapping[str, Any]) -> dict[str, Any]:
             suggestion = did_you_mean(name, FEATURES)
             valid = ", ".join(FEATURES)
             raise SettingsError(f"{name!r} is not a feature; {suggestion}expected one of {valid}, e.g. images=1")
+        if value is FEATURES[name]:
+            continue
         is_count = name == "images"
         if not (isinstance(value, int) and 0 <= value <= 2 and isinstance(value, bool) is not is_count):
             expected = "0, 1 or 2" if is_count else "true or false"
@@ -137,11 +155,6 @@ def result(returned: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the result is not plain JSON ({error}); expected texts, numbers and the like") from None
     return plain
-
-
-def places_of(key: str, texts: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the places whose text contains the key."""
-    return [place for place, text in texts if key in text]
 
 
 def _shown(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -22,12 +22,13 @@ class Stop:
     """Whether a check should end before its time.
 
     Code that must finish what it has begun looks at `asked` between its steps; code that waits for a client waits
-    within `soon`.
+    within `soon`, or gives `cutting` what ends the wait of another thread.
     """
 
     def __init__(self) -> None:
         self.asked = False
         self._soon = self._raised = False
+        self._cut: Callable[[], object] = _nothing
 
     @contextmanager
     def soon(self) -> Iterator[None]:
@@ -39,6 +40,17 @@ class Stop:
             yield
         finally:
             self._soon = False
+
+    @contextmanager
+    def cutting(self, cut: Callable[[], object]) -> Iterator[None]:
+        """Call a function when the check should end within the block, from the handler of the signal."""
+        self._cut = cut
+        try:
+            if self.asked:
+                cut()
+            yield
+        finally:
+            self._cut = _nothing
 
     @contextmanager
     def by_signals(self) -> Iterator[None]:
@@ -59,6 +71,7 @@ class Stop:
 
     def _ask(self, *_: object) -> None:
         self.asked = True
+        self._cut()
         if self._soon:
             self._raise()
 
@@ -66,3 +79,7 @@ class Stop:
         if not self._raised:
             self._raised = True
             raise Interrupted
+
+
+def _nothing() -> None:
+    """Cut nothing off."""

@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import pytest
 
 from mockveo.errors import MockveoError
+from mockveo.rules.requirements import month
 from mockveo_contracts.clients.check import CheckPlan, Shown, check, chosen_by, drive, usual_count
 from mockveo_contracts.clients.driver import preflighted
 from mockveo_contracts.reports import known_failures
+from mockveo_contracts.reports.case_result import SkippedCase
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.reports.known_failures import KnownFailure
-from mockveo_contracts.reports.model import SkippedCase
 from mockveo_contracts.reports.terminal import render_findings
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ def client_contract(
     seed: int = 0,
     strict: bool = False,
     known: str | os.PathLike[str] | None = None,
+    requirements: str = "",
     profile: str = "docs-2026-03",
 ) -> Callable[..., None]:
     """Return a test function of a client, with a parameter for each case.
 
     The keywords are the options of `mockveo check`. A broken rule of severity SHOULD is a ContractWarning; with
-    `strict` it fails the test. A known failure is an xfail. Raises MockveoError.
+    `strict` it fails the test. A known failure is an xfail, as is what is newer than `requirements`, a month. Raises
+    MockveoError.
     """
     plan = CheckPlan(
         cases=tuple(cases),
@@ -72,6 +75,7 @@ def client_contract(
         seed=seed,
         strict=strict,
         known=() if known is None else tuple(known_failures.read(Path(known))),
+        requirements=month(requirements) if requirements else "",
         profile=profile,
     )
     chosen = {test_case.name: test_case for test_case in chosen_by(plan)}
@@ -149,7 +153,7 @@ def _judge(
     """Turn findings into the outcome of a test."""
     if skipped:
         pytest.skip(skipped[0].reason)
-    fresh = [finding for finding in findings if not finding.known_failure]
+    fresh = [finding for finding in findings if not finding.excuse]
     fatal = {"violation", "adapter error", "warning"} if strict else {"violation", "adapter error"}
     failures = [finding for finding in fresh if finding.verdict in fatal]
     if failures:
@@ -164,8 +168,7 @@ def _judge(
 
 
 def _reasons(findings: Iterable[Finding]) -> str:
-    entries = ((finding.rule, finding.known_failure) for finding in findings if finding.known_failure)
-    return "; ".join(f"{rule}: {entry.reason or entry.place}" for rule, entry in entries)
+    return "; ".join(f"{finding.rule}: {finding.excuse}" for finding in findings if finding.excuse)
 
 
 class _Shared(Generic[_T]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
@@ -13,14 +14,16 @@ from urllib.parse import quote
 import click
 
 from mockveo.console.options import option
-from mockveo.console.output import print_table
-from mockveo.control_client import DEFAULT_URL, Remote
+from mockveo.console.output import is_discarded, print_document, print_table, say
+from mockveo.control_client import DEFAULT_URL, Remote, RemoteError
 from mockveo.durations import seconds
 from mockveo.errors import SettingsError
 from mockveo.text import truncate
 
 #: Characters of a prompt in the list of jobs, so that a line fits a terminal.
 MAX_PROMPT_LENGTH: Final = 40
+#: Pause between two looks for a server that is not ready. Arbitrary: short for a person, and a start takes as long.
+READY_PAUSE_S: Final = 0.1
 
 
 def _remote_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -58,7 +61,27 @@ def advance(remote: Remote, duration: str) -> None:
     For example `mockveo advance 1m30s`.
     """
     clock = remote.ask("POST", "/clock/advance", {"seconds": seconds(duration)})
-    click.echo(f"advanced by {duration}; the {clock['mode']} clock is at {clock['now']:g} s")
+    say(f"advanced by {duration}; the {clock['mode']} clock is at {clock['now']:g} s", single_line=True)
+
+
+@click.command()
+@option("--wait", "wait_s", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait up to so long for it.")
+@_remote_options
+def ready(remote: Remote, wait_s: float) -> None:
+    """Check that a server is ready, e.g. as a health check.
+
+    Exit statuses: 0 it is, 1 it is not.
+    """
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            state = remote.ask("GET", "/ready")
+            break
+        except RemoteError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(READY_PAUSE_S)
+    say(f"ready: {state['base_url']}", single_line=True)
 
 
 @click.command()
@@ -68,14 +91,14 @@ def jobs(remote: Remote, as_json: bool) -> None:
     """List the jobs, newest first."""
     listing = remote.ask("GET", "/jobs")
     if as_json:
-        click.echo(json.dumps(listing))
+        print_document(json.dumps(listing))
         return
     if not listing["jobs"]:
-        click.echo("there are no jobs; a create makes one, and --world names the world to look at")
+        say("there are no jobs; a create makes one, and --world names the world to look at")
         return
     print_table(map(_job_row, listing["jobs"]), ("JOB", "STATUS", "PROGRESS", "SCENARIO", "PROMPT"))
     if listing["count"] > len(listing["jobs"]):
-        click.echo(f"... and {listing['count'] - len(listing['jobs'])} older jobs")
+        say(f"... and {listing['count'] - len(listing['jobs'])} older jobs", single_line=True)
 
 
 def _job_row(job: Mapping[str, Any]) -> list[str]:
@@ -84,20 +107,52 @@ def _job_row(job: Mapping[str, Any]) -> list[str]:
 
 
 @click.command()
+@option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_remote_options
+def bill(remote: Remote, as_json: bool) -> None:
+    """Show the jobs that were made, and what became of each.
+
+    A job is delivered, wasted, open (its client may still come back), lost (its create was not answered) or forgotten
+    (the journal has none of its exchanges any more).
+    """
+    made = remote.ask("GET", "/bill")
+    if as_json:
+        print_document(json.dumps(made))
+        return
+    say(made["line"])
+    print_table(map(_bill_row, made["jobs"]))
+
+
+def _bill_row(job: Mapping[str, Any]) -> list[str]:
+    cost = f"{job['cost']['amount']:g} {job['cost']['currency']}" if job["cost"] else ""
+    shown = f" [{', '.join(map(str, job['exchanges']))}]" if job["exchanges"] else ""
+    return [job["state"], job["id"], f"{job['model']} {cost}".strip(), f"{job['reason']}{shown}"]
+
+
+@click.command()
 @option("-f", "--follow", is_flag=True, help="Keep printing new exchanges until Ctrl-C.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @_remote_options
 def logs(remote: Remote, follow: bool, as_json: bool) -> None:
     """Print the exchanges."""
+
+    def show(exchange: Mapping[str, Any]) -> None:
+        if as_json:
+            print_document(json.dumps(exchange))
+        else:
+            say(exchange["line"])
+
     last = 0
     for exchange in remote.ask("GET", "/journal")["exchanges"]:
-        click.echo(json.dumps(exchange) if as_json else exchange["line"])
+        show(exchange)
         last = exchange["number"]
-    if follow:
+    if follow and not is_discarded():
         with suppress(KeyboardInterrupt):
             for exchange in remote.follow(last):
-                click.echo(json.dumps(exchange) if as_json else exchange["line"])
-            click.echo("mockveo: the server has stopped", err=True)
+                show(exchange)
+                if is_discarded():
+                    return
+            say("mockveo: the server has stopped", err=True)
 
 
 @click.command()
@@ -118,7 +173,7 @@ def fail(remote: Remote, job: str | None, code: str, message: str, no_reason: bo
         job = unfinished[0]["id"]
     error = None if no_reason else {"code": code, "message": message}
     ended = remote.ask("POST", f"/jobs/{quote(str(job))}/end", {"ending": "failure", "error": error})
-    click.echo(f"{ended['id']} has failed, at {ended['progress']} %")
+    say(f"{ended['id']} has failed, at {ended['progress']} %", single_line=True)
 
 
 @click.command()
@@ -136,11 +191,11 @@ def use(remote: Remote, scenario: str, once: bool) -> None:
     chosen = {"name": Path(scenario).stem, **read(Path(scenario)).data} if is_path(scenario) else scenario
     if once:
         remote.ask("POST", "/queue", {"scenario": chosen})
-        click.echo(f"the next create request gets the scenario {scenario}")
+        say(f"the next create request gets the scenario {scenario}", single_line=True)
         return
     current = remote.ask("PUT", "/scenario", {"scenario": chosen})
     summary = f": {current['summary']}" if current["summary"] else ""
-    click.echo(f"the scenario is {current['name']}{summary}")
+    say(f"the scenario is {current['name']}{summary}", single_line=True)
 
 
 @click.command()
@@ -171,7 +226,7 @@ def reset(remote: Remote, seed: int | None) -> None:
     Forgets its jobs, exchanges and changes. Other worlds are not affected.
     """
     remote.ask("POST", "/reset", {} if seed is None else {"seed": seed})
-    click.echo("world reset")
+    say("world reset")
 
 
 @click.command()
@@ -181,4 +236,41 @@ def har(remote: Remote) -> None:
 
     Browsers' network tools can open a HAR file.
     """
-    click.echo(json.dumps(remote.ask("GET", "/journal.har")))
+    print_document(json.dumps(remote.ask("GET", "/journal.har")))
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_remote_options
+def save(remote: Remote, file: Path) -> None:
+    """Save a world to a file.
+
+    FILE gets the world as one JSON document: jobs with their images, scenarios, clock, counters and journal, keys of
+    clients included, so only you can read it. `mockveo load FILE` brings it back, on any server and with any store.
+    """
+    from mockveo.simulator.saving import write  # lazily, so that help starts fast
+
+    document = remote.ask("GET", "/state")
+    try:
+        write(document, file)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written: {error.strerror}; expected e.g. world.json") from None
+    say(f"saved {len(document['jobs'])} jobs and {len(document['exchanges'])} exchanges to {file}", single_line=True)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_remote_options
+def load(remote: Remote, file: Path) -> None:
+    """Replace a world by a saved one.
+
+    FILE is what `mockveo save FILE` has written.
+    """
+    from mockveo import yamlfiles  # lazily, so that help starts fast
+
+    try:
+        document = yamlfiles.parse_json(yamlfiles.read(file, SettingsError))
+    except ValueError as error:
+        raise SettingsError(f"{file} is not JSON: {error}; expected what `mockveo save` wrote") from None
+    ready = remote.ask("PUT", "/state", document)
+    say(f"loaded {file}; clients call {ready['base_url']}", single_line=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mockveo._paths import built_in_scenarios
-from mockveo.console.output import print_table
+from mockveo.console.output import print_document, print_table, say
 from mockveo.text import counted
 
 
@@ -31,7 +31,7 @@ def show(name: str) -> None:
     from mockveo.simulator.scenarios import named
 
     named(name)
-    click.echo(built_in_scenarios()[name].read_text(encoding="utf-8"), nl=False)
+    print_document(built_in_scenarios()[name].read_text(encoding="utf-8"))
 
 
 @scenarios.command()
@@ -39,7 +39,7 @@ def schema() -> None:
     """Print the JSON Schema of a scenario."""
     from mockveo.simulator.scenarios import SCHEMA
 
-    click.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+    print_document(SCHEMA.read_text(encoding="utf-8"))
 
 
 @scenarios.command()
@@ -53,4 +53,4 @@ def check(files: tuple[str, ...]) -> None:
 
     for name in files:
         scenario = read(Path(name))
-        click.echo(f"{name}: {counted(len(scenario.faults), 'fault')}, ends in {scenario.ending}")
+        say(f"{name}: {counted(len(scenario.faults), 'fault')}, ends in {scenario.ending}", single_line=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from mockveo.console.output import say
+from mockveo.text import printable
 from mockveo.traffic.journal import Feed
 from mockveo.traffic.record import ExchangeRecord
 
 if TYPE_CHECKING:
     from mockveo.rules.live import LiveFinding, LiveFindings
 
-#: Texts that wait to be written; a further one is dropped, so that a stuck reader costs no memory. Arbitrary.
-MAX_WAITING_TEXTS: Final = 100
+log: Final = logging.getLogger("mockveo")
+
+#: Characters that may wait to be written; a further text is dropped, so that a stuck reader costs little. Arbitrary.
+MAX_WAITING_CHARACTERS: Final = 4 * 2**20
 #: How long the exit waits for a reader that does not read.
 CLOSE_TIMEOUT_S: Final = 1.0
 _FORMATS: Final[dict[str, Callable[[ExchangeRecord], str]]] = {
@@ -36,30 +40,35 @@ class LogWriter:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._texts: queue.Queue[str | None] = queue.Queue(maxsize=MAX_WAITING_TEXTS)
+        self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        #: Characters that were given to the thread, and those that it has written.
+        self._given, self._written = 0, 0
         self._thread = threading.Thread(target=self._run, name="mockveo-output", daemon=True)
         self._thread.start()
 
-    def write(self, text: str) -> bool:
-        """Queue lines for writing; return False if the queue is full and they are dropped."""
-        try:
-            self._texts.put_nowait(text)
-        except queue.Full:
-            return False
-        return True
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be written that more would be dropped."""
+        return self._given - self._written > MAX_WAITING_CHARACTERS
+
+    def write(self, text: str) -> None:
+        """Queue lines for writing, or drop them if too much waits already."""
+        if not self.is_full:
+            self._given += len(text)
+            self._texts.put(text)
 
     def close(self) -> None:
         """Wait a moment for what is still queued."""
-        with suppress(queue.Full):
-            self._texts.put_nowait(None)
+        self._texts.put(None)
         self._thread.join(timeout=CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
         while (text := self._texts.get()) is not None:
-            data = f"{text}\n".encode("utf-8", "backslashreplace")
+            data = memoryview(f"{text}\n".encode("utf-8", "backslashreplace"))
             with suppress(OSError):  # the reader closed the pipe; the server keeps running
                 while data:
                     data = data[os.write(self._descriptor, data) :]
+            self._written += len(text)
 
 
 class TerminalLog:
@@ -84,11 +93,12 @@ class TerminalLog:
         exchanges = self._feed.take()
         self._taken_count += new
         self._lost_count += max(new - len(exchanges), 0)
-        lines = self._lines(exchanges)
-        if not self._writer.write("\n".join(lines)):
+        if self._writer.is_full:
             self._lost_count += len(exchanges)
-        elif self._lost_count:
-            sys.stderr.write(f"mockveo: {self._lost_count} exchanges came too fast to be logged\n")
+            return
+        self._writer.write("\n".join(self._lines(exchanges)))
+        if self._lost_count:
+            say(f"mockveo: {self._lost_count} exchanges came too fast to be logged", err=True)
             self._lost_count = 0
 
     def close(self) -> None:
@@ -97,11 +107,21 @@ class TerminalLog:
         self._settle(at_end=True)
 
     def _settle(self, *, at_end: bool) -> None:
-        if self._live_findings is None:
+        live = self._live_findings
+        if live is None:
             return
-        lines = [self._shown(finding) for finding in self._live_findings.settle(at_end=at_end)]
+        lines = [self._shown(finding) for finding in self._guarded(lambda: live.settle(at_end=at_end))]
         if lines:
             self._writer.write("\n".join(lines))
+
+    def _guarded(self, find: Callable[[], list[LiveFinding]]) -> list[LiveFinding]:
+        """Return findings; look for no more of them after a bug, as a log never stops the server."""
+        try:
+            return find()
+        except Exception:
+            log.exception("the log shows no more findings, since looking for them failed; this is a bug of mockveo")
+            self._wants_findings, self._live_findings = False, None
+            return []
 
     def _lines(self, exchanges: list[ExchangeRecord]) -> list[str]:
         """Return the lines of exchanges, each finding under the last exchange that shows it."""
@@ -124,7 +144,7 @@ class TerminalLog:
         try:
             return self._format(exchange)
         except Exception as error:  # noqa: BLE001 - a log never stops the server
-            return f"mockveo: exchange {exchange.number} cannot be shown: {error}"
+            return printable(f"mockveo: exchange {exchange.number} cannot be shown: {error}", single_line=True)
 
     def _findings(self, exchanges: list[ExchangeRecord]) -> list[LiveFinding]:
         """Return the new findings of the contract's rules."""
@@ -133,6 +153,5 @@ class TerminalLog:
         # Imported lazily so that the server listens before the rules are loaded.
         from mockveo.rules.live import LiveFindings
 
-        if self._live_findings is None:
-            self._live_findings = LiveFindings()
-        return self._live_findings.add(exchanges)
+        live = self._live_findings = self._live_findings or LiveFindings()
+        return self._guarded(lambda: live.add(exchanges))

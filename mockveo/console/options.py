@@ -69,3 +69,20 @@ class TeachingOption(click.Option):
 
 #: `click.option`, with errors that teach.
 option = partial(click.option, cls=TeachingOption)
+
+
+def _month(_: click.Context, __: click.Parameter, value: str) -> str:
+    # Imported lazily: only who asks for a month pays for it.
+    from mockveo.rules.requirements import month
+
+    return month(value) if value else ""
+
+
+#: `--requirements`, checked.
+requirements_option = option(
+    "--requirements",
+    default="",
+    callback=_month,
+    metavar="MONTH",
+    help="Judge by the rules and cases of that month, e.g. 2026-11; newer ones are shown and not counted.",
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from mockveo._paths import write_whole
 from mockveo.errors import SettingsError
 
 #: Most bytes of a ready file: a URL twice, a port and a process id.
@@ -31,15 +31,9 @@ class ReadyFile:
     def write(self, url: str, port: int) -> None:
         """Write it in one step, so that a reader never sees half of it. Raises SettingsError."""
         content = {"url": url, "base_url": f"{url}/v1", "port": port, "pid": os.getpid()}
-        unfinished = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         with _explained(self._path):
             _check(self._path)  # Again: it may have been made while the server started.
-            try:
-                with unfinished.open("xb") as file:
-                    file.write(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
-                unfinished.replace(self._path)
-            finally:
-                unfinished.unlink(missing_ok=True)
+            write_whole(self._path, orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
         self._content = content
 
     def remove(self) -> None:

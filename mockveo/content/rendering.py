@@ -247,7 +247,7 @@ def _kite(palette: _Palette, phase: float) -> _Sprite:
 
 def _words(width: int, title: str, caption: str) -> _Sprite:
     """Return a panel as wide as the frame, for its bottom."""
-    small, large = _font(24), _font(34)
+    small, large = installed_font(24), installed_font(34)
     room = width - 2 * 64
     lines = [(line, small, "#ffe3a8") for line in wrap(title, lambda text: small.getlength(text) <= room, 1)]
     lines += [(line, large, "white") for line in wrap(caption, lambda text: large.getlength(text) <= room, 4)]
@@ -260,7 +260,8 @@ def _words(width: int, title: str, caption: str) -> _Sprite:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def installed_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the first installed font, or Pillow's own."""
     for name in _FONTS:
         try:
             return ImageFont.truetype(name, size)

@@ -29,6 +29,10 @@ class Hosts:
         #: A pattern of the allowed origins.
         self.origins = "|".join([LOOPBACK_ORIGIN, *patterns])
 
+    def allow(self, name: str) -> None:
+        """Serve requests for this name too."""
+        self._names.add(name.lower().rstrip("."))
+
     def allow_origin(self, origin: bytes) -> bool:
         """Return whether pages of an origin may read responses."""
         return re.fullmatch(self.origins, origin.decode("latin-1")) is not None

@@ -9,6 +9,9 @@ MULTIPART: Final = "multipart/form-data"
 
 #: A deprecated header of parts. Source: RFC 7578 section 4.7.
 TRANSFER_ENCODING: Final = "Content-Transfer-Encoding"
+#: Bytes of all that a body says besides files. Arbitrary: hundreds of pages; the form is read in one piece, and all
+#: other callers wait meanwhile. Precedent: Express reads 100 KB.
+MAX_TEXT_BYTES: Final = 2**20
 #: Parts of a form. Precedent: Go's mime/multipart, which the gateway family uses, allows 1000.
 MAX_PARTS: Final = 1000
 
@@ -20,6 +23,10 @@ class FormError(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+class TextTooLarge(FormError):
+    """The fields of the body have more than MAX_TEXT_BYTES; the error of its own is that the body is too large."""
 
 
 class Part(NamedTuple):

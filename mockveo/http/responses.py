@@ -10,6 +10,8 @@ from urllib.parse import quote
 import orjson
 from starlette.types import Receive
 
+from mockveo.text import whole_number
+
 JSON: Final = (b"content-type", b"application/json")
 #: Bodies below this many bytes share the header with their length; arbitrary, above the usual JSON.
 SHORT_BYTES: Final = 2000
@@ -87,14 +89,9 @@ def _range(header: bytes, size: int) -> tuple[int, int] | None:
     if unit != b"bytes" or not dash or not all(end.isdigit() or end == b"" for end in (first, last)) or spec == b"-":
         return None
     if not first:
-        return max(size - _number(last), 0), size
-    start = _number(first)
-    if last and _number(last) < start:
+        return max(size - whole_number(last.decode()), 0), size
+    start = whole_number(first.decode())
+    if last and whole_number(last.decode()) < start:
         return None
-    end = min(_number(last) + 1, size) if last else size
+    end = min(whole_number(last.decode()) + 1, size) if last else size
     return min(start, size), max(end, min(start, size))
-
-
-def _number(digits: bytes) -> int:
-    # Larger than any body; int() refuses to read thousands of digits.
-    return int(digits) if len(digits) < 18 else 10**18

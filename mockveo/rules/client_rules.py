@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from mockveo.rules import credentials, outcome, requests, retries, sequence
+from mockveo.rules import credentials, outcome, requests, restarts, retries, sequence
 from mockveo.rules.engine import RuleBook, Verdict
 from mockveo.rules.trace import CallTrace, split_calls
 from mockveo.traffic.exchange import ClockName, ExchangeJson
 
 #: The modules with the checks of the rules.
-MODULES: Final = (credentials, requests, sequence, retries, outcome)
+MODULES: Final = (credentials, requests, sequence, retries, outcome, restarts)
 
 
 @cache

@@ -76,8 +76,10 @@ def auth_in_url(call: CallTrace) -> list[Breach] | None:
     breaches = []
     for exchange in call.exchanges:
         url = f"{exchange.path}?{exchange.query}".rstrip("?")
-        if key and key in url:  # the journal hides only keys that it also saw in a header
-            shown = url.replace(key, f"({fingerprint(key)})")
+        hidden = f"({fingerprint(key)})"
+        # The journal hides a key in a path only if it also saw the key in a header.
+        if key and (key in url or hidden in exchange.path):
+            shown = url.replace(key, hidden)
             breaches.append(breach(f"{exchange.method} had the key in its URL: {shown}", exchange))
         elif _KEY_IN_QUERY.search(exchange.query) or "(key " in exchange.path:
             breaches.append(breach(f"{exchange.method} had a key in its URL: {url}", exchange))
@@ -93,5 +95,6 @@ def auth_cross_origin(call: CallTrace) -> list[Breach] | None:
         breach(f"{line(exchange)} sent the key to another origin", exchange)
         for exchange in exchanges
         if any(name in CREDENTIALS or _holds(value, keys) for name, value in exchange.headers.items())
+        or _KEY_IN_QUERY.search(exchange.headers.get("referer", "").partition("?")[2])
     ]
     return breaches if exchanges else None

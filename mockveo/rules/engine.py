@@ -10,18 +10,26 @@ The engine has no clock, no server and no state. It does not know what a trace i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from mockveo import yamlfiles
 from mockveo.errors import RuleError, did_you_mean
+from mockveo.rules.requirements import FIRST
+from mockveo.text import truncate
+
+log: Final = logging.getLogger("mockveo.rules")
 
 #: Severity -> the verdict on a broken rule of that severity.
 VERDICTS: Final = {"must": "violation", "should": "warning", "info": "info"}
 #: Verdict -> the verdict one step down, for lenient breaches.
 LENIENT: Final = {"violation": "warning", "warning": "info"}
+
+#: Characters of the message of a breach, which may repeat what a client or a server said. Arbitrary.
+MAX_MESSAGE_CHARS: Final = 4000
 
 Trace = TypeVar("Trace")
 
@@ -70,6 +78,10 @@ class Rule:
     page: str
     #: Whether requests alone decide it, without the case and the outcome.
     wire: bool = False
+    #: The feature without which a client does not exercise it; empty for none.
+    needs: str = ""
+    #: The month of the first requirements that ask for it.
+    since: str = FIRST
 
     @property
     def assumed(self) -> bool:
@@ -90,7 +102,7 @@ def verdict(rule: Rule, breaches: Iterable[Breach] | None) -> Verdict:
     """Return the verdict on a rule with these breaches; None = not exercised."""
     if breaches is None:
         return Verdict(rule, "not exercised")
-    breaches = tuple(breaches)
+    breaches = tuple(breach._replace(message=truncate(breach.message, MAX_MESSAGE_CHARS)) for breach in breaches)
     if not breaches:
         return Verdict(rule, "pass")
     word = "info" if rule.assumed else VERDICTS[rule.severity]
@@ -152,8 +164,22 @@ class RuleBook(Generic[Trace]):
 
     def judge(self, trace: Trace, rules: Iterable[str] | None = None) -> list[Verdict]:
         """Return the verdicts on a trace, for all rules or for those of some ids. Raises RuleError for unknown ids."""
+        return self.judge_all([trace], rules)
+
+    def judge_all(self, traces: Sequence[Trace], rules: Iterable[str] | None = None) -> list[Verdict]:
+        """Return the verdicts on traces that belong together, as the starts of one call do; see `judge`."""
         chosen = self.rules.values() if rules is None else map(self.find, rules)
-        return [verdict(rule, self._checks[rule.id](trace)) for rule in chosen]
+        return [verdict(rule, self._breaches(rule, traces)) for rule in chosen]
+
+    def _breaches(self, rule: Rule, traces: Sequence[Trace]) -> list[Breach] | None:
+        """Return what breaks a rule in any of some traces; None if none of them exercises it."""
+        try:
+            results = [breaches for breaches in map(self._checks[rule.id], traces) if breaches is not None]
+        except Exception:
+            # One rule less is better than no verdict at all.
+            log.exception("the rule %s failed, so it is not exercised here; this is a bug of mockveo", rule.id)
+            return None
+        return [each for breaches in results for each in breaches] if results else None
 
 
 def find(name: str, rules: Mapping[str, Rule]) -> Rule:
@@ -166,7 +192,7 @@ def find(name: str, rules: Mapping[str, Rule]) -> Rule:
 
 def _rule(name: str, entry: Mapping[str, Any], pages: str) -> Rule:
     valid = {field.name for field in fields(Rule)} - {"id", "page"}
-    missing = valid - {"wire"} - set(entry)
+    missing = valid - {"wire", "needs", "since"} - set(entry)
     unknown = set(entry) - valid
     if missing or unknown:
         raise RuleError(f"the rule {name!r} lacks {sorted(missing)} and has unknown fields {sorted(unknown)}")

@@ -7,21 +7,27 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from mockveo.rules.client_rules import TrafficFinding, findings
+from mockveo.text import printable
 from mockveo.traffic.exchange import ExchangeJson
 from mockveo.traffic.record import ExchangeRecord
 
 #: Exchanges of a world that are judged together, and worlds kept at once. Arbitrary: enough for a person's session.
 MAX_EXCHANGES: Final = 100
 MAX_WORLDS: Final = 20
+#: Bytes of the exchanges of a world that are judged together. Arbitrary: a hundred creates with long prompts.
+MAX_BYTES: Final = 2**20
 #: Exchanges at once above which traffic is judged later: at that rate it would cost more than serving it. Arbitrary.
 MAX_BURST: Final = 20
 #: Findings remembered so that none is reported twice. Arbitrary: bounds the memory of a long run.
 MAX_REPORTED: Final = 10_000
 #: Silence after which a finding that was repeated is over, and its count is reported. Arbitrary.
 QUIET_S: Final = 2.0
+#: The start of the names of the worlds that a verification makes, where it breaks rules on purpose.
+VERIFICATION: Final = "mockveo-verify-"
 #: What differs between the messages of one finding that is repeated.
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 #: A world, a rule, and a message without its numbers or the first exchange.
@@ -54,7 +60,7 @@ class LiveFinding:
         for note in notes:
             message = message.replace(note, "").strip("; ")
         place = f" in /@{self.world}" if self.world else ""
-        rule = f"{self.finding.rule}{place}: {message}".removesuffix(": ")
+        rule = printable(f"{self.finding.rule}{place}: {message}".removesuffix(": "), single_line=True)
         if self.count:
             return f"         ? {self.count} exchanges in all broke {rule}"
         return f"         ? {self.finding.verdict} of {rule}"
@@ -83,12 +89,39 @@ class _Occurrence:
         return bool(new)
 
 
+class _Latest:
+    """The latest exchanges of a world, bounded in number and in bytes. Their JSON is made once it is needed."""
+
+    def __init__(self) -> None:
+        self._records: deque[ExchangeRecord] = deque()
+        self._json: deque[ExchangeJson] = deque()
+        self._bytes = 0
+
+    @property
+    def last(self) -> int:
+        """The number of the last exchange; 0 without one."""
+        return self._records[-1].number if self._records else 0
+
+    def add(self, record: ExchangeRecord) -> None:
+        self._records.append(record)
+        self._bytes += record.kept
+        while len(self._records) > MAX_EXCHANGES or (self._bytes > MAX_BYTES and len(self._records) > 1):
+            # The first exchanges have their JSON, the latest may not have it yet.
+            if self._json:
+                self._json.popleft()
+            self._bytes -= self._records.popleft().kept
+
+    def to_json(self) -> Sequence[ExchangeJson]:
+        self._json.extend([record.to_json() for record in islice(self._records, len(self._json), None)])
+        return self._json
+
+
 class LiveFindings:
     """The findings in running traffic: each is reported once, and its count once it is over."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._traces: OrderedDict[str, deque[ExchangeJson]] = OrderedDict()
+        self._traces: OrderedDict[str, _Latest] = OrderedDict()
         #: Worlds with exchanges that were not judged yet.
         self._unjudged: dict[str, None] = {}
         #: World, rule and message, or the first exchange -> what was reported.
@@ -100,6 +133,8 @@ class LiveFindings:
         """Return the new findings after these exchanges; after a burst none, as `settle` returns them."""
         by_world: dict[str, list[ExchangeRecord]] = {}
         for exchange in exchanges:
+            if exchange.world.startswith(VERIFICATION):
+                continue
             by_world.setdefault(exchange.world, []).append(exchange)
         for world, latest in by_world.items():
             self._keep(world, latest)
@@ -118,12 +153,12 @@ class LiveFindings:
         return [*new, *(LiveFinding(item.world, item.finding, item.count) for item in over)]
 
     def _keep(self, world: str, exchanges: Sequence[ExchangeRecord]) -> None:
-        trace = self._traces.setdefault(world, deque(maxlen=MAX_EXCHANGES))
+        trace = self._traces.setdefault(world, _Latest())
         for exchange in exchanges[-MAX_EXCHANGES:]:
-            if trace and exchange.number <= trace[-1]["number"]:
-                trace.clear()
+            if exchange.number <= trace.last:
+                trace = self._traces[world] = _Latest()
                 self._forget_numbers(world)
-            trace.append(exchange.to_json())
+            trace.add(exchange)
         self._traces.move_to_end(world)
         self._unjudged[world] = None
 
@@ -140,7 +175,7 @@ class LiveFindings:
         return [finding for world in worlds for finding in self._new(world)]
 
     def _new(self, world: str) -> Iterator[LiveFinding]:
-        for finding in findings(self._traces[world]):
+        for finding in findings(self._traces[world].to_json()):
             keys = (_by_message(world, finding), _by_exchange(world, finding))
             occurrence = next((self._reported[key] for key in keys if key in self._reported), None)
             if occurrence is None:

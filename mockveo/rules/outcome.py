@@ -67,7 +67,7 @@ def key_in_output(call: CallTrace) -> list[Breach] | None:
 @checks.check("poll-until-terminal")
 def poll_until_terminal(call: CallTrace) -> list[Breach] | None:
     last = last_state(call)
-    if not reported(call) or not call.made or last is None:
+    if not reported(call) or not call.ids or last is None:
         return None
     # A client may report its own deadline as an error.
     out_of_time = reported(call) == "timeout" or (reported(call) == "error" and call.out_of_time())
@@ -92,7 +92,7 @@ def _contradiction(call: CallTrace, last: Exchange) -> Breach:
 def no_false_success(call: CallTrace) -> list[Breach] | None:
     if reported(call) != "completed":
         return [] if reported(call) else None
-    if any(_shows_completed(exchange) for exchange in call.of("create", "retrieve")):
+    if any(_shows_completed(exchange) for exchange in call.of_history("create", "retrieve")):
         return []
     last = last_state(call)
     if last is not None:
@@ -108,16 +108,17 @@ def _shows_completed(exchange: Exchange) -> bool:
 @checks.check("no-false-failure")
 def no_false_failure(call: CallTrace) -> list[Breach] | None:
     # A create that was refused made no job, so its caller loses nothing by the word `failed`.
-    may_exist = bool(call.made) or any(is_ambiguous(create) for create in call.creates)
+    may_exist = bool(call.ids) or any(is_ambiguous(create) for create in call.of_history("create"))
     if not reported(call) or not may_exist:
         return None
-    if reported(call) != "failed" or any(_may_mean_failure(exchange) for exchange in call.of("create", "retrieve")):
+    responses = call.of_history("create", "retrieve")
+    if reported(call) != "failed" or any(may_mean_failure(exchange) for exchange in responses):
         return []
-    last = call.exchanges[-1]
+    last = call.history[-1]
     return [breach(f"the client reported 'failed', but the API never did; it ended with {_trouble(last)}", last)]
 
 
-def _may_mean_failure(exchange: Exchange) -> bool:
+def may_mean_failure(exchange: Exchange) -> bool:
     """Return whether a response shows a failure, or a status that may be one, which `unknown-status` judges."""
     if exchange.state.strip():
         return exchange.state not in RUNNING and exchange.shown.meaning != "success"
@@ -166,7 +167,7 @@ def result_id(call: CallTrace) -> list[Breach] | None:
 @checks.check("result-model")
 def result_model(call: CallTrace) -> list[Breach] | None:
     actual = _video(call).get("model")
-    models = [exchange.shown.members.get("model") for exchange in call.of("create", "retrieve")]
+    models = [exchange.shown.members.get("model") for exchange in call.of_history("create", "retrieve")]
     models = [model for model in models if model]
     if actual is None or not models:
         return None
@@ -197,10 +198,10 @@ def content_exact(call: CallTrace) -> list[Breach] | None:
     stored = (call.outcome or {}).get("content")
     if stored is None:
         return _not_stored(call)
-    fetches = [fetch for fetch in call.of("content", "delivery") if _asks_for_video(fetch)]
+    fetches = [fetch for fetch in call.of_history("content", "delivery") if _asks_for_video(fetch)]
     if any(_is_clip(fetch, stored["sha256"]) or _looks_whole(fetch, stored["sha256"]) for fetch in fetches):
         return []
-    sources = (exchange for exchange in (*fetches, *call.exchanges) if stored["sha256"] == exchange.response_sha256)
+    sources = (exchange for exchange in (*fetches, *call.history) if stored["sha256"] == exchange.response_sha256)
     source = next(sources, None)
     if source is None:
         return [Breach(f"the {stored['bytes']} bytes that were stored match no complete response")]
@@ -247,7 +248,11 @@ def _description(source: Exchange) -> str:
 
 def _not_stored(call: CallTrace) -> list[Breach] | None:
     """Return the breach of a client that declares `content` and leaves its caller without video and without error."""
-    end, result = call.end, call.outcome or {}
+    end, result, restart = call.end, call.outcome or {}, call.restart
+    if restart is not None and not call.made:
+        if not restart.killed:
+            return None  # delivered before, perhaps
+        end = end or restart.end
     completed = end is not None and end.shown.meaning == "success" and reported(call) == "completed"
     if end is None or not completed or not call.features.get("content") or call.case is None:
         return None

@@ -244,7 +244,8 @@ def _has_body(exchange: Exchange) -> bool:
 @checks.check("idempotency-key")
 def idempotency_key(call: CallTrace) -> list[Breach] | None:
     message = "the create carried an Idempotency-Key, which the service ignores: a repeated create is a second job"
-    breaches = [breach(message, create) for create in call.creates if "idempotency-key" in create.headers]
+    # Other services' names of it are Idempotence-Key and X-Idempotency-Key.
+    breaches = [breach(message, create) for create in call.creates if any("idempot" in name for name in create.headers)]
     return breaches if call.creates else None
 
 
@@ -252,7 +253,7 @@ def idempotency_key(call: CallTrace) -> list[Breach] | None:
 def did_create(call: CallTrace) -> list[Breach] | None:
     if call.case is None:
         return None
-    return [] if call.creates else [Breach("the client sent no create")]
+    return [] if call.of_history("create") else [Breach("the client sent no create")]
 
 
 @checks.check("prompt-exact")

@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import parse_qs, quote, unquote, unquote_plus
 
 from mockveo.http.statuses import AMBIGUOUS
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.rules.requests import UNREAD, line
 from mockveo.rules.trace import MAX_COMPARED_IDS, CallTrace, original_id
+from mockveo.spec.job_statuses import RUNNING
 from mockveo.traffic.exchange import UNKNOWN_JOB, Exchange
 
 checks: Final = Checks[CallTrace]()
@@ -23,6 +24,14 @@ MIN_PAUSE_S: Final = 0.02
 #: them. Arbitrary: more than a page that is loaded again, and above the pauses that the pages advise.
 MIN_POLLS_ON: Final = 3
 MAX_LOOK_PAUSE_S: Final = 30.0
+#: Silence of a client, in its seconds, after which it may have left a running job: three of the longest pauses that the
+#: pages advise between two polls.
+MIN_SILENCE_S: Final = 60.0
+#: The same in pauses as long as the longest that the client has made with the job. Arbitrary: pauses may double twice.
+SILENT_PAUSES: Final = 4
+#: Media types of a body that is no video, though its status is a success.
+_NO_VIDEO: Final = re.compile(r"text/|application/(?:[\w.-]+\+)?(?:json|xml)")
+_RANGE: Final = re.compile(r"bytes \d{1,18}-(\d{1,18})/(\d{1,18})")
 #: Texts that stand in a path instead of an id: a missing value, and a template that was not filled.
 NO_ID: Final = re.compile(r"(?i)none|null|undefined|nil|nan|.*[{}<>\[\]].*|:.*|\$.*|")
 
@@ -47,11 +56,48 @@ def _created_after_trouble(call: CallTrace, first: Exchange) -> list[Breach] | N
     requests = [exchange for exchange in call.exchanges if exchange.job == first.job and exchange is not first]
     if second is None or not requests:
         return None
+    trouble = "" if requests[-1].number > second.number else _trouble_with(call, requests)
+    message = f"the job {first.shown.id} was left after {trouble}, and the create sent again"
+    return [breach(message, first, requests[-1], second, lenient=True)] if trouble else []
+
+
+def _trouble_with(call: CallTrace, requests: Sequence[Exchange]) -> str:
+    """Return why a client may have left a job, by all its requests about the job; "" if it seems to be content."""
     last = requests[-1]
-    if last.number > second.number or (last.succeeded and not last.transient):
-        return []
-    message = f"the job {first.shown.id} was left after {_trouble(last)} to {line(last)}, and the create sent again"
-    return [breach(message, first, last, second, lenient=True)]
+    if not last.succeeded or last.transient:
+        return f"{_trouble(last)} to {line(last)}"
+    failed = [exchange for exchange in requests if _asks_for_video(exchange) and not 201 <= exchange.status < 400]
+    if failed and not any(map(is_fetched, requests)):
+        return f"a download that brought no video, by {line(failed[-1])}"
+    silent_s = call.seconds(last, call.exchanges[-1])
+    if last.job_status in RUNNING and silent_s >= patience_s(call, requests):
+        return f"{len(requests)} polls while it was {last.job_status}"
+    return ""
+
+
+def patience_s(call: CallTrace, requests: Sequence[Exchange]) -> float:
+    """Return the client's seconds without a request after which it has left a job, by its requests so far."""
+    longest_s = max((call.seconds(*pair) for pair in pairwise(requests)), default=0.0)
+    return max(MIN_SILENCE_S, SILENT_PAUSES * longest_s)
+
+
+def is_fetched(exchange: Exchange) -> bool:
+    """Return whether a response brought the client the end of a video, or said that the client has it."""
+    if not _asks_for_video(exchange):
+        return False
+    if exchange.status == 206:
+        part = _RANGE.fullmatch(exchange.response_headers.get("content-range", ""))
+        return exchange.whole and part is not None and int(part[1]) + 1 == int(part[2])
+    if exchange.status == 304:
+        return True
+    media_type = exchange.response_headers.get("content-type", "")
+    is_video = exchange.response_bytes != 0 and not _NO_VIDEO.match(media_type)
+    return exchange.status == 200 and exchange.whole and not exchange.client_left and is_video
+
+
+def _asks_for_video(exchange: Exchange) -> bool:
+    is_download = exchange.operation in ("content", "delivery") and exchange.method == "GET"
+    return is_download and parse_qs(exchange.query).get("variant", ["video"])[0] == "video"
 
 
 @checks.check("no-blind-retry")
@@ -187,16 +233,21 @@ def _is_spoilt(call: CallTrace, exchange: Exchange) -> bool:
 
 @checks.check("content-after-completed")
 def content_after_completed(call: CallTrace) -> list[Breach] | None:
+    if not call.of("content"):
+        return None
     # Without a case, earlier responses about a job are known only if its create is in the trace.
     jobs = {create.job for create in call.creates if create.job}
+    first = call.exchanges[0].number if call.exchanges else 0
     completed, unknown = set[str](), set[str]()
     breaches, exercised = [], False
-    for exchange in call.exchanges:
+    for exchange in call.history:
         if exchange.operation in ("create", "retrieve"):
             if _shows_success(exchange):
                 completed |= {exchange.job, ""}
             elif exchange.succeeded and not exchange.body_known:
                 unknown |= {exchange.job, ""}
+        elif exchange.number < first:
+            continue
         elif exchange.operation == "content" and (call.case is not None or exchange.job in jobs):
             is_late = exchange.job in completed
             exercised = exercised or is_late or exchange.job not in unknown

@@ -24,8 +24,38 @@ MIN_ID_CHARACTERS: Final = 8
 
 
 @dataclass(frozen=True)
+class Restart:
+    """What came before a start of a call that had started before."""
+
+    #: Whether the client was killed; otherwise it had reported, and the same call came again.
+    killed: bool
+    #: The exchanges of the earlier starts.
+    earlier: Sequence[Exchange]
+    #: What the start before reported; empty after a kill.
+    reported: str = ""
+    #: Whether the state that the client kept was overwritten while it was down.
+    damaged: bool = False
+
+    @cached_property
+    def made(self) -> list[Exchange]:
+        """The earlier creates whose response arrived with the id of a job."""
+        return [exchange for exchange in self.earlier if exchange.operation == "create" and exchange.shown.id]
+
+    @cached_property
+    def end(self) -> Exchange | None:
+        """The last earlier response with a final status."""
+        ended = (exchange for exchange in reversed(self.earlier) if exchange.shown.ended)
+        return next((exchange for exchange in ended if exchange.operation in ("create", "retrieve")), None)
+
+    @cached_property
+    def kill(self) -> Exchange | None:
+        """The exchange in which the client was killed last."""
+        return next((exchange for exchange in reversed(self.earlier) if "kill" in exchange.faults), None)
+
+
+@dataclass(frozen=True)
 class CallTrace:
-    """The exchanges of one call, with its case and its outcome.
+    """The exchanges of one call, or of one start of it, with its case and its outcome.
 
     `case` is what the client was asked to do, `outcome` what it reported; both as in the client protocol, and None if
     unknown.
@@ -39,10 +69,23 @@ class CallTrace:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     #: Seconds of the trace's clock in one of the client's.
     pace: float = 1.0
+    #: What came before, if this is a further start of the call.
+    restart: Restart | None = None
 
     def of(self, *operations: str) -> list[Exchange]:
         """Return the exchanges of these operations."""
         return [exchange for exchange in self.exchanges if exchange.operation in operations]
+
+    @cached_property
+    def history(self) -> Sequence[Exchange]:
+        """The exchanges that a report may be about: also those of earlier starts, unless this one made its own job."""
+        if self.restart is None or self.made:
+            return self.exchanges
+        return [*self.restart.earlier, *self.exchanges]
+
+    def of_history(self, *operations: str) -> list[Exchange]:
+        """Return those of the history of these operations."""
+        return [exchange for exchange in self.history if exchange.operation in operations]
 
     @cached_property
     def creates(self) -> list[Exchange]:
@@ -62,7 +105,8 @@ class CallTrace:
     @cached_property
     def ids(self) -> list[str]:
         """The ids in the responses to creates, the likelier ones of a response last."""
-        return [job_id for create in self.made for job_id in reversed(create.shown.ids)]
+        earlier = [] if self.restart is None else self.restart.made
+        return [job_id for create in (*earlier, *self.made) for job_id in reversed(create.shown.ids)]
 
     @cached_property
     def end(self) -> Exchange | None:

@@ -15,11 +15,11 @@ from itertools import count
 from typing import Any, ClassVar, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol
 
 from mockveo.http.responses import Response, error_of_ours
-from mockveo.server.context import BODY_CUT, CLOSED
-from mockveo.server.faults import TRANSPORT
+from mockveo.server.context import BODY_CUT, CLOSED, CONNECTION
 
 #: Largest head of a request, and its trailers. Precedent: nginx takes heads of up to 32 KB by default, Node of 16 KB.
 MAX_HEAD_BYTES: Final = 64 * 2**10
@@ -32,6 +32,8 @@ MIN_BODY_RATE: Final = 500
 BODY_TIMEOUT_S: Final = 300.0
 #: How long a connection may be idle. Precedent: nginx, 75 s; common poll intervals of 5 to 60 s have to be below.
 IDLE_TIMEOUT_S: Final = 75.0
+#: How a client begins that speaks HTTP/2 without asking first. Source: RFC 9113 section 3.4.
+HTTP_2_PREFACE: Final = b"PRI * HTTP/2.0"
 #: Descriptors that are left for listeners, files and what is accepted in one turn of the loop.
 SPARE_DESCRIPTORS: Final = 96
 
@@ -86,14 +88,23 @@ class ClientConnection(HttpToolsProtocol):
     phase_s = 0.0
     window_s = 0.0
     window_start = 0
+    #: The port that requests seem to come to, if that is not the socket's.
+    seeming_port: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Keep the transport where faults find it."""
+        """Let the application find the connection."""
         super().connection_made(transport)
+        if self.seeming_port is not None:
+            self.server = ("", self.seeming_port)
         self.number = next(ClientConnection.numbers)
         if len(self.connections) > MAX_CONNECTIONS:
             self._make_room()
-        self.app_state = {**self.app_state, TRANSPORT: transport}
+        self.app_state = {**self.app_state, CONNECTION: self}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the application's way to it, which is a circle."""
+        super().connection_lost(exc)
+        self.app_state = {}
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for its client, or this one if all are being answered."""
@@ -127,6 +138,8 @@ class ClientConnection(HttpToolsProtocol):
             self._ignore_upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
+            if data.startswith(HTTP_2_PREFACE):
+                log.warning("a client speaks HTTP/2 without asking; expected HTTP/1.1, e.g. curl --http1.1")
             self._refuse(error_of_ours(400, "invalid_http", "The request is not HTTP/1.1 that can be read."))
             return
         if self.progressed:
@@ -190,6 +203,30 @@ class ClientConnection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def send_whole(self, response: Response, send: Send) -> bool:
+        """Send a response in one piece, and return whether that could be done; else `send` has to.
+
+        uvicorn's `send` takes it in two and writes twice, a second system call. It has to for an
+        earlier request than the latest, for a middleware that looks at what is sent, and for a slow reader.
+        """
+        cycle = self.cycle
+        if send != cycle.send or cycle.disconnected or cycle.default_headers or self.flow.write_paused:
+            return False
+        if not response.body or cycle.scope["method"] == "HEAD":
+            return False
+        if HEADER_VALUE_RE.search(b"\t".join([value for _, value in response.headers])):
+            return False
+        lines = [name + b": " + value for name, value in response.headers]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close")
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(STATUS_LINE[response.status] + b"\r\n".join([*lines, b"", response.body]))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+        return True
 
     def on_response_complete(self) -> None:
         """Go on to the next request. uvicorn would set a timer; `wait` closes what is idle."""
@@ -274,7 +311,8 @@ class ClientConnection(HttpToolsProtocol):
         else:
             cycle.scope[CLOSED] = True  # type: ignore[typeddict-unknown-key]
             cycle.message_event.set()
-        return True
+        # TLS of asyncio cannot keep one side open, and warns of the wish.
+        return self.scheme != "https"
 
     def _cut_body(self) -> None:
         self.cycle.keep_alive = False

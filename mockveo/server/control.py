@@ -7,99 +7,154 @@ behind the back of its user, so both are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-import orjson
-from starlette.types import Receive
+from starlette.types import ASGIApp
 
+from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
 from mockveo._version import __version__
-from mockveo.errors import MockveoError
+from mockveo.content.clips import Clips
+from mockveo.errors import MockveoError, ScenarioError, StoreError
 from mockveo.http.hosts import Hosts
 from mockveo.http.responses import Response, json_response
-from mockveo.server.context import ControlError, RequestContext
-from mockveo.server.control_requests import ROOT, ControlDocument, ControlRequest, refuse_foreign
+from mockveo.server.context import ControlError, RequestContext, in_thread, refreshed
+from mockveo.server.control_api.cases import CaseControl, find_exchange
+from mockveo.server.control_api.changes import JobChanges
+from mockveo.server.control_api.events import EventControl
+from mockveo.server.control_api.jobs import JobControl, chosen
+from mockveo.server.control_api.measures import MetricsControl
+from mockveo.server.control_api.pages import PAGES, protecting
+from mockveo.server.control_lists import listed_exchanges
+from mockveo.server.control_requests import (
+    ROOT,
+    ControlDocument,
+    ControlHandler,
+    ControlRequest,
+    Later,
+    refuse_foreign,
+)
 from mockveo.server.endpoints import Endpoint, EndpointTable, Route
-from mockveo.server.faults import leaves_within
 from mockveo.simulator import scenarios
-from mockveo.simulator.jobs import Job, end, timeline
 from mockveo.simulator.scenarios import Scenario
+from mockveo.simulator.world import World
 from mockveo.simulator.worlds import Worlds
-from mockveo.spec.openapi import Json
-from mockveo.spec.operations import OPERATION_IDS
+from mockveo.spec.structure import Json
+from mockveo.text import brief
 from mockveo.traffic.har import har
-from mockveo.traffic.record import ExchangeRecord
-from mockveo.traffic.redaction import fingerprint
+
+if TYPE_CHECKING:
+    from mockveo.server.control_api.prometheus import Metrics
 
 #: Scenarios that may wait for a create. Arbitrary: keeps a client in a loop from filling memory.
 MAX_WAITING: Final = 100
-#: Pause between two looks for new exchanges. Arbitrary: short for a person.
-EVENTS_INTERVAL_S: Final = 0.1
-#: Longest silence of an event stream. Source: HTML Standard, section 9.2.7, recommends a comment every 15 seconds.
-EVENTS_SILENCE_S: Final = 15.0
-
-ControlHandler: TypeAlias = Callable[[RequestContext, ControlRequest], Awaitable[Json | Response]]
 
 
 class Control:
     """The handlers, one for each operationId; they return JSON or raise ControlError.
 
-    `closing` returns whether the server is about to stop.
+    Those of jobs, of the event stream and of the dashboard are in `control_api`. `closing` returns whether the server
+    is about to stop.
     """
 
-    def __init__(self, worlds: Worlds, hosts: Hosts, closing: Callable[[], bool]) -> None:
+    def __init__(
+        self, worlds: Worlds, hosts: Hosts, clips: Clips, closing: Callable[[], bool], metrics: Metrics | None = None
+    ) -> None:
         self._worlds = worlds
         self._hosts = hosts
-        self._closing = closing
         self._document = ControlDocument()
+        self._changes = JobChanges()
+        events = EventControl(worlds, self._changes, closing, self.state_of)
+        measures = MetricsControl(worlds, metrics)
+        self._parts = (self, JobControl(clips, self._changes), CaseControl(), events, measures)
+        #: Handlers that have to answer also when the store does not, and one that other machines may call.
+        self._stateless = (self.get_health, measures.get_metrics)
+        self._open = (measures.get_metrics,)
 
-    def endpoints(self) -> EndpointTable:
-        """Return the endpoints, below ROOT."""
+    def app(self) -> ASGIApp:
+        """Return the application, below ROOT."""
+        endpoints = self._endpoints()
+        return lambda scope, receive, send: endpoints(scope, receive, protecting(send))
+
+    def _endpoints(self) -> EndpointTable:
         by_path: dict[str, dict[str, Route]] = {}
         for path, method, operation_id, pointer in self._document.operations():
-            handler = getattr(self, re.sub(r"([A-Z])", r"_\1", operation_id).lower())
-            by_path.setdefault(path, {})[method] = Route(None, partial(self._guarded, handler, pointer))
+            name = re.sub(r"([A-Z])", r"_\1", operation_id).lower()
+            (handler,) = (getattr(part, name) for part in self._parts if hasattr(part, name))
+            by_path.setdefault(path, {})[method] = self._route(handler, pointer)
+        for path, page in PAGES.items():
+            by_path[path] = {"GET": self._route(page, is_page=True)}
         endpoints = {}
         for path, routes in by_path.items():
-            otherwise = Route(None, partial(self._guarded, partial(_not_allowed, sorted(routes)), ""))
-            endpoints[path] = Endpoint(routes, self._hosts, otherwise=otherwise)
-        unknown = Route(None, partial(self._guarded, self._unknown_path, ""))
-        return EndpointTable(endpoints, Endpoint({}, self._hosts, otherwise=unknown))
+            otherwise = self._route(partial(_not_allowed, sorted(routes)))
+            endpoints[path] = Endpoint(routes, self._hosts, otherwise=otherwise, shared=False)
+        unknown = self._route(self._unknown_path)
+        return EndpointTable(endpoints, Endpoint({}, self._hosts, otherwise=unknown, shared=False))
 
-    async def _guarded(self, handler: ControlHandler, pointer: str, call: RequestContext) -> Response:
-        if self._hosts.checked:
-            refuse_foreign(call, self._hosts)
-        try:
-            request = await self._document.read(call, pointer) if pointer else ControlRequest({}, None)
-            result = await handler(call, request)
-        except MockveoError as error:
-            raise ControlError(400, "invalid_request", str(error)) from None
-        return result if isinstance(result, Response) else json_response(200, result)
+    def _route(self, handler: ControlHandler, pointer: str = "", *, is_page: bool = False) -> Route:
+        """Return the route of a handler, whose requests the operation at `pointer` of the document describes.
 
-    async def _unknown_path(self, call: RequestContext, _: ControlRequest) -> Json:
-        message = f"{call.scope['path']} is unknown; expected one of {', '.join(self._document.paths)}"
+        A page may be opened by a link from anywhere: without requests of its own origin it shows nothing.
+        """
+
+        async def read(call: RequestContext) -> None:
+            if self._hosts.checked:
+                refuse_foreign(call, is_page=is_page, is_open=handler in self._open)
+            call.body = await self._document.read(call, pointer) if pointer else ControlRequest({}, None)
+            call.touches_state = handler not in self._stateless
+            if call.touches_state and self._worlds.stores.is_shared:
+                call.world = await refreshed(call.world)
+
+        def decide(call: RequestContext) -> Response:
+            try:
+                result = handler(call, call.body)
+            except StoreError:
+                raise
+            except MockveoError as error:
+                raise ControlError(400, "invalid_request", str(error)) from None
+            if isinstance(result, Response):
+                return result
+            if not callable(result):
+                return json_response(200, result)
+            call.later = partial(_made, result)
+            return Response(200, [], b"")
+
+        return Route(None, decide, read=read)
+
+    def _unknown_path(self, call: RequestContext, _: ControlRequest) -> Json:
+        message = f"{brief(call.scope['path'])} is unknown; expected one of {', '.join(self._document.paths)}"
         raise ControlError(404, "unknown_path", message)
 
-    async def get_health(self, _: RequestContext, __: ControlRequest) -> Json:
-        return {"status": "ok", "version": __version__}
+    def get_health(self, _: RequestContext, __: ControlRequest) -> Later:
+        stores = self._worlds.stores
+        return partial(in_thread, lambda: {"status": "ok", "version": __version__, "store": stores.state()})
 
-    async def get_ready(self, call: RequestContext, _: ControlRequest) -> Json:
+    def get_ready(self, call: RequestContext, _: ControlRequest) -> Json:
         world = call.world
-        url = f"{world.origins.own}{world.prefix}"
+        url = f"{call.origins.own}{world.prefix}"
         return {
             "ready": True,
             "world": world.name,
             "url": url,
-            "base_url": f"{url}/v1",
-            "other_origin": world.origins.other,
+            "base_url": call.base_url,
+            "other_origin": call.origins.other,
             "profile": world.settings.profile,
             "seed": world.seed,
             "worlds": len(self._worlds),
+            "run": self._changes.run_of(world),
+            "corpus": world.settings.corpus or None,
         }
 
-    async def list_worlds(self, _: RequestContext, __: ControlRequest) -> Json:
+    def list_worlds(self, _: RequestContext, __: ControlRequest) -> Later:
+        return self._listed_worlds
+
+    async def _listed_worlds(self) -> Json:
+        if self._worlds.stores.is_shared:
+            for name in await in_thread(self._worlds.stores.all_names):
+                await refreshed(await in_thread(partial(self._worlds.get, name)))
         return {
             "worlds": [
                 {
@@ -112,56 +167,83 @@ class Control:
             ]
         }
 
-    async def get_document(self, _: RequestContext, __: ControlRequest) -> Json:
+    def state_of(self, call: RequestContext) -> Json:
+        """Return what the event stream shows of a world besides exchanges and jobs."""
+        nothing = ControlRequest({}, None)
+        return {
+            "clock": self.get_clock(call, nothing),
+            "scenario": self.get_scenario(call, nothing),
+            "queue": self.get_queue(call, nothing)["scenarios"],
+        }
+
+    def get_document(self, _: RequestContext, __: ControlRequest) -> Json:
         return self._document.tree
 
-    async def reset_world(self, call: RequestContext, request: ControlRequest) -> Json:
+    def reset_world(self, call: RequestContext, request: ControlRequest) -> Later:
         changes = dict(request.body)
         # Not as a setting, which may be the path of a file that the caller may not read.
-        scenario = _chosen(call, changes.pop("scenario")) if "scenario" in changes else None
-        call.world = self._worlds.reset(call.world.name, changes, scenario)
-        return await self.get_ready(call, request)
+        scenario = chosen(call, changes.pop("scenario")) if "scenario" in changes else None
+        return partial(self._replaced, call, request, partial(self._worlds.reset, call.world.name, changes, scenario))
 
-    async def get_scenario(self, call: RequestContext, _: ControlRequest) -> Json:
+    def save_world(self, call: RequestContext, _: ControlRequest) -> Json:
+        # Imported lazily, as most servers never save a world.
+        from mockveo.simulator.saving import saved
+
+        return saved(call.world)
+
+    def load_world(self, call: RequestContext, request: ControlRequest) -> Later:
+        return partial(self._replaced, call, request, partial(self._worlds.load, call.world.name, request.body))
+
+    async def _replaced(self, call: RequestContext, request: ControlRequest, make: Callable[[], World]) -> Json:
+        call.world = await in_thread(make) if self._worlds.stores.is_shared else make()
+        return self.get_ready(call, request)
+
+    def get_scenario(self, call: RequestContext, _: ControlRequest) -> Json:
         return _scenario(call.world.plan.scenario)
 
-    async def set_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
-        call.world.use(_chosen(call, request.body["scenario"]))
+    def set_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
+        call.world.use(chosen(call, request.body["scenario"]))
         return _scenario(call.world.plan.scenario)
 
-    async def list_scenarios(self, call: RequestContext, _: ControlRequest) -> Json:
+    def list_scenarios(self, call: RequestContext, _: ControlRequest) -> Json:
         return {"scenarios": list(map(_scenario, call.world.scenarios.named()))}
 
-    async def find_scenario(self, call: RequestContext, _: ControlRequest) -> Json:
+    def find_scenario(self, call: RequestContext, _: ControlRequest) -> Json:
         try:
             return _scenario(call.world.scenarios.by_name(call.path_value).scenario)
         except MockveoError as error:
             raise ControlError(404, "scenario_not_found", str(error)) from None
 
-    async def define_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
+    def define_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
         name = call.path_value
         if name in built_in_scenarios():
-            message = f"{name!r} is a built-in scenario; expected another name, e.g. my-{name}"
+            message = f"{brief(name)} is a built-in scenario; expected another name, e.g. my-{name}"
             raise ControlError(409, "scenario_exists", message)
         defined = scenarios.scenario({**request.body, "name": name}, name)
         call.world.scenarios.remember(defined)
         return _scenario(defined)
 
-    async def get_queue(self, call: RequestContext, _: ControlRequest) -> Json:
+    def check_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
+        data = yamlfiles.parse(request.body["text"].encode(), "the text", ScenarioError)
+        checked = scenarios.scenario(data)
+        call.world.scenarios.check(checked)
+        return _scenario(checked)
+
+    def get_queue(self, call: RequestContext, _: ControlRequest) -> Json:
         return {"scenarios": list(map(_scenario, call.world.scenarios.waiting()))}
 
-    async def queue_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
+    def queue_scenario(self, call: RequestContext, request: ControlRequest) -> Json:
         if len(call.world.scenarios.waiting()) >= MAX_WAITING:
             message = f"{MAX_WAITING} scenarios are waiting; expected fewer, or DELETE {ROOT}/queue"
             raise ControlError(409, "queue_full", message)
-        call.world.scenarios.enqueue(_chosen(call, request.body["scenario"]))
-        return await self.get_queue(call, request)
+        call.world.scenarios.enqueue(chosen(call, request.body["scenario"]))
+        return self.get_queue(call, request)
 
-    async def clear_queue(self, call: RequestContext, request: ControlRequest) -> Json:
+    def clear_queue(self, call: RequestContext, request: ControlRequest) -> Json:
         call.world.scenarios.clear_waiting()
-        return await self.get_queue(call, request)
+        return self.get_queue(call, request)
 
-    async def get_clock(self, call: RequestContext, _: ControlRequest) -> Json:
+    def get_clock(self, call: RequestContext, _: ControlRequest) -> Json:
         clock = call.world.clock
         return {
             "mode": clock.mode,
@@ -171,154 +253,65 @@ class Control:
             "date": clock.date(),
         }
 
-    async def change_clock(self, call: RequestContext, request: ControlRequest) -> Json:
+    def change_clock(self, call: RequestContext, request: ControlRequest) -> Json:
         for name, value in request.body.items():
             setattr(call.world.clock, name, value)
-        return await self.get_clock(call, request)
+        return self.get_clock(call, request)
 
-    async def advance_clock(self, call: RequestContext, request: ControlRequest) -> Json:
+    def advance_clock(self, call: RequestContext, request: ControlRequest) -> Json:
         call.world.clock.advance(request.body["seconds"])
-        return await self.get_clock(call, request)
+        return self.get_clock(call, request)
 
-    async def list_jobs(self, call: RequestContext, request: ControlRequest) -> Json:
-        queries, jobs = request.queries, list(call.world.jobs)
-        statuses = call.world.spec.statuses | {stage.status for job in jobs for stage in job.plan.stages}
-        if "status" in queries and queries["status"] not in statuses:
-            message = f"no job can be {queries['status']!r}; expected {' or '.join(sorted(statuses))}"
-            raise ControlError(400, "invalid_request", message)
-        shown = [_job(call, job) for job in reversed(jobs)]
-        matching = [job for job in shown if _job_matches(job, queries)]
-        return {"count": len(matching), "jobs": matching[: int(queries["limit"])]}
+    def list_exchanges(self, call: RequestContext, request: ControlRequest) -> Later:
+        return partial(listed_exchanges, call, request.queries)
 
-    async def get_job(self, call: RequestContext, _: ControlRequest) -> Json:
-        job = _find_job(call)
-        return {**_job(call, job), "timeline": [moment._asdict() for moment in timeline(job)]}
+    def get_exchange(self, call: RequestContext, _: ControlRequest) -> Json:
+        return find_exchange(call).to_json()
 
-    async def end_job(self, call: RequestContext, request: ControlRequest) -> Json:
-        job = _find_job(call)
-        if call.world.view(job).ended_at is not None:
-            raise ControlError(409, "job_ended", f"the job {job.id} has ended already; expected one that has not")
-        call.world.end(job, scenarios.forced(request.body))
-        return await self.get_job(call, request)
-
-    async def list_exchanges(self, call: RequestContext, request: ControlRequest) -> Json:
-        matching = [exchange for exchange in call.world.journal if _exchange_matches(exchange, request.queries)]
-        latest = matching[max(len(matching) - int(request.queries["limit"]), 0) :]
-        return {"count": len(matching), "exchanges": [exchange.to_json() for exchange in latest]}
-
-    async def get_exchange(self, call: RequestContext, _: ControlRequest) -> Json:
-        for exchange in call.world.journal:
-            if str(exchange.number) == call.path_value:
-                return exchange.to_json()
-        message = f"the journal of this world has no exchange {call.path_value} (any more)"
-        raise ControlError(404, "exchange_not_found", message)
-
-    async def clear_journal(self, call: RequestContext, _: ControlRequest) -> Json:
+    def clear_journal(self, call: RequestContext, _: ControlRequest) -> Json:
         call.world.journal.clear()
         return {"count": 0}
 
-    async def export_journal(self, call: RequestContext, _: ControlRequest) -> Json:
+    def export_journal(self, call: RequestContext, _: ControlRequest) -> Later:
         origins, prefix = call.world.origins, call.world.prefix
-        return har(call.world.journal, f"{origins.own}{prefix}", f"{origins.other}{prefix}")
+        exchanges = list(call.world.journal)
+        return partial(in_thread, lambda: har(exchanges, f"{origins.own}{prefix}", f"{origins.other}{prefix}"))
 
-    async def list_findings(self, call: RequestContext, _: ControlRequest) -> Json:
+    def list_findings(self, call: RequestContext, _: ControlRequest) -> Later:
         # Imported lazily so that the control API starts fast if nothing asks for findings.
         from mockveo.rules.client_rules import findings
 
-        exchanges = [exchange.to_json() for exchange in call.world.journal]
-        return {"findings": [finding.to_json() for finding in findings(exchanges)]}
+        exchanges = list(call.world.journal)
+        return partial(
+            in_thread,
+            lambda: {"findings": [finding.to_json() for finding in findings([each.to_json() for each in exchanges])]},
+        )
 
-    async def follow_exchanges(self, call: RequestContext, request: ControlRequest) -> Response:
-        since = request.queries.get("since", call.headers.get(b"last-event-id", b"").decode("latin-1"))
-        number = call.world.journal.count
-        if since.isdecimal() and len(since) < 16:  # int() is slow for thousands of digits.
-            number = int(since)
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-        if call.scope["method"] == "HEAD":
-            return Response(200, headers, b"")
-        return Response(200, headers, b"", partial(self._events, call, number))
+    def list_rules(self, _: RequestContext, __: ControlRequest) -> Json:
+        from mockveo.rules.client_rules import client_rules
 
-    async def _events(self, call: RequestContext, number: int, receive: Receive) -> AsyncIterator[bytes]:
-        """Yield server-sent events of the exchanges after a number."""
-        name = call.world.name
-        journal, silence = self._worlds.get(name).journal, 0.0
-        yield b": mockveo\n\n"
-        while not self._closing():
-            present = self._worlds.get(name).journal
-            if present is not journal or number > present.count:
-                journal, number = present, 0
-                yield b"event: reset\ndata: {}\n\n"
-            for exchange in journal.since(number):
-                data = orjson.dumps(exchange.to_json())
-                yield b"event: exchange\nid: %d\ndata: %s\n\n" % (exchange.number, data)
-                silence = 0.0
-            number = max(number, journal.count)
-            if silence >= EVENTS_SILENCE_S:
-                yield b": alive\n\n"
-                silence = 0.0
-            if await leaves_within(EVENTS_INTERVAL_S, call.scope, receive):
-                return
-            silence += EVENTS_INTERVAL_S
+        return {"rules": [asdict(rule) for rule in client_rules().rules.values()]}
+
+    def get_bill(self, call: RequestContext, _: ControlRequest) -> Later:
+        # Imported lazily for the same reason.
+        from mockveo.server.billing import world_bill
+
+        return partial(in_thread, lambda: world_bill(call.world).to_json())
 
 
-async def _not_allowed(methods: list[str], call: RequestContext, _: ControlRequest) -> Json:
+async def _made(later: Later) -> Response:
+    try:
+        return json_response(200, await later())
+    except StoreError:
+        raise
+    except MockveoError as error:
+        raise ControlError(400, "invalid_request", str(error)) from None
+
+
+def _not_allowed(methods: list[str], call: RequestContext, _: ControlRequest) -> Json:
     message = f"{call.scope['method']} is not for this path; expected {' or '.join(methods)}"
     raise ControlError(405, "method_not_allowed", message)
 
 
-def _chosen(call: RequestContext, name_or_data: Json) -> Scenario:
-    if isinstance(name_or_data, str):
-        return call.world.scenarios.by_name(name_or_data).scenario
-    return scenarios.scenario(name_or_data)
-
-
 def _scenario(scenario: Scenario) -> Json:
     return {"name": scenario.name, "summary": scenario.summary, "scenario": scenario.data}
-
-
-def _find_job(call: RequestContext) -> Job:
-    job = call.world.jobs.get(call.path_value)
-    if job is None:
-        message = f"this world has no job {call.path_value!r}; GET {ROOT}/jobs lists them"
-        raise ControlError(404, "job_not_found", message)
-    return job
-
-
-def _job(call: RequestContext, job: Job) -> dict[str, Any]:
-    now, ends = call.world.view(job), end(job)
-    return {
-        "id": job.id,
-        "status": now.status,
-        "progress": now.progress,
-        "model": job.model,
-        "alias": job.alias,
-        "prompt": job.prompt,
-        "images": job.image_count,
-        "key": fingerprint(job.owner),
-        "created_at": job.created_at,
-        "created": job.created,
-        "ends": ends if job.plan.ends else None,
-        "ended_at": now.ended_at,
-        "error": now.error,
-        "scenario": job.plan.scenario.name,
-    }
-
-
-def _job_matches(job: Mapping[str, Any], queries: Mapping[str, str]) -> bool:
-    ended = _truth(job["ended_at"] is not None)
-    return queries.get("status", job["status"]) == job["status"] and queries.get("ended", ended) == ended
-
-
-def _exchange_matches(exchange: ExchangeRecord, queries: Mapping[str, str]) -> bool:
-    operation, faulty = queries.get("operation"), _truth(bool(exchange.faults))
-    return (
-        (operation is None or exchange.operation == OPERATION_IDS.get(operation, operation))
-        and queries.get("status", str(exchange.status)) == str(exchange.status)
-        and queries.get("job", exchange.job_id) == exchange.job_id
-        and queries.get("faulty", faulty) == faulty
-        and exchange.number > int(queries["since"])
-    )
-
-
-def _truth(value: bool) -> str:
-    return "true" if value else "false"

@@ -23,17 +23,18 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from mockveo.http.responses import JSON, Response, header_value
-from mockveo.server.context import CLOSED, PREFIX, RequestContext
+from mockveo.realtime import LAST_DATE_S
+from mockveo.server.context import CLOSED, CONNECTION, PREFIX, RequestContext
 from mockveo.simulator.fault import Fault
 from mockveo.simulator.presentation import polled_status
 from mockveo.spec.templates import fill
 
-#: Key in the state of a scope: the transport of the connection, on sockets of our server.
-TRANSPORT: Final = "mockveo.transport"
 #: Pieces in a second of a limited bandwidth. Arbitrary: smooth enough for a progress bar.
 PIECES_PER_S: Final = 20
 #: Longest wait for the end of a closed connection. Arbitrary: far longer than a turn of the loop.
 CLOSE_TIMEOUT_S: Final = 1.0
+#: What a client gets to read half of a body before it is killed. Source: the client protocol.
+READING_S: Final = 0.1
 #: Pause between two looks at what is still on its way, and how many looks. Arbitrary: 2 s in all.
 ARRIVAL_PAUSE_S: Final = 0.01
 ARRIVAL_LOOKS: Final = 200
@@ -88,11 +89,11 @@ def _apply(fault: Fault, response: Response, call: RequestContext) -> Response:
 
 def _job_values(call: RequestContext) -> dict[str, Any]:
     """Return what fills the {braces} of a fault's body and headers: what a poll says of the job, and the base URL."""
-    world, job, values = call.world, call.job, {"base_url": call.world.base_url}
+    world, job, values = call.world, call.job, {"base_url": call.base_url}
     if job is None:
         return values
     now, scenario = world.view(job), world.governing(job)
-    return {**world.values(job, now), "status": polled_status(now, scenario), **values}
+    return {**world.values(job, now, call.origins), "status": polled_status(now, scenario), **values}
 
 
 def _framed(fault: Fault, body: bytes, headers: dict[bytes, bytes]) -> bytes:
@@ -174,7 +175,7 @@ def _phrase(status: int) -> str:
 
 def _retry_after(seconds: float, call: RequestContext | None) -> bytes:
     if call is not None:
-        return formatdate(int(call.world.clock.date() + seconds), usegmt=True).encode()
+        return formatdate(min(int(call.world.clock.date() + seconds), LAST_DATE_S), usegmt=True).encode()
     return f"{seconds:.3f}".rstrip("0").rstrip(".").encode()
 
 
@@ -183,7 +184,7 @@ def _redirect(status: int, call: RequestContext, *, other_origin: bool) -> Respo
     path, query = call.scope["path"], call.scope["query_string"].decode("latin-1")
     if call.exchange.operation == "createVideo" and call.exchange.job_id:
         path = f"{path}/{call.exchange.job_id}"
-    origin = call.world.origins.other if other_origin else ""
+    origin = call.origins.other if other_origin else ""
     ticket = f"ticket={call.world.tickets.issue(call.owner, path)}"
     # The ticket of the redirect before this one is of no use any more.
     kept = [pair for pair in query.split("&") if pair and not pair.startswith("ticket=")]
@@ -195,7 +196,9 @@ def _redirect(status: int, call: RequestContext, *, other_origin: bool) -> Respo
 def sent_body_bytes(response: Response, faults: Sequence[Fault]) -> int | None:
     """Return how many bytes of the body faults let through; None if they keep back the head too."""
     limits = [fault.truncate for fault in faults if fault.truncate is not None]
-    if not limits and any(fault.reset or fault.close for fault in faults):
+    limits += [len(response.body) // 2 for fault in faults if fault.kill == "during"]
+    cut = not limits and any(fault.reset or fault.close for fault in faults)
+    if cut or any(fault.kill == "before" for fault in faults):
         return None
     return min([len(response.body), *limits])
 
@@ -212,11 +215,12 @@ async def wait_for_faults(call: RequestContext) -> bool:
 async def send_with_faults(response: Response, call: RequestContext, send: Send) -> int:
     """Send a response over a connection with faults; return how many bytes of its body were sent."""
     scope, receive = call.scope, call.receive
-    reset, length = any(fault.reset for fault in call.faults), sent_body_bytes(response, call.faults)
+    reset, length = any(fault.reset or fault.kill for fault in call.faults), sent_body_bytes(response, call.faults)
     if length is None:
+        _kill(call)
         await _hang_up(scope, receive, reset=reset)
         return 0
-    promised, transport = _promised_bytes(response, call.faults), scope.get("state", {}).get(TRANSPORT)
+    promised, transport = _promised_bytes(response, call.faults), _transport(scope)
     # uvicorn sends no more than Content-Length promises; what is beyond that goes past it.
     beyond = response.body[promised:length] if transport is not None and scope["method"] != "HEAD" else b""
     body, sent = response.body[: length - len(beyond)], 0
@@ -232,12 +236,21 @@ async def send_with_faults(response: Response, call: RequestContext, send: Send)
     if is_short or reset or any(fault.close for fault in call.faults):
         if reset:
             await _wait_for_arrival(scope, receive)
+        if any(fault.kill for fault in call.faults):
+            await leaves_within(READING_S, scope, receive)
+            _kill(call)
         await _hang_up(scope, receive, reset=reset)
     else:
         if beyond:
             transport.write(beyond)
         await send({"type": "http.response.body", "body": b""})
     return sent + len(beyond)
+
+
+def _kill(call: RequestContext) -> None:
+    """Kill the client if a fault says so, before its connection shows anything of it."""
+    if call.world.kills is not None and any(fault.kill for fault in call.faults):
+        call.world.kills.strike()
 
 
 def _promised_bytes(response: Response, faults: Sequence[Fault]) -> int:
@@ -278,12 +291,18 @@ async def leaves_within(seconds: float, scope: Scope, receive: Receive) -> bool:
 
 async def _release(scope: Scope, receive: Receive) -> None:
     """Close the connection of a client that left, because it may have closed its own side only."""
-    if TRANSPORT in scope.get("state", {}):
+    if _transport(scope) is not None:
         await _hang_up(scope, receive, reset=False)
 
 
+def _transport(scope: Scope) -> Any:
+    """Return the transport of the connection; None in process."""
+    connection = scope.get("state", {}).get(CONNECTION)
+    return None if connection is None else connection.transport
+
+
 async def _hang_up(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    transport = scope.get("state", {}).get(TRANSPORT)
+    transport = _transport(scope)
     if transport is None:
         if reset:
             raise _in_process(ConnectionResetError, "the connection was reset")
@@ -309,7 +328,7 @@ async def _wait_for_arrival(scope: Scope, receive: Receive) -> None:
         import termios
     except ImportError:  # not on Windows
         return
-    transport = scope.get("state", {}).get(TRANSPORT)
+    transport = _transport(scope)
     if transport is None or not hasattr(termios, "TIOCOUTQ"):
         return
     for _ in range(ARRIVAL_LOOKS):

@@ -7,27 +7,29 @@ that a create makes a job, that a key sees its own jobs only, that content exist
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 from mockveo.content.clips import Clips
 from mockveo.content.media import MEDIA_TYPES, Source
 from mockveo.errors import ScenarioError
-from mockveo.http import forms
-from mockveo.http.parts import MULTIPART, FormError, ParsedForm, Part, media_type
+from mockveo.http import forms, urlencoded
+from mockveo.http.multipart_reader import FileRoom
+from mockveo.http.parts import MULTIPART, FormError, ParsedForm, Part, TextTooLarge, media_type
 from mockveo.http.responses import Response, content_response
-from mockveo.server.context import ApiError, ControlError, FaultBeforeEffect, IncompleteBody, RequestContext
+from mockveo.server.context import ApiError, ControlError, FaultBeforeEffect, IncompleteBody, RequestContext, in_thread
 from mockveo.server.endpoints import checked_answer
-from mockveo.server.form_values import CreateRequest
 from mockveo.server.recording import record_form, record_job
 from mockveo.simulator.jobs import Job, JobPlan, View, view
 from mockveo.simulator.presentation import apply_style, polled_status, styles_of
 from mockveo.simulator.scenarios import Scenario
 from mockveo.spec.form import Form, Problem
 from mockveo.spec.spec import Operation
+from mockveo.text import whole_number
+from mockveo.traffic.form_values import CreateRequest
 
-#: Longest `expires` of a signed URL that is read as a number; int() is slow for thousands of digits.
-MAX_EXPIRES_DIGITS = 17
+#: Bytes of pictures in forms that are being read. Arbitrary: more than one form has by default.
+MAX_UNREAD_FILE_BYTES = 40 * 2**20
 #: A model whose name can be copied into a command as it is. Arbitrary: the names of known services fit.
 _MODEL_NAME = re.compile(r"[\w.:/@+-]{1,80}", re.ASCII)
 
@@ -37,13 +39,14 @@ class Handlers:
 
     def __init__(self, clips: Clips) -> None:
         self.clips = clips
+        self._room = FileRoom(MAX_UNREAD_FILE_BYTES)
 
-    async def create_video(self, call: RequestContext) -> Response:
+    def create_video(self, call: RequestContext) -> Response:
         """POST /v1/videos."""
-        content_type = call.headers.get(b"content-type", b"").decode("latin-1")
+        content_type = _content_type(call)
         form = call.operation.forms.get(media_type(content_type)) or call.operation.form
         assert form is not None
-        body = await self._read_form(call, content_type)
+        body: ParsedForm = call.body
         request = CreateRequest.parse(body, form, content_type)
         record_form(call.exchange, self._without_bytes(body.parts), request.deviations)
         _refuse_deviations(call)
@@ -51,19 +54,31 @@ class Handlers:
         chosen = _choose_scenario(call, request)
         plan = chosen or call.world.scenarios.plan
         _select_faults(call, request, plan)
-        _charge(call)
-        job = call.world.add(call.owner, model, request.fields, [image.data for image in request.images], chosen)
+        job_id = _id_by_key(call, plan)
+        earlier = call.world.find(call.owner, job_id) if job_id else None
+        if earlier is not None:
+            return _job_response(call, earlier, call.world.view(earlier), plan.scenario, created=True)
+        _charge(call, request)
+        images: list[bytes | None] = [image.data for image in request.images]
+        call.exchange.image_count = request.image_count(form)
+        images += [None] * (call.exchange.image_count - len(images))
+        job = call.world.add(call.owner, model, request.fields, images, chosen, job_id=job_id)
         return _job_response(call, job, view(job, job.created), plan.scenario, created=True)
 
-    async def _read_form(self, call: RequestContext, content_type: str) -> ParsedForm:
-        headers = call.headers
+    async def read_form(self, call: RequestContext) -> None:
+        """Read the body of a create. Raises ApiError, or ClientGone."""
+        headers, content_type = call.headers, _content_type(call)
         has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         if not content_type and not has_body:
-            return ParsedForm([])
+            call.body = ParsedForm([])
+            return
+        reader = None
         try:
-            reader = forms.reader(content_type, keep_files=self.clips.renders)
+            reader = forms.reader(content_type, self._room if self.clips.renders else None)
             await call.read(reader.feed, call.world.settings.max_body)
-            return reader.finish()
+            call.body = reader.finish()
+        except TextTooLarge as error:
+            raise ApiError("body_too_large", hint=error.message) from None
         except FormError as error:
             raise _unreadable(error.kind, error.message) from None
         except IncompleteBody as error:
@@ -73,17 +88,19 @@ class Handlers:
                 missing = f"of the {promised} bytes that Content-Length promises"
             message = f"the body ended after {error.received} {missing}"
             raise _unreadable(media_type(content_type), message) from None
+        finally:
+            self._room.give_back(0 if reader is None else reader.kept_bytes)
 
     def _without_bytes(self, parts: list[Part]) -> list[Part]:
         return [part._replace(data=None) for part in parts] if self.clips.renders else parts
 
-    async def retrieve_video(self, call: RequestContext) -> Response:
+    def retrieve_video(self, call: RequestContext) -> Response:
         """GET /v1/videos/{video_id}."""
         call.world.clock.poll()
         job, scenario = _find_job(call, "retrieve", "task_not_exist")
         return _job_response(call, job, call.world.view(job), scenario)
 
-    async def retrieve_content(self, call: RequestContext) -> Response:
+    def retrieve_content(self, call: RequestContext) -> Response:
         """GET /v1/videos/{video_id}/content."""
         queries = _queries(call)
         job, scenario = _find_job(call, "content", "task_not_found")
@@ -92,10 +109,9 @@ class Handlers:
         if now.status != call.world.spec.lifecycle[-1]:
             raise ApiError("content_not_ready", status=polled_status(now, scenario))
         variant = queries.get("variant", "video")
-        data = await self._clip(job, variant)
-        return content_response(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
+        return clip_response(self.clips, call, job, variant)
 
-    async def deliver_video(self, call: RequestContext) -> Response:
+    def deliver_video(self, call: RequestContext) -> Response:
         """GET of a `video_url`, at the other origin. Source: assumed; stores that sign URLs answer like this."""
         world = call.world
         job = world.jobs.get(call.path_value)
@@ -112,33 +128,46 @@ class Handlers:
             return _xml_error(403, "AccessDenied", "Request has expired.")
         if world.view(job).status != world.spec.lifecycle[-1]:
             return _xml_error(404, "NoSuchKey", "The specified key does not exist.")
-        data = await self._clip(job, "video")
-        return content_response(data, MEDIA_TYPES["video"], call.headers, call.scope["method"])
+        return clip_response(self.clips, call, job, "video")
 
-    async def list_models(self, call: RequestContext) -> Response:
+    def list_models(self, call: RequestContext) -> Response:
         """GET /v1/models and GET /api/models: the aliases, in the shape that each operation documents."""
-        models = [_catalogued(alias) for alias in call.world.spec.aliases or ()]
+        models = [_catalogued(call, alias) for alias in call.world.spec.aliases or ()]
         return _models_response(call, {"data": models, "total": len(models)})
 
-    async def retrieve_model(self, call: RequestContext) -> Response:
+    def retrieve_model(self, call: RequestContext) -> Response:
         """GET /api/model/{code}."""
         code = call.path_value
         if code not in (call.world.spec.aliases or ()):
             raise ApiError("model_unknown", model=code)
-        return _models_response(call, {"data": _catalogued(code)})
-
-    async def _clip(self, job: Job, variant: str) -> bytes:
-        source = Source(job.id, str(job.echo.get("size", "")), job.prompt, job.images)
-        data = self.clips.at_hand(source, variant)
-        if data is None:
-            import anyio.to_thread
-
-            data = await anyio.to_thread.run_sync(self.clips.get, source, variant)
-        return data
+        return _models_response(call, {"data": _catalogued(call, code)})
 
 
-def _catalogued(alias: str) -> dict[str, str]:
-    return {"id": alias, "code": alias, "name": alias}
+def clip_response(clips: Clips, call: RequestContext, job: Job, variant: str) -> Response:
+    """Return the response with a clip; one that has to be rendered is made later."""
+
+    def response(data: bytes) -> Response:
+        return content_response(data, MEDIA_TYPES[variant], call.headers, call.scope["method"])
+
+    async def rendered() -> Response:
+        return response(await in_thread(partial(clips.get, source, variant)))
+
+    source = Source(job.id, str(job.echo.get("size", "")), job.prompt, job.images)
+    data = clips.at_hand(source, variant)
+    if data is None:
+        call.later = rendered
+        return Response(200, [], b"")
+    return response(data)
+
+
+def _catalogued(call: RequestContext, alias: str) -> dict[str, Any]:
+    price = call.world.spec.prices.get(alias)
+    pricing = {} if price is None else {"pricing": price.catalogued}
+    return {"id": alias, "code": alias, "name": alias, **pricing}
+
+
+def _content_type(call: RequestContext) -> str:
+    return call.headers.get(b"content-type", b"").decode("latin-1")
 
 
 def _models_response(call: RequestContext, values: dict[str, Any]) -> Response:
@@ -214,9 +243,25 @@ def _select_faults(call: RequestContext, request: CreateRequest, plan: JobPlan) 
         scenarios.settle(subject)
 
 
-def _charge(call: RequestContext) -> None:
-    if not call.world.accounts.charge(call.owner):
-        raise ApiError("insufficient_quota", hint=f"--credit is {call.world.settings.credit}")
+def _id_by_key(call: RequestContext, plan: JobPlan) -> str | None:
+    """Return the id that an Idempotency-Key gives a job; None without one. Raises ApiError if it is refused."""
+    policy = plan.scenario.idempotency
+    key = call.headers.get(b"idempotency-key") if policy else None
+    if key is None:
+        return None
+    if policy == "refused":
+        raise ApiError("invalid_request", detail="Idempotency-Key is not supported")
+    return call.world.id_by_key(call.owner, key.decode("latin-1"), plan.scenario)
+
+
+def _charge(call: RequestContext, request: CreateRequest) -> None:
+    world = call.world
+    if not world.accounts.charge(call.owner):
+        raise ApiError("insufficient_quota", hint=f"--credit is {world.settings.credit}")
+    if world.budget is not None:
+        problem = world.budget.problem(str(request.fields.get("model", "")), request.fields)
+        if problem:
+            raise ApiError("insufficient_quota", hint=problem)
 
 
 def _find_job(call: RequestContext, operation: str, error: str) -> tuple[Job, Scenario]:
@@ -249,11 +294,11 @@ def _job_response(call: RequestContext, job: Job, now: View, scenario: Scenario,
     call.job = job
     record_job(call.exchange, job.id, now, scenario.name)
     assert success is not None
-    values = world.values(job, now)
+    values = world.values(job, now, call.origins)
     if scenario.plain and not now.styles:
         return checked_answer(call, 200, success.render(values), check=now.status in world.spec.statuses)
     operation, date = "create" if created else "retrieve", int(world.clock.date())
-    body, values["base_url"] = success.render(values), world.base_url
+    body, values["base_url"] = success.render(values), call.base_url
     body = apply_style(body, values, job, now, scenario, operation=operation, date=date)
     response = checked_answer(call, 200, body, check=False)
     for style in styles_of(scenario, now, operation):
@@ -265,10 +310,11 @@ def _job_response(call: RequestContext, job: Job, now: View, scenario: Scenario,
 def _signed_until(call: RequestContext, job: Job | None) -> int | None:
     """Return when the URL of a delivery expires, in Unix seconds; None without a job or a valid signature."""
     expires, signature = call.query("expires") or "", call.query("signature") or ""
-    if job is None or not expires.isdecimal() or len(expires) > MAX_EXPIRES_DIGITS:
+    if job is None or not expires.isdecimal():
         return None
-    url = call.world.signed_url(job, int(expires))
-    return int(expires) if url.endswith(f"&signature={signature}") else None
+    seconds = whole_number(expires)
+    path = call.world.signed_path(job, seconds)
+    return seconds if path.endswith(f"&signature={signature}") else None
 
 
 def _xml_error(status: int, code: str, message: str) -> Response:
@@ -287,12 +333,12 @@ def _field_error(operation: Operation, problem: Problem) -> ApiError:
 
 def _queries(call: RequestContext) -> dict[str, str]:
     """Return the query parameters of the document, with its defaults. Raises ApiError("invalid_NAME")."""
-    sent: dict[str, list[str]] = {}
+    sent: dict[str, str] = {}
     if call.scope["query_string"]:
-        sent = parse_qs(call.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        sent = urlencoded.values(call.scope["query_string"])
     values = {}
     for query in call.operation.queries:
-        value = sent[query.name][0] if query.name in sent else query.default
+        value = sent.get(query.name, query.default)
         if value is None:
             continue
         problem = query.problem(value)

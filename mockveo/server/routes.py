@@ -44,7 +44,8 @@ def bind(spec: Spec, clips: Clips, hosts: Hosts) -> tuple[EndpointTable, Endpoin
     by_path: dict[str, dict[str, Route]] = {}
     for operation in spec.operations.values():
         _check(operation)
-        route = Route(operation, by_operation[operation.id], operation.id)
+        read = handlers.read_form if operation.id == "createVideo" else None
+        route = Route(operation, by_operation[operation.id], operation.id, read)
         by_path.setdefault(operation.path, {})[operation.method] = route
     deliveries = {"/videos/{video_id}.mp4": {"GET": Route(None, handlers.deliver_video, "deliverVideo")}}
     own = _table({**by_path, **_document_routes(spec)}, hosts, other_origin=False)
@@ -73,10 +74,10 @@ def _check(operation: Operation) -> None:
 
 
 def _document_routes(spec: Spec) -> dict[str, dict[str, Route]]:
-    async def as_yaml(call: RequestContext) -> Response:
+    def as_yaml(call: RequestContext) -> Response:
         return content_response(spec.text, "application/yaml", call.headers)
 
-    async def as_json(call: RequestContext) -> Response:
+    def as_json(call: RequestContext) -> Response:
         return content_response(orjson.dumps(spec.document.tree), "application/json", call.headers)
 
     return {"/openapi.yaml": {"GET": Route(None, as_yaml)}, "/openapi.json": {"GET": Route(None, as_json)}}

@@ -17,18 +17,17 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from mockveo.realtime import monotonic
-from mockveo.simulator.stores.memory import MemoryCell
+from mockveo.realtime import LAST_DATE_S, unix_time
+from mockveo.settings import BOUNDS, DURATION, check_clock_mode
+from mockveo.simulator.stores.memory_parts import MemoryCell
 from mockveo.simulator.stores.store import Cell, Store
 
 #: The first date of a clock that stands still: the `created_at` of the page's example, 2026-03-12 06:33:49 UTC.
 STILL_DATE_S: Final = 1773297229.0
-#: Where dates stop: 9999-12-31, the last day that HTTP can name.
-LAST_DATE_S: Final = 253402214400.0
 
 
 class ClockState(NamedTuple):
-    """The settings of a clock, and both hands as they were at `since`, in seconds of real time."""
+    """The settings of a clock, and both hands as they were at `since`, in Unix seconds of real time."""
 
     mode: str
     speed: float
@@ -43,7 +42,10 @@ StoredState: TypeAlias = tuple[str, float, float, float, float, float]
 
 
 class Clock:
-    """A clock of a world. `tick` returns seconds of real time; tests replace it."""
+    """A clock of a world. `tick` returns Unix seconds of real time; tests replace it.
+
+    To set a value out of its bounds raises SettingsError.
+    """
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Clock:
         speed: float = 1.0,
         step: float = 10.0,
         date: float | None = None,
-        tick: Callable[[], float] = monotonic,
+        tick: Callable[[], float] = unix_time,
         store: Store | None = None,
     ) -> None:
         self._tick = tick
@@ -68,6 +70,7 @@ class Clock:
 
     @mode.setter
     def mode(self, mode: str) -> None:
+        check_clock_mode("mode", mode)
         self._move(0.0, mode=mode)
 
     @property
@@ -77,6 +80,7 @@ class Clock:
 
     @speed.setter
     def speed(self, speed: float) -> None:
+        BOUNDS["speed"].check("speed", speed)
         self._move(0.0, speed=speed)
 
     @property
@@ -86,6 +90,7 @@ class Clock:
 
     @step.setter
     def step(self, step: float) -> None:
+        BOUNDS["step"].check("step", step)
         self._move(0.0, step=step)
 
     @property
@@ -93,6 +98,11 @@ class Clock:
         """Seconds of the world's time in one second of its dates: the speed in mode `wall`, else 1."""
         state = self._state.value
         return state[1] if state[0] == "wall" else 1.0
+
+    @property
+    def setting(self) -> ClockState:
+        """How it was set last: it goes on by itself from there, so it changes only if somebody moves or sets it."""
+        return ClockState(*self._state.value)
 
     def now(self) -> float:
         """Return the seconds of the world's time since it began."""
@@ -113,8 +123,21 @@ class Clock:
         return now + passed * speed, date + passed
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass at once, in the world's time and in its dates."""
+        """Let `seconds` pass at once, in the world's time and in its dates. Raises SettingsError."""
+        DURATION.check("seconds", seconds)
         self._move(seconds)
+
+    def resume(self, now: float, date: float) -> None:
+        """Go on from a time of the world and from a date, or in mode `wall` from the real date.
+
+        Raises SettingsError, or TypeError for what is no number, if the store has other settings than a clock can have.
+        """
+        mode, speed, step, *_ = self._state.value
+        check_clock_mode("mode", mode)
+        BOUNDS["speed"].check("speed", speed)
+        BOUNDS["step"].check("step", step)
+        tick = self._tick()
+        self._state.value = (mode, speed, step, now, tick if mode == "wall" else date, tick)
 
     def poll(self) -> None:
         """Let the time of one poll pass."""

@@ -64,6 +64,8 @@ class Fault:
     truncate: int | None = None
     reset: bool = False
     close: bool = False
+    #: When the client's process is killed: "before" the answer, or "during" its body.
+    kill: str | None = None
     #: Whether a create with this fault makes its job all the same.
     applied: bool = True
 
@@ -71,7 +73,8 @@ class Fault:
     def hides_result(self) -> bool:
         """Whether the client cannot read its job from the response, so that it may retry."""
         refused = self.error is not None or (self.status or 200) >= 400 or self.redirect is not None
-        broken = self.reset or self.close or self.truncate is not None or self.malformed or self.html or self.empty
+        cut = self.reset or self.close or self.kill is not None or self.truncate is not None
+        broken = cut or self.malformed or self.html or self.empty
         return refused or broken or not (self.json is None and self.text is None and self.content_length is None)
 
     @property
@@ -115,6 +118,7 @@ def parse_fault(data: Mapping[str, Any]) -> Fault:
 def _replaces_the_answer(values: Mapping[str, Any]) -> bool:
     """Return whether nothing of the job's own response is sent."""
     cut = (values.get("reset") or values.get("close")) and "truncate" not in values
+    cut = cut or values.get("kill") == "before"
     refused = values.get("status", 200) >= 400
     another = {"error", "redirect", "json", "text"} & set(values) or values.get("html") or values.get("empty")
     return bool(cut or refused or another)
@@ -126,16 +130,20 @@ def senseless_fault(values: Mapping[str, Any]) -> Iterator[str]:
     if not effects:
         yield f": it does nothing; expected e.g. status: 503, or one of {', '.join(_EFFECTS)}"
     bodies = [key for key in ("json", "text", "html", "malformed", "empty") if key in effects]
-    cuts = [key for key in ("reset", "close") if key in effects]
+    cuts = [key for key in ("reset", "close", "kill") if key in effects]
     others = [key for key in ("redirect", "status", "error") if key in effects]
     for exclusive in (bodies, cuts, others if "redirect" in others else []):
         if len(exclusive) > 1:
             yield f": {' and '.join(exclusive)} exclude each other; expected one of them"
     lost = [key for key in effects if key not in (*cuts, "delay")]
-    if cuts and lost and "truncate" not in effects:
-        yield f": with {cuts[0]} there is no response, so {lost[0]} is lost; expected one of them, or truncate too"
+    if cuts and lost and ("truncate" not in effects or "kill" in cuts):
+        remedy = "expected one of them" if "kill" in cuts else "expected one of them, or truncate too"
+        yield f": with {cuts[0]} there is no response, so {lost[0]} is lost; {remedy}"
     yield from _lost_words(values, bodies)
     yield from _only_of_creates(values)
+    if values.get("kill") == "during" and values.get("operation") not in ("content", "delivery"):
+        operation = values.get("operation", "any")
+        yield f".kill is during, which is of downloads, and the operation is {operation}; expected operation: content"
     if values.get("applied") is False and not _replaces_the_answer(values) and set(bodies) <= {"malformed"}:
         yield (
             ".applied is false, so there is no job to respond with; expected a response, e.g. status: 503,"

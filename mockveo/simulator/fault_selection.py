@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -11,6 +12,23 @@ from mockveo.simulator.stores.store import Counters, Store
 
 #: Counters that are kept of each kind. Arbitrary: more than the jobs of a test run.
 MAX_COUNTERS: Final = 10_000
+
+
+class Kills:
+    """The kills of a world whose client's process a checker owns, `most` of them.
+
+    Without a bound, a client that makes a new job after each kill would meet the kill of that job for ever.
+    """
+
+    def __init__(self, most: int) -> None:
+        #: Kills the process; the checker sets it.
+        self.strike: Callable[[], None] = lambda: None
+        self._left = most
+
+    def take(self) -> bool:
+        """Use up one kill; return whether one was left."""
+        self._left -= 1
+        return self._left >= 0
 
 
 class FaultSelector:

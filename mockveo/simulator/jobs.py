@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from mockveo.realtime import LAST_DATE_S
 from mockveo.simulator.scenarios import Scenario, Style
 
 
@@ -40,6 +41,8 @@ class JobPlan(NamedTuple):
     scenario: Scenario
     #: Its key among the scenarios of a world, under which creates are counted.
     key: str = ""
+    #: Whether it is the course of one job that was ended, so that it does not follow from the scenario.
+    cut: bool = False
 
 
 def plan(scenario: Scenario, lifecycle: tuple[str, ...], failure: str, key: str = "") -> JobPlan:
@@ -129,7 +132,10 @@ def end(job: Job) -> float:
     """Return when the job ends, in seconds of the world's clock; infinity for never."""
     if not job.plan.ends:
         return math.inf
-    return job.created + sum(lasts for _, lasts in _stages(job))
+    moment, draw = job.created, duration_fraction(job.id)
+    for stage in job.plan.stages:
+        moment += stage.shortest + draw * (stage.longest - stage.shortest)
+    return moment
 
 
 def view(job: Job, now: float) -> View:
@@ -145,7 +151,8 @@ def view(job: Job, now: float) -> View:
             progress = min(first + int((behind - first) * done), behind - 1)
             return View(stage.status, progress, None, None, stage.styles)
         total += lasts
-    ended_at = job.created_at + int(total / job.pace) if timeline.ends else None
+    # A job that was made at a slow pace may end later than any date.
+    ended_at = min(job.created_at + int(total / job.pace), LAST_DATE_S) if timeline.ends else None
     styles = timeline.stages[-1].styles if timeline.stages and not timeline.ends else ()
     return View(timeline.final, timeline.progress, ended_at, timeline.error, styles)
 
@@ -166,26 +173,36 @@ def _stages(job: Job) -> Iterator[tuple[Stage, float]]:
 
 
 class Moment(NamedTuple):
-    """A change of a job's status: `at` is in seconds of the world's clock."""
+    """A change of a job's status: `at` is in seconds of the world's clock.
+
+    Until the next one its progress rises evenly from `progress` to `to`, or takes each of the `steps` for as long.
+    """
 
     at: float
     status: str
     progress: int
+    to: int
+    steps: tuple[int, ...] = ()
 
 
 def timeline(job: Job) -> list[Moment]:
     """Return the changes of the job's status, its end included if it has one."""
     at, moments = job.created, []
     for stage, lasts in _stages(job):
-        moments.append(Moment(at, stage.status, _progress(stage, 0.0)))
+        moments.append(Moment(at, stage.status, _progress(stage, 0.0), _progress(stage, 1.0), stage.steps))
         at += lasts
     if job.plan.ends or not moments:
-        moments.append(Moment(at, job.plan.final, job.plan.progress))
+        moments.append(Moment(at, job.plan.final, job.plan.progress, job.plan.progress))
     return moments
 
 
+def lasting(job: Job) -> list[tuple[Stage, float]]:
+    """Return the stages of a job, each with the seconds that it lasts."""
+    return list(_stages(job))
+
+
 def ended(job: Job, ending: JobPlan, now: float) -> Job:
-    """Return the job ended now, with the ending of another plan; what it has shown so far stays."""
+    """Return the job ended now, or stuck, with the ending of another plan; what it has shown so far stays."""
     left, stages = max(now - job.created, 0.0), []
     for stage, lasts in _stages(job):
         if left <= 0:
@@ -196,5 +213,9 @@ def ended(job: Job, ending: JobPlan, now: float) -> Job:
         left -= seconds
     if left > 0 and not job.plan.ends:
         stages.append(Stage(job.plan.final, left, left, job.plan.progress, job.plan.progress + 1))
-    progress = ending.progress if ending.scenario.ending == "success" else view(job, now).progress
-    return job._replace(plan=ending._replace(stages=tuple(stages), progress=progress, scenario=job.plan.scenario))
+    shown = view(job, now)
+    progress = ending.progress if ending.scenario.ending == "success" else shown.progress
+    # A job that is stuck stays what it is.
+    final = ending.final if ending.ends else shown.status
+    plan = ending._replace(stages=tuple(stages), progress=progress, final=final)
+    return job._replace(plan=plan._replace(scenario=job.plan.scenario, key=job.plan.key, cut=True))

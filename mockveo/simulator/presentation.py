@@ -53,7 +53,8 @@ def _restyled(
         body["model"] = job.alias if echoed else job.model
     if style.progress == "text" and "progress" in body:
         body["progress"] = f"{body['progress']}%"
-    if style.id == "number":
+    # A job that was made before the scenario may have other ids.
+    if style.id == "number" and job.id.isdecimal():
         body |= {name: int(job.id) for name in ("id", "task_id") if name in body}
     body = {style.names.get(key, key): value for key, value in body.items() if key not in style.omit}
     body = {**body, **{name: None for name in style.nulls if name not in body}, **fill(style.extra, values)}

@@ -7,6 +7,7 @@ failing check writes one: `Scenario.data` is what was given, and can always be w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,8 +20,13 @@ from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
 from mockveo.errors import ScenarioError, did_you_mean
 from mockveo.schemas import DataSchema, shown
+from mockveo.settings import MAX_WHOLE
 from mockveo.simulator.fault import Fault, parse_fault, senseless_fault
+from mockveo.spec.templates import count_names
+from mockveo.text import brief
 
+#: Names in braces that one response may have, since `{prompt}` may stand for a megabyte. Arbitrary.
+MAX_NAMES: Final = 20
 SCHEMA: Final = Path(__file__).with_name("scenario.schema.json")
 #: How long a `video_url` is valid by default. Source: assumed.
 URL_LIFE_S: Final = 3600.0
@@ -93,6 +99,8 @@ class Scenario:
     completed_at: str | None = field(compare=False)
     #: The form of new ids, with {task}, {digits} or {uuid}; None = the document's.
     ids: str | None = field(compare=False)
+    #: What an Idempotency-Key does: honoured, refused; None = nothing.
+    idempotency: str | None = field(compare=False)
     #: None = as the document says, False = never.
     video_url: VideoUrl | Literal[False] | None = field(compare=False)
     styles: tuple[Style, ...] = field(compare=False)
@@ -118,7 +126,8 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
     """
     try:
         # A copy, of which everything can be written down again, and within other JSON too.
-        data = _whole(orjson.loads(orjson.dumps([[[[data]]]]))[0][0][0][0])
+        data = orjson.loads(orjson.dumps(_whole(data)))
+        yamlfiles.check_depth(data)
     except (TypeError, ValueError, RecursionError) as problem:
         raise ScenarioError(f"scenario {name} cannot be written as JSON: {problem}") from None
     if not isinstance(data, dict):
@@ -134,6 +143,7 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
         error=data.get("error"),
         completed_at=data.get("completed_at"),
         ids=data.get("ids"),
+        idempotency=data.get("idempotency"),
         video_url=_video_url(data.get("video_url")),
         styles=_styles(data),
         faults=tuple(map(parse_fault, data.get("faults", ()))),
@@ -144,12 +154,17 @@ def scenario(data: Any, name: str = "unnamed") -> Scenario:
 
 
 def _whole(data: Any) -> Any:
-    """Return JSON with whole numbers as int; to JSON Schema 10.0 is an integer too."""
+    """Return JSON with whole numbers as int; to JSON Schema 10.0 is an integer too.
+
+    Larger ones than JSON keeps exactly stay as they are, as not every int can be written.
+    """
     if isinstance(data, dict):
         return {key: _whole(value) for key, value in data.items()}
-    if isinstance(data, list):
+    if isinstance(data, list | tuple):
         return [_whole(value) for value in data]
-    return int(data) if isinstance(data, float) and data.is_integer() else data
+    if isinstance(data, float) and not math.isfinite(data):
+        raise ValueError(f"{data} is not a number of JSON")
+    return int(data) if isinstance(data, float) and data.is_integer() and abs(data) <= MAX_WHOLE else data
 
 
 def named(name: str) -> Scenario:
@@ -158,7 +173,7 @@ def named(name: str) -> Scenario:
     if path is None:
         near = did_you_mean(name, built_in_scenarios())
         raise ScenarioError(
-            f"the scenario {name!r} does not exist; {near}expected one of {', '.join(built_in_scenarios())}"
+            f"the scenario {brief(name)} does not exist; {near}expected one of {', '.join(built_in_scenarios())}"
         )
     return _built_in(path)
 
@@ -181,7 +196,8 @@ def _built_in(path: Path) -> Scenario:
 def read(path: Path) -> Scenario:
     """Return the scenario of a YAML or JSON file. Raises ScenarioError, which names the file."""
     data = yamlfiles.parse(yamlfiles.read(path, ScenarioError), path.name, ScenarioError)
-    return scenario(data, path.stem)
+    # The name of a file may be bytes that are not UTF-8, which no response could repeat.
+    return scenario(data, path.stem.encode("utf-8", "replace").decode())
 
 
 def find(name_or_path: str) -> Scenario:
@@ -239,14 +255,22 @@ def _senseless(data: Mapping[str, Any]) -> Iterator[str]:
         yield from _backwards(phase, "duration", f"phases[{place}]")
     if "error" in data and data.get("ending") != "failure":
         yield "error is the reason of a failure, and jobs do not fail; expected ending: failure with it"
+    yield from _too_many_names("the style", list(_style_data(data)), "extra: {hint: '{id} is {status}'}")
     for style in _style_data(data):
         if "id" in style and data.get("ids") != "{digits}":
             yield f'ids is {shown(data.get("ids"))}, and style.id is number; expected ids: "{{digits}}" with it'
     for place, fault in enumerate(data.get("faults", ())):
+        yield from _too_many_names(f"faults[{place}]", fault, "text: '{id} is {status}'")
         for mistake in senseless_fault(fault):
             yield f"faults[{place}]{mistake}"
         for key in ("nth", "attempt"):
             yield from _backwards(fault, key, f"faults[{place}]")
+
+
+def _too_many_names(place: str, data: Any, example: str) -> Iterator[str]:
+    count = count_names(data)
+    if count > MAX_NAMES:
+        yield f"{place} has {count} names in braces; expected at most {MAX_NAMES} in one response, e.g. {example}"
 
 
 def _backwards(data: Mapping[str, Any], key: str, place: str) -> Iterator[str]:

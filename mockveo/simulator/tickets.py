@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
-from mockveo.simulator.identifiers import random_characters
+from mockveo.simulator.identifiers import Dice, random_characters
 from mockveo.simulator.stores.store import Store, Table
 
 #: Tickets that are kept. Arbitrary: a client follows a redirect at once.
@@ -15,7 +14,7 @@ MAX_TICKETS: Final = 10_000
 class Tickets:
     """The tickets of a world; HTTP clients drop the key when a redirect leads to another origin."""
 
-    def __init__(self, store: Store, dice: random.Random) -> None:
+    def __init__(self, store: Store, dice: Dice) -> None:
         self._owners_and_paths: Table[tuple[str, str]] = store.table("tickets", MAX_TICKETS)
         self._dice = dice
 

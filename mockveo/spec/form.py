@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import jsonschema_rs
 
-from mockveo.spec.openapi import Document, Json, escape
-from mockveo.text import truncate
-
-#: Characters of a message about a wrong value, which repeats the value; arbitrary.
-MAX_MESSAGE_CHARACTERS: Final = 300
+from mockveo.spec.openapi import Document
+from mockveo.spec.structure import Json, escape
+from mockveo.text import MAX_MESSAGE_CHARACTERS, truncate
 
 
 class Problem(NamedTuple):
@@ -34,12 +33,16 @@ class Form:
     #: Fields that are sent as text, and those of them that are a number or a boolean.
     texts: frozenset[str]
     typed: frozenset[str]
+    #: Those that hold an image as text, or several: its URL, or its bytes in Base64.
+    image_texts: frozenset[str]
     #: Fields that are sent as files.
     file_fields: frozenset[str]
     #: Media type patterns that each file field accepts, e.g. `image/*`; absent if the document names none.
     file_types: Mapping[str, tuple[str, ...]]
     #: File fields whose schema limits the length, in bytes, of a file.
     sized: frozenset[str]
+    #: Fields by the names of headers that somebody may take for them.
+    by_header: Mapping[bytes, str]
     _validator: jsonschema_rs.Draft202012Validator
 
     def requires(self, name: str) -> bool:
@@ -67,15 +70,29 @@ def _problem(error: jsonschema_rs.ValidationError, values: Mapping[str, Json]) -
         wanted = ", ".join(map(str, kind.options))
         return Problem(name, False, f"{name}: {str(error.instance)[:80]!r} is not one of {wanted}")
     blank = isinstance(values.get(name), str) and not values[name].strip()
-    message = truncate(error.message, MAX_MESSAGE_CHARACTERS)
+    message = _message(error)
     return Problem(name, blank, f"{name}: {message}" if name else message)
+
+
+def _message(error: jsonschema_rs.ValidationError) -> str:
+    """Return the message, which begins with the value, without the end of a long value.
+
+    A value is kept from its beginning only, since a key in it can be recognised by its beginning and must be hidden.
+    """
+    message = error.message
+    if len(message) <= MAX_MESSAGE_CHARACTERS:
+        return message
+    value = json.dumps(error.instance, ensure_ascii=False, separators=(",", ":"))
+    rest = message[len(value) :] if message.startswith(value) else ""
+    return truncate(message.removesuffix(rest), MAX_MESSAGE_CHARACTERS // 2) + truncate(rest, MAX_MESSAGE_CHARACTERS)
 
 
 def read_form(document: Document, pointer: str, media_types: tuple[str, ...]) -> Form:
     """Return the form of the media type at a pointer; `media_types` are all of its operation."""
     schema = f"{pointer}/schema"
-    fields = {name: document.at(f"{schema}/properties/{escape(name)}") for name in document.at(f"{schema}/properties")}
-    encodings = document.find(f"{pointer}/encoding") or {}
+    encodings = document.at(pointer, "media").get("encoding", {})
+    names = document.at(schema, "schema").get("properties", {})
+    fields = {name: document.at(f"{schema}/properties/{escape(name)}", "schema") for name in names}
     files = {name for name, node in fields.items() if _is_file(node) or _is_file(_items(document, node))}
     return Form(
         media_types=media_types,
@@ -83,6 +100,7 @@ def read_form(document: Document, pointer: str, media_types: tuple[str, ...]) ->
         defaults={name: node["default"] for name, node in fields.items() if "default" in node},
         typed=frozenset(name for name, node in fields.items() if node.get("type") in ("integer", "number", "boolean")),
         texts=frozenset(set(fields) - files),
+        image_texts=frozenset(name for name, node in fields.items() if node.get("x-images")),
         file_fields=frozenset(files),
         file_types={
             name: _patterns(encoding["contentType"])
@@ -92,12 +110,18 @@ def read_form(document: Document, pointer: str, media_types: tuple[str, ...]) ->
         sized=frozenset(
             name for name in files if {"minLength", "maxLength"} & {*fields[name], *_items(document, fields[name])}
         ),
+        by_header=_by_header(fields),
         _validator=document.validator(schema),
     )
 
 
+def _by_header(fields: Iterable[str]) -> dict[bytes, str]:
+    names = {field: field.replace("_", "-").encode() for field in fields}
+    return {header: field for field, name in names.items() for header in (name, b"x-" + name)}
+
+
 def _items(document: Document, node: Mapping[str, Json]) -> Mapping[str, Json]:
-    items: Mapping[str, Json] = document.follow(node.get("items", {}))
+    items: Mapping[str, Json] = document.follow(node.get("items", {}), "schema")
     return items
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.job_statuses import FINAL, RUNNING, Progression, meaning
+from mockveo.text import whole_number
 
 #: Members that hold the id of a job.
 _ID_NAMES: Final = ("id", "task_id", "video_id")
@@ -75,7 +76,7 @@ class JobBody(NamedTuple):
         """Return the progress, also of a text such as "100%"; None without one."""
         progress = self.members.get("progress")
         if isinstance(progress, str) and progress.rstrip("% ").isdecimal():
-            return int(progress.rstrip("% "))
+            return whole_number(progress.rstrip("% "))
         return progress if isinstance(progress, int) and not isinstance(progress, bool) else None
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mockveo.spec.openapi import Document, escape
+from mockveo.spec.openapi import Document
+from mockveo.spec.structure import escape
 
 
 def add_models(document: Document, models: Sequence[str]) -> None:
@@ -21,4 +22,4 @@ def add_models(document: Document, models: Sequence[str]) -> None:
             if "x-aliases" in field:
                 field["x-aliases"] = {**field["x-aliases"], **{model: model for model in models}}
             if "enum" in field:
-                field["enum"] = list(dict.fromkeys([*field["enum"], *models]))
+                field["enum"] += [model for model in dict.fromkeys(models) if model not in field["enum"]]

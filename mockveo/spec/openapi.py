@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import jsonschema_rs
 
 from mockveo.errors import SpecError
+from mockveo.spec.structure import Json, check_structure, escape
+from mockveo.text import MAX_MESSAGE_CHARACTERS, brief, truncate_middle
 
 _MISSING: Final = object()
 #: Keywords next to a `$ref` that do not change what it means.
 _IGNORED_SIBLINGS: Final = frozenset({"$ref", "description", "summary", "x-source"})
-
-#: Decoded JSON or YAML.
-Json = Any
 
 
 class Document:
@@ -23,41 +22,48 @@ class Document:
     def __init__(self, tree: Json) -> None:
         version = tree.get("openapi") if isinstance(tree, dict) else type(tree).__name__
         if not str(version).startswith("3.1"):
-            raise SpecError(f"`openapi` is {version!r}; expected an OpenAPI 3.1 document, e.g. openapi: 3.1.0")
+            raise SpecError(f"`openapi` is {brief(version)}; expected an OpenAPI 3.1 document, e.g. openapi: 3.1.0")
         self.tree: dict[str, Json] = tree
-        for error in jsonschema_rs.Draft202012Validator(_STRUCTURE).iter_errors(tree):
-            raise SpecError(f"/{'/'.join(escape(str(part)) for part in error.instance_path)}: {error.message}")
+        check_structure(tree, "")
+        self._checked: set[tuple[int, str]] = set()
         self._validators: dict[int, jsonschema_rs.Draft202012Validator] = {}
         self._merged: dict[int, Json] = {}
 
-    def find(self, pointer: str) -> Json | None:
-        """Return the node at a JSON pointer, through every `$ref` on the way; None if it is missing."""
+    def find(self, pointer: str, kind: str = "object") -> Json | None:
+        """Return the node at a JSON pointer, through every `$ref` on the way; None if it is missing.
+
+        Raises SpecError if a `$ref` leads to what is no node of this kind, e.g. "response".
+        """
         node: Json = self.tree
         for part in pointer.split("/")[1:]:
             node, key = self.follow(node), part.replace("~1", "/").replace("~0", "~")
             if not isinstance(node, Mapping) or key not in node:
                 return None
             node = node[key]
-        return self.follow(node)
+        return self.follow(node, kind)
 
-    def at(self, pointer: str) -> Json:
-        """Return the node at a JSON pointer; raise SpecError if it is missing."""
-        node = self.find(pointer)
+    def at(self, pointer: str, kind: str = "object") -> Json:
+        """Return the node at a JSON pointer, of this kind; raise SpecError if it is missing or another."""
+        node = self.find(pointer, kind)
         if node is None:
             raise SpecError(f"{pointer} is missing from the OpenAPI document")
         return node
 
-    def follow(self, node: Json) -> Json:
-        """Return the target of a `$ref`; any other node as it is."""
+    def follow(self, node: Json, kind: str = "object") -> Json:
+        """Return the target of a `$ref`, of this kind; any other node as it is."""
         if not isinstance(node, Mapping) or "$ref" not in node:
             return node
         reference = node["$ref"]
         if not isinstance(reference, str) or not reference.startswith("#/"):
-            raise SpecError(f"$ref {reference!r} points outside the document; expected e.g. #/components/schemas/Video")
+            example = "#/components/schemas/Video"
+            raise SpecError(f"$ref {brief(reference)} points outside the document; expected e.g. {example}")
         try:
-            target = self.at(reference[1:])
+            target = self.at(reference[1:], kind)
         except RecursionError:
-            raise SpecError(f"$ref {reference!r} leads back to itself") from None
+            raise SpecError(f"$ref {brief(reference)} leads back to itself; expected a chain that ends") from None
+        if (id(target), kind) not in self._checked:
+            check_structure(target, reference[1:], kind)
+            self._checked.add((id(target), kind))
         siblings = {key: value for key, value in node.items() if key not in _IGNORED_SIBLINGS}
         if not siblings:
             return target
@@ -77,31 +83,36 @@ class Document:
         try:
             return jsonschema_rs.Draft202012Validator({**schema, **components}, offline=True)
         except (jsonschema_rs.ValidationError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = truncate_middle(str(error).splitlines()[0], MAX_MESSAGE_CHARACTERS)
             raise SpecError(f"the schema at {place} is not valid JSON Schema 2020-12: {reason}") from None
 
 
 class Shape:
     """A response schema as a filter: picks the values it names, in its order.
 
-    A property without a value takes the schema's `const` or `default`, or is omitted.
+    A property without a value takes the schema's `const` or `default`, or is omitted. `sample` has a value for all that
+    is sent. Raises SpecError if the schema makes an object or a list of another value.
     """
 
     __slots__ = ("_fields", "_items")
 
-    def __init__(self, document: Document, pointer: str) -> None:
-        schema = document.at(pointer)
+    def __init__(self, document: Document, pointer: str, sample: Json) -> None:
+        schema = document.at(pointer, "schema")
         if unsupported := {"oneOf", "anyOf", "allOf", "patternProperties"} & set(schema):
             raise SpecError(
                 f"{pointer}: `{min(unsupported)}` in a success response is not supported, since it does not determine"
                 " which fields to send; expected them under `properties`"
             )
-        self._items = Shape(document, f"{pointer}/items") if "items" in schema else None
+        if ("items" in schema) != isinstance(sample, list) or not isinstance(sample, list | dict):
+            message = f"the schema at {pointer} is {'a list' if 'items' in schema else 'an object'}"
+            raise SpecError(f"{message}, and mockveo sends e.g. {brief(sample)}; expected the schema of that")
+        self._items = Shape(document, f"{pointer}/items", sample[0]) if "items" in schema else None
         self._fields: list[tuple[str, Shape | None, Json]] = []
         for name in schema.get("properties", {}):
             child = f"{pointer}/properties/{escape(name)}"
-            node = document.at(child)
-            nested = Shape(document, child) if {"properties", "items"} & set(node) else None
+            node = document.at(child, "schema")
+            is_nested = name in sample and {"properties", "items"} & set(node)
+            nested = Shape(document, child, sample[name]) if is_nested else None
             fixed = node.get("const", node.get("default", _MISSING))
             self._fields.append((name, nested, fixed))
 
@@ -125,94 +136,3 @@ class Shape:
                 value = nested.render(value)
             body[name] = value
         return body
-
-
-def escape(name: str) -> str:
-    """Return a name as part of a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _mapping(values: dict[str, Json], **more: Json) -> dict[str, Json]:
-    return {"type": "object", "additionalProperties": values, **more}
-
-
-def _reference(name: str) -> dict[str, str]:
-    return {"$ref": f"#/$defs/{name}"}
-
-
-_TEXTS: Final = {"type": "array", "items": {"type": "string"}}
-
-#: What an OpenAPI document must look like for mockveo to read it: not all of OpenAPI 3.1, but all that `spec.py` relies
-#: on, so that a slip in a document is reported with its place instead of a traceback.
-_STRUCTURE: Final[dict[str, Json]] = {
-    "type": "object",
-    "required": ["paths"],
-    "properties": {
-        "paths": _mapping(
-            _reference("path"), propertyNames={"pattern": r"^/([^{}]|\{[A-Za-z_][A-Za-z0-9_]*\})*$"}, minProperties=1
-        ),
-        "components": {
-            "type": "object",
-            "properties": {
-                "schemas": _mapping(_reference("schema")),
-                "responses": _mapping(_reference("response")),
-                "parameters": _mapping(_reference("parameter")),
-                "examples": _mapping(_reference("example")),
-            },
-        },
-    },
-    "$defs": {
-        "path": {
-            "type": "object",
-            "properties": {
-                "parameters": {"type": "array", "items": _reference("parameter")},
-                **dict.fromkeys(
-                    ("get", "put", "post", "delete", "patch", "head", "options", "trace"), _reference("operation")
-                ),
-            },
-        },
-        "operation": {
-            "type": "object",
-            "required": ["operationId", "responses"],
-            "properties": {
-                "operationId": {"type": "string"},
-                "parameters": {"type": "array", "items": _reference("parameter")},
-                "requestBody": {"type": "object", "properties": {"content": _reference("content")}},
-                "responses": _mapping(_reference("response")),
-                "security": {"type": "array", "items": {"type": "object"}},
-            },
-        },
-        "parameter": {
-            "type": "object",
-            "if": {"not": {"required": ["$ref"]}},
-            "then": {"required": ["name", "in"]},
-            "properties": {"name": {"type": "string"}, "in": {"type": "string"}, "schema": _reference("schema")},
-        },
-        "response": {
-            "type": "object",
-            "properties": {"content": _reference("content"), "x-status": {"type": "integer"}},
-        },
-        "content": _mapping(
-            {
-                "type": "object",
-                "properties": {
-                    "schema": _reference("schema"),
-                    "examples": _mapping(_reference("example")),
-                    "encoding": _mapping({"type": "object", "properties": {"contentType": {"type": "string"}}}),
-                },
-            },
-            minProperties=1,
-        ),
-        "example": {"type": "object"},
-        "schema": {
-            "type": "object",
-            "properties": {
-                "properties": _mapping(_reference("schema")),
-                "items": _reference("schema"),
-                "required": _TEXTS,
-                "x-aliases": _mapping({"type": "string"}, minProperties=1),
-                "x-transitions": _mapping(_TEXTS),
-            },
-        },
-    },
-}

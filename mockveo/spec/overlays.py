@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Any
+from typing import Any, Final
 
 from mockveo.errors import SpecError
+from mockveo.text import MAX_SHOWN_CHARACTERS, brief, truncate
+
+#: Characters of a target. Arbitrary: many times the longest of the profiles; the parser recurses for each step.
+MAX_TARGET_CHARACTERS: Final = 1000
 
 EXAMPLE = """overlay: 1.0.0
 info: {title: No sizes but these, version: 1.0.0}
@@ -34,7 +38,8 @@ def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
         raise SpecError(f"{name}: not an OpenAPI Overlay; expected overlay: 1.0.0 first, e.g.\n{EXAMPLE}")
     actions = overlay.get("actions")
     if not isinstance(actions, list) or not actions:
-        raise SpecError(f"{name}: `actions` is {actions!r}; expected a list of actions, e.g.\n{EXAMPLE}")
+        shown = truncate(str(actions), MAX_SHOWN_CHARACTERS)
+        raise SpecError(f"{name}: `actions` is {shown}; expected a list of actions, e.g.\n{EXAMPLE}")
     changed = copy.deepcopy(document)
     for number, action in enumerate(actions, 1):
         _act(changed, action, f"{name}: action {number}")
@@ -42,20 +47,25 @@ def apply(document: dict[str, Any], overlay: Any, name: str) -> dict[str, Any]:
 
 
 def _act(document: dict[str, Any], action: Any, name: str) -> None:
-    # Imported when an overlay is used, since it takes as long as the rest of the start.
-    import jsonpath
-
     if not isinstance(action, dict) or not isinstance(action.get("target"), str):
         raise SpecError(f"{name}: `target` is missing or not text; expected a JSONPath, e.g. $.info.title")
     unknown = set(action) - {"target", "description", "update", "remove"}
     if unknown or not ("update" in action or action.get("remove") is True):
-        raise SpecError(f"{name}: has the keys {sorted(action)}; expected `target` and `update` or `remove: true`")
+        keys = truncate(str(sorted(map(str, action))), MAX_SHOWN_CHARACTERS)
+        raise SpecError(f"{name}: has the keys {keys}; expected `target` and `update` or `remove: true`")
+    target = action["target"]
+    if len(target) > MAX_TARGET_CHARACTERS:
+        reason = f"has more than {MAX_TARGET_CHARACTERS} characters; expected e.g. $.info"
+        raise SpecError(f"{name}: `target` {brief(target)} {reason}")
+    # Imported when an overlay is used, since it takes as long as the rest of the start.
+    from mockveo.spec.targets import TargetError, select
+
     try:
-        matches = list(jsonpath.finditer(action["target"], document))
-    except jsonpath.JSONPathError as error:
-        raise SpecError(f"{name}: `target` {action['target']!r} is not a JSONPath: {error}") from None
+        matches = select(target, document)
+    except TargetError as error:
+        raise SpecError(f"{name}: `target` {brief(target)} is not a JSONPath that can be used: {error}") from None
     if not matches:
-        warnings.warn(f"{name}: `target` {action['target']!r} selects nothing", OverlayWarning, stacklevel=2)
+        warnings.warn(f"{name}: `target` {brief(target)} selects nothing", OverlayWarning, stacklevel=2)
     for match in reversed(matches):  # backwards, since removing from a list moves what follows
         if action.get("remove") is True:
             _remove(match, name)

@@ -24,12 +24,16 @@ import jsonschema_rs
 from mockveo import yamlfiles
 from mockveo._paths import data_file, profiles
 from mockveo.errors import SpecError
+from mockveo.schemas import first_error
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.form import Form, read_form
 from mockveo.spec.models import add_models
-from mockveo.spec.openapi import Document, Json, Shape, escape
-from mockveo.spec.operations import DOCUMENTED
+from mockveo.spec.openapi import Document, Shape
+from mockveo.spec.operations import DOCUMENTED, SAMPLES
+from mockveo.spec.prices import Price, read_prices
+from mockveo.spec.structure import Json, escape
 from mockveo.spec.templates import fill
+from mockveo.text import MAX_MESSAGE_CHARACTERS, brief, truncate_middle
 
 DEFAULT_PROFILE: Final = "docs-2026-03"
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
@@ -57,7 +61,8 @@ class Query:
 
     def only(self, values: Collection[str]) -> bool:
         """Return whether the parameter takes only some of these values."""
-        return set(self.schema.get("enum", [None])) <= set(values)
+        accepted = list(values)  # an odd value of the document may not be hashable
+        return all(value in accepted for value in self.schema.get("enum", [None]))
 
     def problem(self, value: str) -> str | None:
         """Return what is wrong with a value, in a sentence; None for a valid one."""
@@ -66,7 +71,7 @@ class Query:
         wanted = str(dict(self.schema))
         if "enum" in self.schema:
             wanted = f"one of {', '.join(map(str, self.schema['enum']))}"
-        return f"{self.name} is {value!r}, wanted {wanted}"
+        return f"{self.name} is {brief(value)}, wanted {wanted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,8 @@ class Operation:
     success: Shape | None
     errors: Mapping[str, ErrorExample]
     _document: Document = field(repr=False)
-
-    @property
-    def form(self) -> Form | None:
-        """Return the form of the first media type, which the page names; None without a body."""
-        return next(iter(self.forms.values()), None)
+    #: The form of the first media type, which the page names; None without a body.
+    form: Form | None
 
     def answer_problem(self, status: int, body: Json) -> str | None:
         """Return how a JSON response of ours breaks the document, if it does; for --self-check."""
@@ -97,7 +99,8 @@ class Operation:
         schema = f"{pointer}/content/application~1json/schema"
         if self._document.find(schema) is None:
             return f"a JSON body is not documented for {status} of {self.id}"
-        for error in self._document.validator(schema).iter_errors(body):
+        error = first_error(self._document.validator(schema), body)
+        if error is not None:
             return f"{status} of {self.id}: {error.message} at /{'/'.join(map(str, error.instance_path))}"
         return None
 
@@ -125,6 +128,8 @@ class Spec:
             raise SpecError("the form of createVideo needs a `prompt` of type string among its required fields")
         #: Model as a client may send it -> model in responses; None if the document lists no aliases.
         self.aliases: Mapping[str, str] | None = form.fields.get("model", {}).get("x-aliases")
+        #: The known prices, by the model as a client sends it.
+        self.prices: Mapping[str, Price] = read_prices(form.fields.get("model", {}), form.fields)
         self._read_lifecycle()
         #: Fields of the form that a job remembers besides prompt, model and files, since responses may repeat them.
         self.kept = tuple(
@@ -133,6 +138,10 @@ class Spec:
             if name not in ("prompt", "model") and name in form.texts
             if node.get("type") in ("string", "integer", "number", "boolean")
         )
+        for name in ("prompt", "model", *self.kept):
+            default = form.fields.get(name, {}).get("default")
+            if isinstance(default, dict | list):
+                raise SpecError(f"the default of the form's field {name} is {brief(default)}; expected text, e.g. a")
         self.unknown_path = self._unknown_path()
         success = self.operations["retrieveVideo"].success
         #: Whether a key is taken without the word Bearer before it.
@@ -163,7 +172,7 @@ class Spec:
     def _read_lifecycle(self) -> None:
         """Read from `x-transitions` how a job succeeds and how it fails."""
         pointer = f"{self._success_pointer('retrieveVideo')}/properties/status"
-        transitions = self.document.at(pointer).get("x-transitions")
+        transitions = self.document.at(pointer, "schema").get("x-transitions")
         if not isinstance(transitions, dict) or not transitions:
             raise SpecError(
                 f"{pointer}: `x-transitions` is missing; expected e.g. {{queued: [completed], completed: []}}"
@@ -171,7 +180,7 @@ class Spec:
         for status, following in transitions.items():
             for name in [status, *following]:
                 if name not in transitions or not self.document.validator(pointer).is_valid(name):
-                    raise SpecError(f"{pointer}: `x-transitions` names {name!r}, which is not one of the statuses")
+                    raise SpecError(f"{pointer}: `x-transitions` names {brief(name)}, which is not one of the statuses")
         way = [next(iter(transitions))]
         while transitions[way[-1]]:
             way.append(transitions[way[-1]][0])
@@ -191,11 +200,11 @@ class Spec:
         schemes = self.document.find("/components/securitySchemes") or {}
         names = [name for alternative in self.document.tree.get("security", []) for name in alternative]
         wanted = ("apiKey", "header", "authorization")
-        nodes = [self.document.follow(schemes.get(name, {})) for name in names]
+        nodes = [self.document.follow(schemes.get(name, {}), "securityScheme") for name in names]
         return any((node.get("type"), node.get("in"), str(node.get("name")).lower()) == wanted for node in nodes)
 
     def _unknown_path(self) -> ErrorExample:
-        response = self.document.at("/components/responses/UnknownPath")
+        response = self.document.at("/components/responses/UnknownPath", "response")
         examples = dict(self._examples("/components/responses/UnknownPath", int(response.get("x-status", 404))))
         if not examples:
             raise SpecError("/components/responses/UnknownPath has no example; expected the body of the response")
@@ -214,45 +223,58 @@ class Spec:
 
     def _operation(self, path: str, method: str) -> Operation:
         pointer = f"/paths/{escape(path)}/{method}"
-        node = self.document.at(pointer)
+        node = self.document.at(pointer, "operation")
         name = node.get("operationId")
         if name not in DOCUMENTED:
             raise SpecError(
-                f"{pointer}: `operationId` is {name!r}, which mockveo cannot play; expected one of"
+                f"{pointer}: `operationId` is {brief(name)}, which mockveo cannot play; expected one of"
                 f" {', '.join(DOCUMENTED)}. Remove the operation, e.g. with an overlay: "
                 f"{{target: \"$.paths['{path}'].{method}\", remove: true}}"
             )
         errors: dict[str, ErrorExample] = {}
-        for status in self.document.at(f"{pointer}/responses"):
+        for status in node["responses"]:
             if not re.fullmatch(r"[1-5]\d\d", str(status)):
-                raise SpecError(f'{pointer}/responses: {status!r} is not a status; expected three digits, e.g. "200"')
+                wrong = f"{pointer}/responses: {brief(status)} is not a status"
+                raise SpecError(f'{wrong}; expected three digits, e.g. "200"')
             if int(status) >= 400:
                 errors.update(self._examples(f"{pointer}/responses/{status}", int(status)))
         success = f"{pointer}/responses/200/content/application~1json/schema"
+        shape = None
+        if name in SAMPLES and self.document.find(success) is not None:
+            shape = Shape(self.document, success, SAMPLES[name])
+            self.document.validator(success)  # refuses what is no JSON Schema
+        forms = self._forms(f"{pointer}/requestBody") if "requestBody" in node else {}
         return Operation(
             id=name,
             method=method.upper(),
             path=path,
             authorised=bool(node.get("security", self.document.tree.get("security"))),
-            forms=self._forms(f"{pointer}/requestBody") if "requestBody" in node else {},
+            forms=forms,
+            form=next(iter(forms.values()), None),
             queries=tuple(self._queries(pointer)),
-            success=Shape(self.document, success) if self.document.find(success) is not None else None,
+            success=shape,
             errors=errors,
             _document=self.document,
         )
 
     def _examples(self, pointer: str, status: int) -> Iterator[tuple[str, ErrorExample]]:
         content = f"{pointer}/content/application~1json"
-        for name in self.document.find(f"{content}/examples") or {}:
-            body = self.document.at(f"{content}/examples/{escape(name)}/value")
-            for error in self.document.validator(f"{content}/schema").iter_errors(body):
-                raise SpecError(f"{content}/examples/{name} does not fit its schema: {error.message}")
+        self.document.at(pointer, "response")
+        media = self.document.find(content, "media") or {}
+        for name in media.get("examples", {}):
+            example = f"{content}/examples/{escape(name)}"
+            self.document.at(example, "example")
+            body = self.document.at(f"{example}/value")
+            error = first_error(self.document.validator(f"{content}/schema"), body)
+            if error is not None:
+                reason = truncate_middle(error.message, MAX_MESSAGE_CHARACTERS)
+                raise SpecError(f"{example} does not fit its schema: {reason}")
             yield name, ErrorExample(status, body)
 
     def _queries(self, pointer: str) -> Iterator[Query]:
         for holder in (pointer, pointer.rpartition("/")[0]):
             for parameter in self.document.at(holder).get("parameters", []):
-                node = self.document.follow(parameter)
+                node = self.document.follow(parameter, "parameter")
                 if node["in"] == "path":
                     continue
                 if node["in"] != "query" or node.get("required") or "requestBody" in self.document.at(pointer):
@@ -260,12 +282,12 @@ class Spec:
                         f"{holder}/parameters: {node['name']} (`in: {node['in']}`) would not be enforced; expected a"
                         " parameter of the path, or an optional one of the query of an operation without a body"
                     )
-                schema = self.document.follow(node.get("schema", {}))
+                schema = self.document.follow(node.get("schema", {}), "schema")
                 validator = self.document.compiled(schema, f"{holder}/parameters, {node['name']}")
                 yield Query(node["name"], schema.get("default"), schema, validator)
 
     def _forms(self, pointer: str) -> dict[str, Form]:
-        media_types = tuple(self.document.at(f"{pointer}/content"))
+        media_types = tuple(self.document.at(pointer, "requestBody").get("content", {}))
         return {
             name: read_form(self.document, f"{pointer}/content/{escape(name)}", media_types) for name in media_types
         }
@@ -288,7 +310,7 @@ def load(
     tree = yamlfiles.parse(text, path.name, SpecError)
     shipped = profiles()
     if profile not in shipped:
-        raise SpecError(f"the profile {profile!r} does not exist; expected one of {', '.join(shipped)}")
+        raise SpecError(f"the profile {brief(profile)} does not exist; expected one of {', '.join(shipped)}")
     applied = [overlay for overlay in (shipped[profile], *map(Path, overlays)) if overlay is not None]
     for overlay in applied:
         from mockveo.spec.overlays import apply

@@ -9,6 +9,14 @@ from typing import Any, Final
 _BRACES: Final = re.compile(r"\{(\w+)\}")
 
 
+def count_names(node: Any) -> int:
+    """Return how many `{name}`s a node of JSON has, as often as each occurs."""
+    if isinstance(node, str):
+        return len(_BRACES.findall(node)) if "{" in node else 0
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return sum(map(count_names, children))
+
+
 def fill(node: Any, values: Mapping[str, Any]) -> Any:
     """Return a node with each `{name}` replaced by `values[name]`; a name without a value stays.
 

@@ -9,11 +9,15 @@ They work without pytest too:
 The server runs in another thread than the test, so jobs and requests are immutable snapshots.
 """
 
+from mockveo.rules.bill import Bill, BilledJob, JobCount
 from mockveo.testing.requests import ReceivedFile, Request, Requests
 from mockveo.testing.worlds import DEFAULTS, JobHandle, Mockveo, MockveoWorlds, ScenarioSource, safe_name
 
 __all__ = [
     "DEFAULTS",
+    "Bill",
+    "BilledJob",
+    "JobCount",
     "JobHandle",
     "Mockveo",
     "MockveoWorlds",

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain, count
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
 
 from mockveo.durations import seconds
 from mockveo.environment import client_environment
 from mockveo.errors import MockveoError, ScenarioError
-from mockveo.keywords import ErrorKeywords, ScenarioKeywords, WorldKeywords
+from mockveo.keywords import ErrorKeywords, RunKeywords, ScenarioKeywords, WorldKeywords
+from mockveo.rules.bill import Bill
 from mockveo.rules.client_rules import findings
+from mockveo.server.billing import world_bill
 from mockveo.server.run import ServerThread
 from mockveo.simulator import jobs
 from mockveo.simulator.clock import Clock
+from mockveo.simulator.saving import saved, write
 from mockveo.simulator.scenarios import Scenario, find, forced, scenario
 from mockveo.simulator.stores.store import StoredExchanges
 from mockveo.simulator.world import World
 from mockveo.testing.requests import Requests, request_of
 from mockveo.traffic.record import ExchangeRecord
+from mockveo.yamlfiles import parse_json, read
+
+if TYPE_CHECKING:
+    from mockveo.testing.programs import ProgramResult
 
 #: A scenario: its name, its file, its data, or the object.
 ScenarioSource: TypeAlias = str | PurePath | Mapping[str, Any] | Scenario | None
@@ -84,7 +91,8 @@ class JobHandle:
             raise MockveoError(f"the job {self.id} is gone; expected one of `jobs`, e.g. mockveo.jobs[-1]")
         if world.view(job).ended_at is not None:
             raise MockveoError(f"the job {self.id} has ended already; expected a queued or running job")
-        world.end(job, forced({"ending": ending, **({"error": error} if error else {})}))
+        ending_scenario = forced({"ending": ending, **({"error": error} if error else {})})
+        world.store.change(lambda: world.end(job, ending_scenario))
 
 
 class Mockveo:
@@ -116,7 +124,7 @@ class Mockveo:
             own = self._scenario(changes.pop("scenario"), {})
         world = self._server.app.worlds.reset(self.name, changes)
         if own is not None:
-            world.use(own)
+            world.store.change(lambda: world.use(own))
 
     @property
     def world(self) -> World:
@@ -144,15 +152,32 @@ class Mockveo:
         Keywords are keys of a scenario, e.g. `ending="failure"`; together with a name or a file they override its
         keys. Raises ScenarioError, whose message says what was expected.
         """
-        self.world.use(self._scenario(source, keys))
+        world, chosen = self.world, self._scenario(source, keys)
+        world.store.change(lambda: world.use(chosen))
 
     def next(self, source: ScenarioSource = None, /, **keys: Unpack[ScenarioKeywords]) -> None:
         """Queue a scenario, given as in `scenario`, for one create request, after those already queued."""
-        self.world.scenarios.enqueue(self._scenario(source, keys))
+        world, chosen = self.world, self._scenario(source, keys)
+        world.store.change(lambda: world.scenarios.enqueue(chosen))
 
     def advance(self, duration: float | str) -> None:
         """Let time pass at once, in seconds of the world's clock or as "1m30s". Raises SettingsError."""
-        self.world.clock.advance(seconds(duration))
+        world, passed = self.world, seconds(duration)
+        world.store.change(lambda: world.clock.advance(passed))
+
+    def save(self, path: str | PurePath) -> None:
+        """Write the world to a file, as `mockveo save` does, keys of clients included. Raises OSError."""
+        write(saved(self.world), Path(path))
+
+    def load(self, source: str | PurePath | Mapping[str, Any]) -> None:
+        """Replace the world by a saved one, from a file or as data. Raises MockveoError for another document."""
+        if not isinstance(source, Mapping):
+            try:
+                source = parse_json(read(Path(source), MockveoError))
+            except ValueError as error:
+                raise MockveoError(f"{source} cannot be loaded: {error}; expected what `mockveo save` wrote") from None
+        world = self._server.app.worlds.load(self.name, source)
+        world.store.change(lambda: None)
 
     @property
     def clock(self) -> Clock:
@@ -176,6 +201,26 @@ class Mockveo:
         Each has `rule`, `severity`, `verdict`, `message`, `source` and `exchanges`.
         """
         return [finding.to_json() for finding in findings(exchange.to_json() for exchange in self.world.journal)]
+
+    @property
+    def bill(self) -> Bill:
+        """The jobs that were made, and what became of each: `assert mockveo.bill.wasted == 0`.
+
+        Its numbers are `made`, `delivered`, `wasted`, `open` (the client may still come back: let time pass with
+        `advance`), `lost` (no answer to the create) and `forgotten`. A failing assertion on one shows its jobs.
+        """
+        return world_bill(self.world)
+
+    def run(self, command: Sequence[str], **keywords: Unpack[RunKeywords]) -> ProgramResult:
+        """Run a program with the real URL written in, on a server of its own with the settings of this world.
+
+        The result has `exit_status`, `stdout`, `stderr`, `requests`, `findings`, `proof` and `bill`; `keywords` are
+        those of `mockveo.run`. Raises MockveoError.
+        """
+        # Imported lazily because it costs what few tests need.
+        from mockveo.testing.programs import run
+
+        return run(command, self.world.settings, {"scenario": self.world.plan.scenario, **keywords})
 
     def close(self) -> None:
         """Free its name and URL for the next world. It can still be inspected."""

@@ -212,7 +212,7 @@ class Exchange:
         """Return whether the status is 2xx. Source: RFC 9110 section 15.3."""
         return 200 <= self.status < 300
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Return whether the response arrived with all the bytes of its Content-Length, and can be decoded."""
         promised = self.response_headers.get("content-length", str(self.response_bytes))
@@ -229,7 +229,7 @@ class Exchange:
         """Return the status of the job that the response shows, or ""."""
         return self.shown.status
 
-    @property
+    @cached_property
     def error_body(self) -> ErrorBody:
         """Return the error in the response's body; empty without one."""
         return ErrorBody.parse(self.response_body)
@@ -277,7 +277,7 @@ class Exchange:
             return self.error_code != "model_not_found"
         return self.operation in ("create", "retrieve") and self.succeeded and self.without_json
 
-    @property
+    @cached_property
     def form(self) -> tuple[Hashable, ...] | None:
         """Return the content of the form, by which two creates are compared; None if unknown."""
         hashes = tuple(file.get("sha256") or "" for file in self.files)

@@ -75,7 +75,8 @@ def _recorded(record: ExchangeRecord, root: str) -> HarJson:
     """Return the entry of a record, with the bytes of its response."""
     entry = _entry(record.to_json(), root)
     if record.response_body:
-        entry["response"]["content"] |= _content_of_bytes(record.response_body)
+        content = _content_of_bytes(record.response_body)
+        entry["response"]["content"] |= content | {"text": record.redacted(content["text"])}
     return entry
 
 

@@ -14,13 +14,12 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import SplitResult, urldefrag, urlsplit
 
-import orjson
-
 from mockveo.http import forms
 from mockveo.http.parts import MULTIPART, FormError, Part, media_type
 from mockveo.spec.job_body import JobBody
 from mockveo.traffic.exchange import FieldJson, FileJson, ResponseJson
 from mockveo.traffic.redaction import redact_headers
+from mockveo.yamlfiles import parse_json
 
 #: Members by which exporters mark a request that failed: those of Chrome and Playwright.
 _FAILURES: Final = ("_error", "_failureText")
@@ -36,6 +35,8 @@ class SavedForm:
     media_type: str
     fields: list[FieldJson]
     files: list[FileJson]
+    #: The parts of a body that was saved whole.
+    parts: Sequence[Part] = ()
 
 
 class HarEntry:
@@ -116,7 +117,7 @@ class HarEntry:
             except ValueError:
                 return (None,)
         try:
-            return (orjson.loads(text),)
+            return (parse_json(data),)
         except ValueError:
             cut = len(data) < (self._content.get("size") or 0)
             return () if cut else (text,)
@@ -161,7 +162,10 @@ class HarEntry:
             fields = [param for param in params if not _is_file(param)]
             return SavedForm(kind, list(map(_field, fields)), list(map(_file, files)))
         parts = _parts(text, self.content_type, is_base64=self._form.get("encoding") == "base64")
-        return None if parts is None else SavedForm(kind, *_split(parts))
+        if parts is None:
+            return None
+        fields, files = _split(parts)
+        return SavedForm(kind, fields, files, parts)
 
 
 def _pairs(message: Mapping[str, Any]) -> list[tuple[str, str]]:

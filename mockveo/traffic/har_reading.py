@@ -7,26 +7,33 @@ rule takes it for wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import unquote
 
 from mockveo.errors import TraceError
 from mockveo.http.forms import URLENCODED
+from mockveo.http.parts import MULTIPART, ParsedForm
 from mockveo.schemas import DataSchema
 from mockveo.spec.errors import ErrorBody
 from mockveo.spec.operations import OPERATION_IDS
 from mockveo.spec.spec import Operation, Spec, load
 from mockveo.traffic.exchange import ExchangeJson, RequestJson
-from mockveo.traffic.har_entry import HarEntry
-from mockveo.traffic.redaction import fingerprint, redact_headers, redact_key, redact_query
+from mockveo.traffic.form_values import CreateRequest, misplaced_parameters
+from mockveo.traffic.har_entry import HarEntry, SavedForm
+from mockveo.traffic.record import Deviation
+from mockveo.traffic.redaction import fingerprint, redact_headers, redact_key, redact_query, redactor
 
 _ENTRY: Final = DataSchema(Path(__file__).with_name("har.schema.json"), "the entry")
 #: Operations by which the root of the API is recognised; other services list models too.
 _VIDEO_OPERATIONS: Final = frozenset(OPERATION_IDS[name] for name in ("create", "retrieve", "content"))
 #: Statuses of a path that a server does not have. Source: RFC 9110 sections 15.5.5 and 15.5.6.
 _NO_SUCH_PATH: Final = (404, 405)
+#: Deviations that the names and kinds of the parts of a form show, whatever an exporter made of their bytes.
+_OF_PARTS: Final = frozenset(
+    {"image-field-name", "text-for-file", "file-for-text", "unknown-part", "repeated-field", "file-media-type"}
+)
 #: Members of a job that lead to its video. Source: the pages, and the gateway family for the others.
 _URL_NAMES: Final = ("video_url", "url", "fail_reason")
 
@@ -62,6 +69,7 @@ class _HarReader:
             for operation in spec.operations.values()
         ]
         self._paths = ", ".join(f"{operation.method} {operation.path}" for operation in spec.operations.values())
+        self._operations = spec.operations
         #: The service is known to accept a form without images that is URL-encoded.
         self._accepted = (*spec.form.media_types, URLENCODED)
         self._entries: list[HarEntry] = []
@@ -164,10 +172,30 @@ class _HarReader:
         form = entry.form() if target.operation == OPERATION_IDS["create"] else None
         if form is not None:
             exchange["request"]["fields"], exchange["request"]["files"] = form.fields, form.files
-            if form.fields and form.media_type not in self._accepted:
-                message = f"sent as {form.media_type or 'nothing'}; the page says {self._accepted[0]}"
-                exchange["deviations"] = [{"code": "content-type", "message": message}]
-        return exchange
+        if target.operation is not None and not target.elsewhere:
+            key = entry.credential.rpartition(" ")[2]
+            exchange["deviations"] = [
+                {"code": note.code, "message": redact_key(note.message, key)}
+                for note in self._deviations(entry, target.operation, form)
+            ]
+        hiding = redactor([*entry.headers, ("authorization", entry.credential)], entry.query.encode(), _texts(exchange))
+        return cast(ExchangeJson, hiding.redact(exchange))
+
+    def _deviations(self, entry: HarEntry, name: str, form: SavedForm | None) -> Iterator[Deviation]:
+        """Yield how a request deviates from the document, as far as its entry shows that."""
+        operation = self._operations.get(name)
+        if operation is not None:
+            headers = [header.lower().encode() for header, _ in entry.headers]
+            yield from misplaced_parameters(operation, entry.query.encode(), headers)
+        if form is None or operation is None or operation.form is None:
+            return
+        if form.fields and form.media_type not in self._accepted:
+            yield Deviation(
+                "content-type", f"sent as {form.media_type or 'nothing'}; the page says {self._accepted[0]}"
+            )
+        if form.media_type == MULTIPART:
+            request = CreateRequest.parse(ParsedForm(list(form.parts)), operation.form, MULTIPART)
+            yield from (note for note in request.deviations if note.code in _OF_PARTS)
 
 
 def _is_evident(entry: HarEntry, operation: Operation) -> bool:
@@ -176,6 +204,10 @@ def _is_evident(entry: HarEntry, operation: Operation) -> bool:
         return False
     shows_json = bool(entry.job.ids or entry.job.status) or ErrorBody.parse(entry.body).present
     return operation.id == OPERATION_IDS["create"] or shows_json or "json" in entry.media_type
+
+
+def _texts(exchange: ExchangeJson) -> list[tuple[str, Any]]:
+    return [(field["name"], field["value"]) for field in exchange["request"].get("fields", ())]
 
 
 def _request(entry: HarEntry, target: _Target) -> RequestJson:

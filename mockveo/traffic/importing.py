@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from mockveo import yamlfiles
 from mockveo.errors import TraceError
@@ -22,7 +21,7 @@ def read(path: Path) -> list[ExchangeJson]:
     """Return the exchanges of a file in their JSON form. Raises TraceError, which names file and entry."""
     text = _text(yamlfiles.read(path, TraceError), path.name)
     try:
-        data = orjson.loads(text)
+        data = yamlfiles.parse_json(text)
     except ValueError:
         data = _lines(text, path.name)
     if isinstance(data, dict) and isinstance(data.get("log"), dict):
@@ -32,10 +31,15 @@ def read(path: Path) -> list[ExchangeJson]:
         exchanges = exchanges.get("exchanges") if isinstance(exchanges, dict) else exchanges
         if not isinstance(exchanges, list) or not exchanges:
             raise TraceError(f"{path.name}: holds no exchanges; expected {_EXAMPLE}")
+    check_exchanges(exchanges, path.name)
+    return _numbered(exchanges)
+
+
+def check_exchanges(exchanges: Iterable[Any], name: str) -> None:
+    """Raise TraceError, which begins with a name, for data that is no exchange in its JSON form."""
     for place, exchange in enumerate(exchanges, 1):
         for mistake in _EXCHANGE.mistakes(exchange)[:1]:
-            raise TraceError(f"{path.name}: entry {place}: {mistake}")
-    return _numbered(exchanges)
+            raise TraceError(f"{name}: entry {place}: {mistake}")
 
 
 def _text(data: bytes, name: str) -> str:
@@ -52,7 +56,7 @@ def _lines(text: str, name: str) -> list[Any]:
         if not line.strip():
             continue
         try:
-            data = orjson.loads(line)
+            data = yamlfiles.parse_json(line)
         except ValueError as problem:
             reason = f"neither JSON nor JSON lines: line {number}: {problem}"
             raise TraceError(f"{name}: {reason}; expected {_EXAMPLE}") from None

@@ -6,18 +6,30 @@ import hashlib
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
-
-import orjson
+from typing import Any, Final, NamedTuple, cast
 
 from mockveo.http.encodings import decode
 from mockveo.http.parts import Part
-from mockveo.text import printable
+from mockveo.text import counted, printable
 from mockveo.traffic.exchange import ExchangeJson, FileJson, ResponseJson
-from mockveo.traffic.redaction import fingerprint, redact_headers, redact_key, redact_query
+from mockveo.traffic.redaction import (
+    Redactor,
+    fingerprint,
+    is_secret,
+    redact_field,
+    redact_headers,
+    redact_key,
+    redact_query,
+    redactor,
+)
+from mockveo.yamlfiles import parse_json
 
 #: Seconds from which on a line shows how long an exchange took; shorter ones are the usual.
 SHOWN_DURATION_S: Final = 0.1
+#: What a record takes besides the bytes of its request and response. Measured: 900 for a poll, 2000 for a create.
+RECORD_BYTES: Final = 1000
+#: Bytes of headers whose credentials are remembered. Arbitrary: those of programs fit.
+MAX_CACHED_HEAD_BYTES: Final = 1000
 
 
 class Deviation(NamedTuple):
@@ -41,6 +53,8 @@ class ExchangeRecord:
     operation = ""
     owner = ""
     parts: Sequence[Part] = ()
+    #: Images of a create, as files or as text.
+    image_count = 0
     body_size = 0
     #: The request's body as it came, if it was short and came in one piece, else its SHA-256.
     body: bytes | None = None
@@ -78,7 +92,7 @@ class ExchangeRecord:
         self.query = query
         # Joined, since a journal of many small objects costs more time than the joining.
         self._headers = b"\n".join([part for header in headers for part in header])
-        self.kept = len(self._headers)
+        self.kept = RECORD_BYTES + len(self._headers) + len(path) + len(query)
 
     def forget_body(self) -> None:
         """Drop the request's body and keep its size and hash."""
@@ -96,8 +110,18 @@ class ExchangeRecord:
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Return the request's headers as they came, credentials included."""
-        parts = self._headers.decode("latin-1").split("\n")
-        return list(zip(parts[::2], parts[1::2], strict=True)) if self._headers else []
+        return _split(self._headers)
+
+    @property
+    def _redactor(self) -> Redactor:
+        fields = [(part.name, part.value) for part in self.parts if part.filename is None]
+        if b"=" in self.query or any(is_secret(name) for name, _ in fields):
+            return redactor(self.headers, self.query, fields)
+        return (
+            _usual_redactor(self._headers)
+            if len(self._headers) < MAX_CACHED_HEAD_BYTES
+            else redactor(self.headers, b"")
+        )
 
     @property
     def redacted_headers(self) -> list[tuple[str, str]]:
@@ -116,6 +140,10 @@ class ExchangeRecord:
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.response_headers
         )
 
+    def redacted(self, text: str) -> str:
+        """Return a text without the credentials of the request."""
+        return str(self._redactor.redact(text))
+
     def to_line(self) -> str:
         """Return the exchange in one short line, and a further line for each deviation."""
         status = str(self.status or ("lost" if self.faults and not self.client_left else "gone"))
@@ -125,7 +153,8 @@ class ExchangeRecord:
             line += f" [{self.scenario}: {', '.join(self.faults)}]"
         if self.duration >= SHOWN_DURATION_S:
             line += f" ({self.duration:.1f} s)"
-        return line + "".join(f"\n         ! {printable(note, single_line=True)}" for note in self.notes)
+        line += "".join(f"\n         ! {printable(note, single_line=True)}" for note in self.notes)
+        return self.redacted(line)
 
     @property
     def notes(self) -> list[str]:
@@ -137,21 +166,22 @@ class ExchangeRecord:
         query = f"?{self.redacted_query}" if self.query else ""
         world = f"/@{self.world}" if self.world else ""
         origin = "(other origin) " if self.other_origin else ""
-        return printable(f"{origin}{world}{self.path}{query}", single_line=True)
+        path = redact_key(self.path, self.owner)
+        return printable(f"{origin}{world}{path}{query}", single_line=True)
 
     def _outcome(self) -> str:
         words = [self.error or self.state]
         if self.progress is not None and not self.error:
             words.append(f"{self.progress} %")
         if self.operation == "createVideo" and self.job_id:
-            count = sum(part.is_file for part in self.parts)
-            images = "1 image" if count == 1 else f"{count} images"
-            words.append(f"{self.job_id}, {images}" if count else self.job_id)
+            images = counted(self.image_count, "image")
+            words.append(f"{self.job_id}, {images}" if self.image_count else self.job_id)
         return " ".join(words)
 
     def to_json(self) -> ExchangeJson:
-        """Return the JSON form, which `control.yaml` describes."""
-        return {
+        """Return the JSON form, which `control.yaml` describes, without keys."""
+        headers = self.redacted_headers
+        exchange: ExchangeJson = {
             "number": self.number,
             "line": self.to_line(),
             "time": round(self.started, 6),
@@ -160,14 +190,18 @@ class ExchangeRecord:
             "elsewhere": self.other_origin,
             "operation": self.operation or None,
             "key": fingerprint(self.owner) if self.owner else None,
-            "key_sent": any(name.lower() == "authorization" for name, _ in self.headers),
+            "key_sent": any(name.lower() == "authorization" for name, _ in headers),
             "client_left": self.client_left,
             "request": {
                 "method": self.method,
                 "path": redact_key(self.path, self.owner),
                 "query": self.redacted_query,
-                "headers": self.redacted_headers,
-                "fields": [{"name": part.name, "value": part.value} for part in self.parts if not part.is_file],
+                "headers": headers,
+                "fields": [
+                    {"name": part.name, "value": redact_field(part.name, part.value)}
+                    for part in self.parts
+                    if not part.is_file
+                ],
                 "files": [_file(part) for part in self.parts if part.is_file],
                 "body_bytes": self.body_size,
                 "body_sha256": self.body_sha256,
@@ -183,6 +217,7 @@ class ExchangeRecord:
             "faults": list(self.faults),
             "deviations": [{"code": deviation.code, "message": deviation.message} for deviation in self.deviations],
         }
+        return cast(ExchangeJson, self._redactor.redact(exchange))
 
     def _response(self) -> ResponseJson:
         digest, body, undecodable = self.response_digest, self.response_body, self.undecodable
@@ -209,6 +244,16 @@ class ExchangeRecord:
         return b", ".join(values).decode("latin-1")
 
 
+@lru_cache(maxsize=256)  # a client sends the same headers with each poll
+def _usual_redactor(headers: bytes) -> Redactor:
+    return redactor(_split(headers), b"")
+
+
+def _split(headers: bytes) -> list[tuple[str, str]]:
+    parts = headers.decode("latin-1").split("\n")
+    return list(zip(parts[::2], parts[1::2], strict=True)) if headers else []
+
+
 def _file(part: Part) -> FileJson:
     return {
         "name": part.name,
@@ -226,7 +271,7 @@ def _readable(body: bytes) -> Any:
     except ValueError:
         return None
     try:
-        return orjson.loads(text) if text else None
+        return parse_json(body) if text else None
     except ValueError:
         return text
 

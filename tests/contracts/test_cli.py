@@ -146,6 +146,53 @@ def test_check_with_known_failures_passes_until_they_are_stale(place: Path) -> N
     assert "known.txt:1" in done.stdout
 
 
+def test_what_is_newer_than_the_requirements_is_shown_and_does_not_count(place: Path) -> None:
+    text = 'since: "2027-01"\nsays: New.\ncall: {prompt: "A\\nkite."}\n'
+    (place / "new.yaml").write_text(text)
+    assert check(place, "cutting", "--case", "new.yaml").returncode == 1
+    reports = ("--report", "json=r.json", "--report", "junit=r.xml")
+    done = check(place, "cutting", "--case", "new.yaml", "--requirements", "2026-11", *reports)
+    assert done.returncode == 0, done.stdout
+    assert "new since 2026-11, not counted  prompt-exact in new" in done.stdout
+    assert "nothing is broken, 1 new, not counted" in done.stdout.splitlines()[-1]
+    report = json.loads((place / "r.json").read_text())
+    assert (report["requirements"], report["summary"]["newer"], report["summary"]["violations"]) == ("2026-11", 1, 0)
+    assert [(finding["rule"], finding["newer"]) for finding in report["findings"]] == [("prompt-exact", "2027-01")]
+    assert "prompt-exact: new since 2027-01, not counted" in (place / "r.xml").read_text()
+    # What is old counts as before.
+    assert check(place, "cutting", "--case", "text/newlines", "--requirements", "2026-11").returncode == 1
+
+
+def test_requirements_of_an_unknown_month_are_refused(place: Path) -> None:
+    done = check(place, "correct", "--requirements", "2026-10")
+    assert done.returncode == 2
+    assert "no requirements of '2026-10'" in done.stderr
+    assert "e.g. --requirements 2026-11" in done.stderr
+
+
+def test_check_with_strict_fails_on_rules_that_the_client_leaves_unjudged(place: Path) -> None:
+    features = {"images": 2, "content": True, "deadline": True}
+    (place / "silent.py").write_text(
+        f"from clients import correct\ndef client(case): return correct(case)\nclient.features = {features}\n"
+    )
+    reports = ("--generated", "0", "--quiet", "--strict", "--report", "json=r.json", "--report", "github=g.txt")
+    silent = run(place, "check", "--python", "silent:client", *reports)
+    assert silent.returncode == 1, silent.stdout
+    assert "undeclared feature  --strict could not judge resume-own-job," in silent.stdout
+    assert 'declare it, e.g. "features": {"resume": true}, or false if the client cannot' in silent.stdout.replace(
+        "\n  ", " "
+    )
+    assert "4 rules not judged" in silent.stdout.splitlines()[-1]
+    assert {*json.loads((place / "r.json").read_text())["undeclared"].values()} == {"resume"}
+    assert "undeclared feature" in (place / "g.txt").read_text()
+    with (place / "silent.py").open("a") as file:
+        file.write("client.features['resume'] = False\n")
+    assert run(place, "check", "--python", "silent:client", *reports).returncode == 0
+    with (place / "silent.py").open("a") as file:
+        file.write("del client.features['resume']\n")
+    assert run(place, "check", "--python", "silent:client", *reports, "--requirements", "2026-11").returncode == 1
+
+
 def test_generated_case_of_a_rule_broken_before_is_not_saved(place: Path) -> None:
     reports = ("--report", "json=r.json", "--quiet", "--generated", "30")
     done = run(place, "check", "--python", "clients:cutting", "--corpus", "mine", *reports)
@@ -206,6 +253,35 @@ def test_report_converts_json_reports(place: Path) -> None:
     assert "clients:correct" in page
     assert "clients:cutting" in page
     assert run(place, "report", "clients.py", "--as", "html=both.html").returncode == 2
+
+
+def test_shards_are_joined_into_one_report(place: Path) -> None:
+    for shard in ("1/2", "2/2"):
+        part = check(place, "cutting", "--case", "text/*", "--shard", shard, "--report", f"json={shard[0]}.json")
+        assert f"cases of shard {shard} in" in part.stdout
+    whole = run(place, "report", "2.json", "1.json", "--merge", "--as", "junit=whole.xml")
+    assert (whole.returncode, whole.stderr) == (1, "")
+    assert "VIOLATION  prompt-exact (MUST)" in whole.stdout
+    assert "prompt-exact" in (place / "whole.xml").read_text()
+    missing = run(place, "report", "1.json", "--merge")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "the shards 1/2; expected one report of each shard" in missing.stderr
+    assert run(place, "report", "1.json").returncode == 2
+
+
+def test_joined_report_is_written_although_its_reader_has_left(place: Path) -> None:
+    for shard in ("1/2", "2/2"):
+        check(place, "cutting", "--case", "text/*", "--shard", shard, "--report", f"json={shard[0]}.json")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "mockveo", "report", "1.json", "2.json", "--merge",
+         "--as", "json=-", "--as", "html=whole.html"],
+        stdout=writing, stderr=subprocess.PIPE, text=True, cwd=place, env=CLEAN, check=False, timeout=60,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (place / "whole.html").exists()
 
 
 def replayed(place: Path, case: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
@@ -318,6 +394,33 @@ def test_report_is_written_although_standard_output_is_closed(place: Path) -> No
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
     assert (place / "r.json").exists()
+
+
+def test_check_goes_on_although_its_progress_cannot_be_shown(place: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mockveo", "check", "--python", "clients:cutting", "--case", "text/newlines"],
+            stdout=subprocess.PIPE, stderr=full, text=True, cwd=place, check=False, timeout=60,
+            env=CLEAN | {"PYTHONPATH": str(MUTANTS)},
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "VIOLATION  prompt-exact (MUST)" in done.stdout
+
+
+def test_report_that_does_not_fit_on_the_disk_leaves_the_old_one(place: Path) -> None:
+    (place / "page.html").write_text("old")
+    before = sorted(path.name for path in place.iterdir())
+    # At most 16 blocks, of 512 or 1024 bytes, for a file: a page has more.
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 16; exec "$@"', "sh", sys.executable, "-B", "-m", "mockveo", "check", "--quiet",
+         "--python", "clients:correct", "--case", "text/newlines", "--generated", "0",
+         "--report", "html=page.html", "--report", "html=new.html", "--report", "junit=short.xml"],
+        capture_output=True, text=True, cwd=place, check=False, timeout=60, env=CLEAN | {"PYTHONPATH": str(MUTANTS)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.endswith("new.html: the report cannot be written: File too large\n")
+    assert (place / "page.html").read_text() == "old"
+    assert sorted(path.name for path in place.iterdir()) == sorted([*before, "short.xml"])
 
 
 #: What finds a failure that the catalogue has not shown.

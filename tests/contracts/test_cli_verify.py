@@ -121,13 +121,14 @@ def test_mistake_of_verify_is_explained_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_verify_asks_before_it_creates_jobs_that_cost_money() -> None:
+@pytest.mark.parametrize("typed", [b"n\n", b"\x04"], ids=["no", "end"])
+def test_verify_asks_before_it_creates_jobs_that_cost_money(typed: bytes) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "mockveo", "verify", "https://api.example.com", *QUICK, "--quiet"],
         stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN | {"COMETAPI_KEY": "sk-x"},
     )  # fmt: skip
-    os.write(ours, b"n\n")
+    os.write(ours, typed)
     out, err = process.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)

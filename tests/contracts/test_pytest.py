@@ -49,6 +49,20 @@ def test_client_contract_makes_a_test_of_each_case(project: pytest.Pytester) -> 
     assert result.parseoutcomes().keys() == {"passed"}
 
 
+@pytest.mark.slow
+def test_client_contract_has_the_same_outcomes_in_parallel_workers(project: pytest.Pytester) -> None:
+    # Generated cases report only what the named ones of their own process have not shown.
+    project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Cutting), cases=['text/*', 'image/*'])")
+    alone, parallel = (project.runpytest_subprocess("-rA", *arguments) for arguments in ((), ("-n", "2")))
+    outcomes = [
+        sorted(line.partition(" - ")[0] for line in result.outlines if line.startswith(("PASSED ", "FAILED ")))
+        for result in (alone, parallel)
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) > 20
+    assert alone.ret == parallel.ret == 1
+
+
 def test_failure_shows_rule_message_and_command(project: pytest.Pytester) -> None:
     project.makepyfile(f"{CLIENT}\ntest_client = client_contract(client(Cutting), cases=['text/newlines'])")
     result = project.runpytest_subprocess()
@@ -125,7 +139,12 @@ def test_known_failure_is_an_xfail_and_a_stale_one_fails(project: pytest.Pyteste
     project.makepyfile(f"{CLIENT}\ntest_client = {call}")
     result = project.runpytest_subprocess("-rx")
     result.assert_outcomes(xfailed=1, failed=1)
-    result.stdout.fnmatch_lines(["*known.txt:2: prompt-exact text/at is not broken any*", "*prompt-exact: ticket 7*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*known.txt:2: prompt-exact text/at is not broken any*",
+            "*prompt-exact: known failure, known.txt:1: ticket 7*",
+        ]
+    )
 
 
 def test_program_as_a_client_passes(project: pytest.Pytester) -> None:
@@ -194,7 +213,7 @@ def test_broken_server_fails_with_rule_and_commands(project: pytest.Pytester) ->
     assert "mockveo verify" in text
     assert "curl" in text
     assert "Traceback" not in text
-    result.stdout.fnmatch_lines(["*job-ends: ticket 8*"])
+    result.stdout.fnmatch_lines(["*job-ends: known failure, known.txt:1: ticket 8*"])
     outcomes = result.parseoutcomes()
     assert outcomes["xfailed"] == 1
     assert outcomes["failed"] >= 1

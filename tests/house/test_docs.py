@@ -115,7 +115,7 @@ def test_every_setting_profile_and_scenario_is_documented() -> None:
 def test_every_flag_in_the_documents_exists() -> None:
     valid = options() | {f"--{name}" for name in ("request", "form", "header", "allow-host", "location", "version")}
     valid |= {f"--mockveo-{name}" for name in ("scenario", "profile", "clock", "speed", "seed", "strict")}
-    valid |= {"--check", "--import-mode"}  # of scripts/docs.py and of pytest
+    valid |= {"--check", "--import-mode", "--use-openssl-ca"}  # of scripts/docs.py, of pytest and of Node
     for path in DOCUMENTS:
         for line in path.read_text().splitlines():
             assert set(re.findall(r"`(?:mockveo [a-z]+ )?(--[a-z-]+)", line)) <= valid, line
@@ -144,8 +144,11 @@ def test_there_are_guides_by_problem() -> None:
     assert len(list((ROOT / "docs" / "guides").glob("*.md"))) >= 15
 
 
-def test_picture_of_a_report_is_small() -> None:
-    assert (ROOT / "docs" / "images" / "report.png").stat().st_size < 200_000
+def test_pictures_are_small_and_shown() -> None:
+    shown = "".join(path.read_text() for path in DOCUMENTS)
+    for path in (ROOT / "docs" / "images").iterdir():
+        assert path.stat().st_size <= 150_000, path
+        assert path.name in shown, path
 
 
 def test_changelog_has_this_version_or_unreleased_changes() -> None:

@@ -13,7 +13,7 @@ import mockveo
 from mockveo.server.run import ServerThread
 
 #: Pages whose files other pages use.
-SOURCES = [ROOT / "docs" / "guides" / "check-a-client.md", ROOT / "docs" / "tutorial.md"]
+SOURCES = [ROOT / "docs" / name for name in ("guides/check-a-client.md", "guides/run-a-program.md", "tutorial.md")]
 GENERATED = {ROOT / "docs" / folder for folder in ("rules", "server-rules")}
 PAGES = [
     path

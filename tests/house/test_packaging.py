@@ -19,30 +19,48 @@ MODULES = {
         "__init__ __main__ _paths _version control_client durations environment errors keywords pytest_plugin realtime "
         "schemas settings text yamlfiles"
     ),
-    "mockveo/cli": "__init__ control judge main scenarios serve",
-    "mockveo/console": "__init__ foreground log options output ready_file",
+    "mockveo/cli": "__init__ control doctor judge main run scenarios serve",
+    "mockveo/console": "__init__ foreground log options output ready_file worker workers",
     "mockveo/content": "__init__ clips media rendering uploads",
-    "mockveo/http": "__init__ encodings forms hosts multipart_reader parts responses statuses",
-    "mockveo/rules": "__init__ client_rules credentials engine live outcome requests retries sequence trace",
+    "mockveo/dashboard": "__init__ bundle cases files",
+    "mockveo/http": "__init__ encodings forms hosts multipart_reader origins parts responses statuses urlencoded",
+    "mockveo/interception": (
+        "__init__ certificates crossings fences handshakes options outcome page proof report resolver run "
+        "serving variables"
+    ),
+    "mockveo/interception/sandbox": "__init__ channel connections isolation kernel namespace supervisor",
+    "mockveo/rules": (
+        "__init__ bill client_rules credentials engine live money outcome requests requirements restarts retries "
+        "sequence trace"
+    ),
     "mockveo/server": (
-        "__init__ app connection context control control_requests endpoints faults form_values handlers recording "
-        "routes run"
+        "__init__ app billing connection context control control_lists control_requests endpoints faults "
+        "handlers recording routes run"
     ),
+    "mockveo/server/control_api": "__init__ cases changes events jobs measures pages prometheus",
     "mockveo/simulator": (
-        "__init__ accounts clock fault fault_selection identifiers jobs presentation scenario_shelf scenarios tickets "
-        "world worlds"
+        "__init__ accounts clock fault fault_selection identifiers jobs presentation saving scenario_shelf scenarios "
+        "tickets world worlds"
     ),
-    "mockveo/simulator/stores": "__init__ memory store",
-    "mockveo/spec": "__init__ errors form job_body job_statuses models openapi operations overlays spec templates",
-    "mockveo/testing": "__init__ requests worlds",
-    "mockveo/traffic": "__init__ exchange har har_entry har_reading importing journal record redaction",
-    "mockveo_contracts": "__init__ case check interruption pytest verify",
-    "mockveo_contracts/cases": "__init__ definitions generation images shrinking",
+    "mockveo/simulator/stores": (
+        "__init__ changes database kinds lasting lasting_parts memory memory_parts records redis_server "
+        "shared sqlite store"
+    ),
+    "mockveo/spec": (
+        "__init__ errors form job_body job_statuses models openapi operations overlays prices spec structure targets "
+        "templates"
+    ),
+    "mockveo/testing": "__init__ programs requests worlds",
+    "mockveo/traffic": (
+        "__init__ bounds exchange form_values har har_entry har_reading importing journal record redaction"
+    ),
+    "mockveo_contracts": "__init__ case check interruption pytest verify workspace",
+    "mockveo_contracts/cases": "__init__ definitions generation images kills shards shrinking",
     "mockveo_contracts/cli": (
         "__init__ cases check check_run replay report reporting reporting_options rules verify verify_run"
     ),
     "mockveo_contracts/clients": (
-        "__init__ check driver functions messages pending processes programs recorder search "
+        "__init__ check driver functions messages pending processes programs recorder restarts search "
         "sessions testbed virtual_time wire_log"
     ),
     "mockveo_contracts/reports": (
@@ -59,9 +77,17 @@ MODULES = {
 DATA = {
     "mockveo": "py.typed",
     "mockveo/content": "landscape.jpg landscape.mp4 landscape.webp portrait.jpg portrait.mp4 portrait.webp",
+    "mockveo/dashboard": "vendor.LICENSE.txt",
+    "mockveo/dashboard/static": (
+        "app.js board.js icon.svg index.html job.js parts.css parts.js start.html store.js style.css tools.js "
+        "trouble.js vendor.js"
+    ),
+    "mockveo/interception": "page.js",
     "mockveo/rules": "rules.yaml",
+    "mockveo/rules/sets": "2026-11.yaml",
     "mockveo/server": "control.yaml",
     "mockveo/simulator": "scenario.schema.json",
+    "mockveo/simulator/stores": "commit.lua",
     "mockveo/traffic": "exchange.schema.json har.schema.json",
     "mockveo_contracts": "py.typed",
     "mockveo_contracts/cases": "case.schema.json catalogue.yaml",

@@ -426,3 +426,21 @@ def test_pytest_lists_marker_options_and_fixtures(tmp_path: Path) -> None:
         r"mockveo_server \[session scope\] -- .*\n    The mockveo server of the session, in a thread: `url`,",
     ):
         assert re.search(line, text), text
+
+
+BILL = """
+from client import ask
+
+def test_it(mockveo):
+    ask(mockveo.base_url, mockveo.key, prompt="a kite")
+    mockveo.advance("10m")
+    assert mockveo.bill.wasted == 0
+"""
+
+
+def test_assertion_on_a_bill_shows_the_jobs(tmp_path: Path) -> None:
+    done = run(tmp_path, test_it=BILL)
+    assert done.outcomes == {"failed": 1}
+    assert "assert 1 == 0" in done.text
+    shown = r"E +task_\w+ veo3-fast: abandoned while running: made 600 s ago, and not asked for since \[exchange 1\]"
+    assert re.search(shown, done.text), done.text

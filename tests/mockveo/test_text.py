@@ -1,15 +1,45 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockveo.text import counted, ending, printable, truncate
+from mockveo.errors import nearest_word
+from mockveo.text import brief, counted, ending, is_unicode, printable, truncate
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("abc", "abc"), ("abcd", "abc...")])
 def test_truncate_marks_a_cut(text: str, expected: str) -> None:
     assert truncate(text, 3) == expected
+
+
+def test_brief_cuts_before_it_escapes() -> None:
+    assert brief("kite's\n") == '"kite\'s\\n"'
+    assert brief("\n" * 1000) == repr("\n" * 80 + "...")
+
+
+@pytest.mark.parametrize(("word", "expected"), [("fales", "fails"), ("x" * 30, ""), ("fails" * 10_000_000, "")])
+def test_nearest_word_is_found_among_short_words_only(word: str, expected: str) -> None:
+    assert nearest_word(word, ["normal", "x" * 200, "fails"]) == expected
+
+
+def test_nearest_word_looks_at_the_first_thousand() -> None:
+    looked_at: list[int] = []
+
+    def words() -> Iterator[str]:
+        for number in range(2000):
+            looked_at.append(number)
+            yield f"word{number}"
+
+    assert nearest_word("word5", words()) == "word5"
+    assert len(looked_at) == 1000
+
+
+def test_lone_surrogates_are_no_unicode() -> None:
+    assert is_unicode("a kite \U0001faa1")
+    assert not is_unicode("a\udcff")
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,12 @@ class EncodesContentUnasked(Small):
     def video(self, request: Request) -> Response:
         response = super().video(request)
         return response if "range" in request.headers else _labelled(response, gzip.compress(response.body))
+
+
+@breaks("answer-json")
+class CutsPolls(Small):
+    """States the length of the compressed body, and sends the other one, which ends there."""
+
+    async def retrieve(self, request: Request) -> Response:
+        response = await super().retrieve(request)
+        return Response(bytes(response.body)[:-40], response.status_code, media_type="application/json")

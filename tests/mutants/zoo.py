@@ -12,6 +12,7 @@ from functools import cache
 import zoo_content
 import zoo_course
 import zoo_credentials
+import zoo_durable
 import zoo_equivalent
 import zoo_fields
 import zoo_images
@@ -23,10 +24,11 @@ from mockveo_contracts.case import features
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.functions import Functions
-from mockveo_contracts.clients.search import search
+from mockveo_contracts.clients.search import Search
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.finding import FINDINGS
 from zoo_client import EQUIVALENT, ZOO, ClientMutant, CorrectClient
+from zoo_durable import Durable
 
 from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
@@ -36,10 +38,14 @@ __all__ = ["EQUIVALENT", "ZOO", "ClientMutant", "MutantDriver", "broken", "catal
 #: Modules that register their mutants when they are imported.
 MODULES = (
     *(zoo_credentials, zoo_requests, zoo_fields, zoo_images, zoo_course, zoo_polling, zoo_outcome, zoo_content),
-    zoo_equivalent,
+    *(zoo_equivalent, zoo_durable),
 )
+#: A client with `resume` plays one in so many cases without restarts.
+OTHERS = 6
 #: Generated cases that are played, and the seed that they are drawn with.
 EXAMPLES, SEED = 200, 0
+#: Those of a client with `resume`: half of them are about restarts, which take longer.
+DURABLE_EXAMPLES = 100
 
 
 class Correct:
@@ -57,9 +63,14 @@ def broken(run: CaseRun) -> dict[str, Verdict]:
     return {verdict.rule.id: verdict for verdict in run.verdicts() if verdict.verdict in FINDINGS}
 
 
-def catalogue(seed: int | None = None) -> list[TestCase]:
-    """Return the cases of the catalogue, optionally with another seed than their own."""
-    cases = definitions.catalogue().values()
+def catalogue(seed: int | None = None, *, resumes: bool = False) -> list[TestCase]:
+    """Return the cases of the catalogue, optionally with another seed than their own.
+
+    They are those without restarts, or for a client with `resume` those with, and a few of the others.
+    """
+    restarts = [case for case in definitions.catalogue().values() if case.restarts]
+    others = [case for case in definitions.catalogue().values() if not case.restarts]
+    cases = [*restarts, *others[::OTHERS]] if resumes else others
     if seed is None:
         return list(cases)
     return [definitions.parse_case({**case.data, "seed": seed}) for case in cases]
@@ -72,7 +83,7 @@ class MutantDriver(Functions):
         super().__init__(self._call)
         self.client = replace(self.client, features=features(CorrectClient.features))
         #: The client that plays.
-        self.inside: ClientMutant | Correct = Correct()
+        self.inside: ClientMutant | Correct | Durable = Correct()
         #: The cases that were played.
         self.played: list[TestCase] = []
 
@@ -87,11 +98,11 @@ class MutantDriver(Functions):
 
 
 @cache
-def generated(driver: MutantDriver) -> tuple[TestCase, ...]:
-    """Return the cases that a search plays, which are the same for all clients with the same features."""
-    before, driver.inside = len(driver.played), Correct()
-    search(driver, driver.spec, EXAMPLES, SEED)
-    return tuple(driver.played[before:])
+def generated(driver: MutantDriver, *, resumes: bool = False) -> tuple[TestCase, ...]:
+    """Return the cases that a search draws, which are the same for all clients with the same features."""
+    client = Durable if resumes else CorrectClient
+    driver.client = replace(driver.client, features=features(client.features))
+    return tuple(Search(driver, driver.spec, DURABLE_EXAMPLES if resumes else EXAMPLES, SEED).cases())
 
 
 def first_to_break(driver: MutantDriver, mutant: ClientMutant, cases: Iterable[TestCase]) -> CaseRun | None:
@@ -118,7 +129,7 @@ def by_promise(driver: MutantDriver, rule: str, cases: tuple[TestCase, ...]) -> 
 @cache
 def exercised(driver: MutantDriver, cases: tuple[TestCase, ...]) -> Mapping[str, frozenset[str]]:
     """Return the rules that the correct client exercises, by case."""
-    driver.inside = Correct()
+    driver.inside = Durable() if any(case.restarts for case in cases) else Correct()
     return {
         run.test_case.name: frozenset(
             verdict.rule.id for verdict in run.verdicts() if verdict.verdict != "not exercised"
@@ -137,7 +148,8 @@ def table() -> Iterator[str]:
 
 def _row(driver: MutantDriver, mutant: ClientMutant) -> str:
     severity = client_rules().find(mutant.rules[0]).severity
-    names = [_first_name(driver, mutant, cases) for cases in (catalogue(), generated(driver))]
+    cases = catalogue(resumes=mutant.resumes), generated(driver, resumes=mutant.resumes)
+    names = [_first_name(driver, mutant, each) for each in cases]
     return f"| {mutant} | {mutant.why} | {mutant.rules[0]} | {severity} | {' | '.join(names)} |"
 
 

@@ -15,7 +15,6 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from itertools import count
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 from uuid import uuid4
@@ -75,6 +74,8 @@ class CorrectClient:
         self.input = case.input
         self.begun = time.monotonic()
         self.connections: dict[str, HTTPConnection] = {}
+        #: The job as it was last seen; None before it is made.
+        self.latest: Job | None = None
 
     def __call__(self) -> Outcome:
         try:
@@ -154,6 +155,7 @@ class CorrectClient:
 
     def follow(self, created: Job) -> Job:
         job, troubles = created, 0
+        self.latest = created
         while not self.ended(job):
             if not troubles:
                 self.sleep(self.interval())
@@ -202,7 +204,7 @@ class CorrectClient:
         return answer.body[4:8] == b"ftyp"
 
     def store(self, data: bytes) -> str:
-        path = Path(gettempdir(), f"mockveo-zoo-{uuid4().hex}.mp4")
+        path = Path(self.case.state_dir, "video.mp4")
         path.write_bytes(data)
         return str(path)
 
@@ -259,7 +261,11 @@ class CorrectClient:
             return Outcome("completed", self.video(job), error=error_of("download", str(error)))
 
     def timed_out(self, message: str) -> Outcome:
-        return Outcome("timeout", error=error_of("deadline", message))
+        return Outcome("timeout", self.late_video(), error=error_of("deadline", message))
+
+    def late_video(self) -> Mapping[str, Any] | None:
+        """Return what the caller of a client that gave up needs to fetch the video later."""
+        return None if self.latest is None else {"id": self.latest["id"]}
 
     def went_wrong(self, message: str) -> Outcome:
         return Outcome("error", error=error_of("error", message))
@@ -368,6 +374,11 @@ class ClientMutant:
     @property
     def features(self) -> Mapping[str, Any]:
         return self.client.features
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it plays cases with restarts."""
+        return "resume" in self.features
 
     def __call__(self, case: Case) -> Outcome:
         return self.client(case)()

@@ -122,6 +122,22 @@ class RetriesForbidden(CorrectClient):
         return answer.status in (401, 403) or super().may_create_again(answer)
 
 
+@mutant("no-retry-4xx", unlikely="generated creates are refused with other statuses")
+class RetriesUnpaid(CorrectClient):
+    """A create that has to be paid for first is sent again."""
+
+    def may_create_again(self, answer: Answer) -> bool:
+        return answer.status == 402 or super().may_create_again(answer)
+
+
+@mutant("no-retry-4xx", unlikely="generated creates are refused with other statuses")
+class RetriesTooLarge(CorrectClient):
+    """A create that is too large, or says what cannot be done, is sent again."""
+
+    def may_create_again(self, answer: Answer) -> bool:
+        return answer.status in (413, 422) or super().may_create_again(answer)
+
+
 @mutant("no-retry-4xx")
 class DownloadsForEver(CorrectClient):
     """A download that was refused is tried again until the deadline."""
@@ -175,6 +191,14 @@ class GetAfter307(CorrectClient):
 
     def method_after(self, _status: int, _method: str) -> str:
         return "GET"
+
+
+@mutant("redirect-method")
+class GetAfter308(CorrectClient):
+    """A create that is redirected with 308, which is younger than 307, becomes a GET."""
+
+    def method_after(self, status: int, method: str) -> str:
+        return "GET" if status == 308 else super().method_after(status, method)
 
 
 @mutant("redirect-method")
@@ -254,6 +278,31 @@ class LettersOfId(CorrectClient):
 
     def job_id(self, job: Job) -> str:
         return re.sub(r"\W", "", super().job_id(job))
+
+
+@mutant("poll-own-id")
+class IntegerId(CorrectClient):
+    """An id of digits becomes a number, which has no leading zeros."""
+
+    def job_id(self, job: Job) -> str:
+        text = super().job_id(job)
+        return str(int(text)) if text.isdigit() else text
+
+
+@mutant("poll-own-id")
+class TwoWordsOfId(CorrectClient):
+    """The id is taken for a word, an underscore and another word."""
+
+    def job_id(self, job: Job) -> str:
+        return "_".join(super().job_id(job).split("_")[:2])
+
+
+@mutant("poll-own-id")
+class WithoutFullStop(CorrectClient):
+    """The id loses a full stop at its end, as in the text of a log."""
+
+    def job_id(self, job: Job) -> str:
+        return super().job_id(job).rstrip(".")
 
 
 @mutant("id-encoded", only=True)
@@ -394,6 +443,14 @@ class ConstantPauses(CorrectClient):
 
     def pause(self, _attempt: int) -> float:
         return super().pause(1)
+
+
+@mutant("backoff")
+class ShrinkingPauses(CorrectClient):
+    """The pauses between retries shrink, as if they had to catch up."""
+
+    def pause(self, attempt: int) -> float:
+        return super().pause(4) / (attempt + 1)
 
 
 @mutant("backoff")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from typing import Any, ClassVar
 
@@ -126,6 +127,15 @@ class KeyInResult(CorrectClient):
         return {**super().video(job), "client": {"key": self.case.api_key}}
 
 
+@mutant("key-in-output")
+class PrintsBasicCredentials(CorrectClient):
+    """It prints the key in Base64, as in a header of the scheme Basic, which anybody can read."""
+
+    def create(self) -> Job:
+        print("Basic", base64.b64encode(f"api:{self.case.api_key}".encode()).decode())  # noqa: T201
+        return super().create()
+
+
 # Almost the right header
 
 
@@ -180,3 +190,20 @@ class KeyOfItsOwnHeader(CorrectClient):
 
     def own_headers(self, method: str, url: str) -> dict[str, str]:
         return {**super().own_headers(method, url), "X-Client": self.case.api_key}
+
+
+@mutant("auth-cross-origin")
+class KeyInReferer(CorrectClient):
+    """Another origin learns the key from the address of the page that the request comes from."""
+
+    def own_headers(self, method: str, url: str) -> dict[str, str]:
+        page = {} if self.trusted(url) else {"Referer": f"http://app.example/?key={self.case.api_key}"}
+        return {**super().own_headers(method, url), **page}
+
+
+@mutant("auth-bearer", "auth-cross-origin", verdict="warning")
+class KeyInCookie(CorrectClient):
+    """The key is in a cookie too, as a browser's session would have it."""
+
+    def own_headers(self, method: str, url: str) -> dict[str, str]:
+        return {**super().own_headers(method, url), "Cookie": f"theme=dark; session={self.case.api_key}"}

@@ -169,8 +169,8 @@ class OctetStream(CorrectClient):
 
 
 @equivalent
-class ShrinkingPauses(CorrectClient):
-    """Pauses that shrink are a defect, but a few of them look like jitter, which is right."""
+class JitteredPauses(CorrectClient):
+    """The pauses grow with jitter, which makes some of them shorter than the one before."""
 
     def pause(self, attempt: int) -> float:
-        return super().pause(4) / (attempt + 1)
+        return super().pause(attempt + 1) * (0.9, 0.4, 0.7, 0.3)[attempt % 4]

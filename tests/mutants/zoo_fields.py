@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from typing import Any
 from urllib.parse import quote
@@ -138,6 +139,38 @@ class Fills(CorrectClient):
 
     def prompt(self) -> str:
         return super().prompt().replace("{0}", "").replace("${x}", "")
+
+
+@mutant("prompt-exact")
+class ExpandsVariables(CorrectClient):
+    """Names after a dollar sign are variables, as in a shell, and empty."""
+
+    def prompt(self) -> str:
+        return re.sub(r"\$\w+", "", super().prompt())
+
+
+@mutant("prompt-exact")
+class PlusIsBlank(CorrectClient):
+    """A plus sign becomes a blank, as in a query that is decoded once too often."""
+
+    def prompt(self) -> str:
+        return super().prompt().replace("+", " ")
+
+
+@mutant("prompt-exact")
+class TabIsBlanks(CorrectClient):
+    """A tab becomes blanks, as in an editor."""
+
+    def prompt(self) -> str:
+        return super().prompt().expandtabs()
+
+
+@mutant("prompt-exact")
+class OneKindOfBlank(CorrectClient):
+    """A blank that does not break becomes an ordinary one."""
+
+    def prompt(self) -> str:
+        return super().prompt().replace("\u00a0", " ")
 
 
 # Model and size

@@ -94,6 +94,14 @@ class OneOfAName(CorrectClient):
         return list({image.filename: image for image in super().images()}.values())
 
 
+@mutant("refs-exact", unlikely="no two images of a generated case are equal")
+class OneOfEqualImages(CorrectClient):
+    """Images are kept by their hashes, so one of two that are equal is lost."""
+
+    def images(self) -> Sequence[Image]:
+        return list({self.data(image): image for image in super().images()}.values())
+
+
 @mutant("refs-exact")
 class SkipsJpeg(CorrectClient):
     """Only images named *.png are sent."""
@@ -108,6 +116,14 @@ class SkipsTiny(CorrectClient):
 
     def images(self) -> Sequence[Image]:
         return [image for image in super().images() if len(self.data(image)) > 100]
+
+
+@mutant("refs-exact")
+class SkipsCapitals(CorrectClient):
+    """Only images whose extension is in lower case are sent."""
+
+    def images(self) -> Sequence[Image]:
+        return [image for image in super().images() if image.filename.endswith((".png", ".jpg", ".jpeg"))]
 
 
 @mutant("refs-order", only=True)

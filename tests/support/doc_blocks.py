@@ -145,7 +145,10 @@ class PageRun:
 
     def command(self, command: str, status: int) -> None:
         """Run a command of a Bash block."""
-        if command.startswith(NOT_RUN) or command.startswith("mockveo replay"):
+        if command.startswith(NOT_RUN):
+            return
+        if command.startswith("mockveo replay"):
+            self.replay(command)
             return
         if SERVES.match(command):
             self.serve(command)
@@ -169,8 +172,18 @@ class PageRun:
             listening = ready.exists()
             process.terminate()
             self.output += process.communicate()[0]
-        assert listening, command
+        assert (listening, process.returncode) == (True, 0), command
         ready.unlink(missing_ok=True)
+
+    def replay(self, command: str) -> None:
+        """Serve a case as the command does, and stop it once it says how to call it."""
+        words = [sys.executable, "-m", "mockveo", *shlex.split(command)[1:]]
+        with subprocess.Popen(words, cwd=self.directory, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            self.output += process.stdout.readline()
+            process.terminate()
+            self.output += process.communicate()[0]
+        assert process.returncode == 0, command
 
     def finish(self, command: str, status: int = 0) -> str:
         """Run a command to its end and return what it printed."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from mockveo.simulator.jobs import Job
-from mockveo.simulator.stores.memory import MemoryCell, MemoryCounters, MemoryFifo, MemoryTable
-from mockveo.simulator.stores.store import StoredExchanges
+from mockveo.simulator.stores.memory_parts import MemoryCell, MemoryCounters, MemoryFifo, MemoryTable
+from mockveo.simulator.stores.store import Plans, StoredExchanges
 from mockveo.traffic.journal import Journal
+
+_T = TypeVar("_T")
 
 
 class JsonCell:
@@ -26,6 +28,12 @@ class JsonCell:
     @value.setter
     def value(self, value: Any) -> None:
         self._data.value = json.dumps(value)
+
+    def saved(self) -> Any:
+        return self.value
+
+    def load(self, data: Any) -> None:
+        self.value = data
 
     def update(self, change: Callable[[Any], Any]) -> None:
         self._data.update(lambda data: json.dumps(change(json.loads(data))))
@@ -72,6 +80,12 @@ class PickledJobs:
         data = self._jobs.get(job_id)
         return None if data is None else pickle.loads(data)  # type: ignore[no-any-return]
 
+    def remove(self, job_id: str) -> None:
+        self._jobs.pop(job_id, None)
+
+    def latest(self, count: int | None = None) -> Iterator[Job]:
+        return iter(list(self)[::-1][:count])
+
     def __len__(self) -> int:
         return len(self._jobs)
 
@@ -82,10 +96,32 @@ class PickledJobs:
 class JsonStore:
     """All state of one world, as bytes."""
 
+    is_fleeting = True
+    repeats_decisions = False
+
     def __init__(self) -> None:
+        self.is_new = True
         self.jobs = PickledJobs()
         self.journal: StoredExchanges = Journal(1000)
         self._parts: dict[tuple[str, str], Any] = {}
+
+    async def transact(self, decision: Callable[[], _T]) -> _T:
+        return decision()
+
+    async def refresh(self) -> None:
+        pass
+
+    def change(self, decision: Callable[[], _T]) -> _T:
+        return decision()
+
+    def parts(self) -> dict[tuple[str, str], Any]:
+        return self._parts
+
+    def read_jobs(self, plans: Plans) -> None:
+        pass
+
+    def submit(self) -> None:
+        pass
 
     def cell(self, name: str, initial: Any) -> JsonCell:
         return self._parts.setdefault(("cell", name), JsonCell(initial))  # type: ignore[no-any-return]

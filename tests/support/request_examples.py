@@ -95,6 +95,12 @@ def a_key_in_a_cookie_too(recorder: Recorder) -> CallTrace:
     return recorder.traffic()
 
 
+@expect("auth-bearer", verdict="warning", message="GET /v1/models carried the key in cookie too")
+def a_key_in_one_of_two_cookies_too(recorder: Recorder) -> CallTrace:
+    recorder.send("GET", "/v1/models", headers={**KEY, "Cookie": f"theme=dark; session={SECRET}"})
+    return recorder.traffic()
+
+
 @expect("auth-bearer")
 def two_blanks_after_the_scheme(recorder: Recorder) -> CallTrace:
     recorder.create(headers={"Authorization": f"Bearer  {SECRET}"})
@@ -176,6 +182,14 @@ def a_key_for_a_redirect(recorder: Recorder) -> CallTrace:
 def a_key_in_another_header(recorder: Recorder) -> CallTrace:
     recorder.play(video_url=True, phases=[])
     recorder.send("GET", recorder.poll(recorder.create())["video_url"], headers={"X-Api-Key": SECRET})
+    return recorder.call()
+
+
+@expect("auth-cross-origin", verdict="violation", message="sent the key to another origin")
+def a_key_in_the_address_of_a_page(recorder: Recorder) -> CallTrace:
+    recorder.play(video_url=True, phases=[])
+    page = {"Referer": f"http://app.example/?key={SECRET}"}
+    recorder.send("GET", recorder.poll(recorder.create())["video_url"], headers=page)
     return recorder.call()
 
 
@@ -616,4 +630,10 @@ def queries_of_other_rules(recorder: Recorder) -> CallTrace:
 @expect("unknown-parts")
 def a_key_against_repetition(recorder: Recorder) -> CallTrace:
     recorder.create(headers={"Idempotency-Key": "1"})
+    return recorder.traffic()
+
+
+@expect("idempotency-key", verdict="info", message="carried an Idempotency-Key, which the service ignores")
+def a_key_against_repetition_by_another_name(recorder: Recorder) -> CallTrace:
+    recorder.create(headers={"X-Idempotency-Key": "1"})
     return recorder.traffic()

@@ -14,9 +14,10 @@ from mockveo_contracts import Case, JobFailed, Outcome
 from mockveo_contracts.cases.definitions import parse_case
 from mockveo_contracts.clients.functions import Functions
 from mockveo_contracts.clients.recorder import ClientRecorder
-from mockveo_contracts.reports.finding import Finding
+from mockveo_contracts.reports.case_result import SkippedCase
+from mockveo_contracts.reports.finding import Finding, without_verdicts
 from mockveo_contracts.reports.known_failures import KnownFailure
-from mockveo_contracts.reports.model import ClientSubject, Report, SkippedCase, without_verdicts
+from mockveo_contracts.reports.model import ClientSubject, Report
 
 from mockveo.rules.client_rules import client_rules
 

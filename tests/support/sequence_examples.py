@@ -652,6 +652,12 @@ def trouble_with_pauses_that_shrink(recorder: Recorder) -> CallTrace:
     return recorder.traffic(times=[0, 1, 6, 7, 8])
 
 
+@expect("backoff", verdict="warning", message=r"with pauses of 4\.00, 2\.00, 1\.00, 0\.50, 0\.25 s")
+def trouble_with_pauses_that_halve(recorder: Recorder) -> CallTrace:
+    troubled(recorder, 5)
+    return recorder.traffic(times=list(accumulate([0, 1, 4, 2, 1, 0.5, 0.25])))
+
+
 @expect("backoff")
 def trouble_with_pauses_that_grow_to_an_end(recorder: Recorder) -> CallTrace:
     troubled(recorder, 5)
@@ -765,6 +771,67 @@ def traffic_with_a_create_after_a_broken_download(recorder: Recorder) -> CallTra
     recorder.content(recorder.finished())
     recorder.create()
     return recorder.traffic()
+
+
+@expect(
+    "create-once", verdict="warning", message="was left after a download that brought no video, by GET .*/content, and"
+)
+def traffic_with_a_create_after_a_page_instead_of_a_video(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "content", "status": 200, "html": True})
+    job = recorder.finished()
+    recorder.content(job)
+    recorder.poll(job)
+    recorder.create()
+    return recorder.traffic()
+
+
+@expect("create-once")
+def traffic_with_a_create_after_a_thumbnail_and_a_part(recorder: Recorder) -> CallTrace:
+    job = recorder.finished()
+    recorder.content(job, "?variant=thumbnail")
+    recorder.content(job, headers={**KEY, "Range": "bytes=0-99"})
+    recorder.create()
+    return recorder.traffic()
+
+
+@expect("create-once")
+def traffic_with_a_create_after_a_download_that_worked_at_last(recorder: Recorder) -> CallTrace:
+    recorder.play({"operation": "content", "nth": 1, "status": 502})
+    job = recorder.finished()
+    recorder.content(job)
+    recorder.content(job)
+    recorder.create()
+    return recorder.traffic()
+
+
+@expect("create-once", verdict="warning", message="was left after a lost response to GET .*, and the create sent again")
+def traffic_with_a_create_after_a_poll_that_timed_out(recorder: Recorder) -> CallTrace:
+    recorder.play({**POLLS, "nth": 1, "delay": 5})
+    job = recorder.create()
+    recorder.poll(job, timeout=0.05)
+    recorder.server.settle()
+    recorder.create()
+    return recorder.traffic()
+
+
+def given_up(recorder: Recorder, last_poll_s: int) -> CallTrace:
+    """Poll a job twice, 10 seconds apart, then make another and poll that until a time."""
+    recorder.play(ending="never")
+    recorder.poll(recorder.create(), 2)
+    recorder.poll(recorder.create(), 2)
+    return recorder.traffic(times=[0, 10, 20, 21, 31, last_poll_s])
+
+
+@expect(
+    "create-once", verdict="warning", message="was left after 2 polls while it was queued, and the create sent again"
+)
+def traffic_with_a_create_when_the_client_gave_up_polling(recorder: Recorder) -> CallTrace:
+    return given_up(recorder, 80)
+
+
+@expect("create-once")
+def traffic_with_a_create_before_a_client_can_have_given_up(recorder: Recorder) -> CallTrace:
+    return given_up(recorder, 79)
 
 
 @expect("create-once")

@@ -14,6 +14,7 @@ from mockveo.rules.client_rules import client_rules
 from mockveo.rules.engine import Verdict
 from mockveo.rules.trace import CallTrace
 from mockveo.server.run import ServerThread
+from mockveo.simulator.fault_selection import Kills
 from mockveo.simulator.scenarios import scenario
 from mockveo.traffic.exchange import Exchange
 
@@ -65,7 +66,7 @@ class Recorder:
         self.http = http
         self.server = server
         self.name = name
-        self.world = server.app.worlds.reset(name, {"clock": "manual", "seed": 7, **settings})
+        self.world = server.app.worlds.reset(name, {"clock": "manual", "seed": 7, **settings}, kills=Kills(9))
         self.url = f"{server.url}/@{name}"
 
     def play(self, *faults: Mapping[str, Any], **more: Any) -> None:
@@ -211,7 +212,8 @@ def check(example: RuleExample, recorder: Recorder) -> None:
     for breach in verdict.breaches:
         assert re.search(example.message, breach.message), breach.message
         assert SECRET not in breach.message
-        assert set(breach.exchanges) <= {exchange.number for exchange in call.exchanges}
+        earlier = call.restart.earlier if call.restart else []
+        assert set(breach.exchanges) <= {exchange.number for exchange in (*earlier, *call.exchanges)}
     assert bool(verdict.breaches) == bool(example.message)
 
 
@@ -247,6 +249,7 @@ class Reference:
         self.pause = float(case["poll_interval_s"])
 
     def __call__(self) -> dict[str, Any]:
+        job: dict[str, Any] = {}
         try:
             job = self.created()
             done = self.followed(job)
@@ -256,7 +259,8 @@ class Reference:
             reason = done.get("error") or {"message": "failed without a reason"}
             return outcome("failed", video=video, error={"type": "failed", "message": reason["message"]})
         except TimeoutError as error:
-            return outcome("timeout", error={"type": "deadline", "message": str(error)})
+            video = {"id": job["id"]} if job else None
+            return outcome("timeout", video=video, error={"type": "deadline", "message": str(error)})
         except OSError as error:
             return outcome("error", error={"type": "error", "message": str(error)})
 

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from mockveo import yamlfiles
+from mockveo._paths import write_whole
 from mockveo.errors import MockveoError, did_you_mean
+from mockveo.rules.requirements import FIRST
 from mockveo.schemas import DataSchema
 from mockveo.simulator import scenarios
+from mockveo.simulator.fault import Fault
 from mockveo.simulator.scenarios import Scenario
 from mockveo.spec.spec import Spec
 from mockveo_contracts.cases.images import DEFAULT_BYTES
@@ -32,14 +35,34 @@ DEFAULT_DEADLINE_S: Final = 6.0
 DEFAULT_POLL_INTERVAL_S: Final = 0.05
 #: The deadline of generated cases that would never end; arbitrary, as every such case takes that long.
 BRIEF_DEADLINE_S: Final = 1.5
+#: Kills in a case at most. Arbitrary: a client that survives three survives a fourth.
+MAX_KILLS: Final = 4
 #: The prefix of the names of generated cases.
 GENERATED: Final = "generated/"
-#: Phases of a scenario without any, in its seconds: long enough for some polls of each.
-BRIEF: Final = ({"duration": 8, "progress": 0}, {"duration": 12, "progress": {"from": 0, "to": 99}})
+#: Phases of a scenario without any, in its seconds: long enough for a poll of each, and no longer, as every case of a
+#: program takes that long.
+BRIEF: Final = ({"duration": 6, "progress": 0}, {"duration": 8, "progress": {"from": 0, "to": 99}})
 
 
 class CaseError(MockveoError):
     """The case does not exist or is invalid."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPlan:
+    """What happens to the client of a case, which gets the same call more than once."""
+
+    #: The most kills; 0 if none is in the scenario.
+    kills: int
+    #: The outcome after which the call comes again; empty for none.
+    again_after: str
+    #: How long it stays down after a kill, in its seconds.
+    down_s: float
+    #: Whether its state is overwritten, and whether the images are deleted, while it is down.
+    damaged: bool
+    images_gone: bool
+    #: Whether another call with the same input comes between a kill and the restart.
+    meanwhile: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +77,8 @@ class TestCase:
     prompt: str = field(compare=False)
     model: str | None = field(compare=False)
     size: str | None = field(compare=False)
-    #: Names of the images, and their lengths in bytes.
-    images: tuple[tuple[str, int], ...] = field(compare=False)
+    #: Names of the images, their lengths in bytes, and whether the bytes are those of the image before.
+    images: tuple[tuple[str, int, bool], ...] = field(compare=False)
     deadline: float = field(compare=False)
     poll_interval: float = field(compare=False)
     scenario: Scenario = field(compare=False)
@@ -66,8 +89,12 @@ class TestCase:
     data: Mapping[str, Any] = field(repr=False)
     #: The file that it was read from, if any.
     file: str = field(default="", compare=False)
+    #: None for a call that comes once.
+    restarts: RestartPlan | None = field(default=None, compare=False)
     #: Seconds that a client gets after its deadline, if fewer than usual.
     patience: float | None = field(default=None, compare=False)
+    #: The month of the first requirements that ask for it.
+    since: str = field(default=FIRST, compare=False)
 
     __hash__ = object.__hash__
 
@@ -130,20 +157,47 @@ def parse_case(data: Any, name: str = "unnamed") -> TestCase:
     else:
         scenario = scenarios.scenario({"phases": list(BRIEF), **scenario_data}, name.rpartition("/")[2])
         scenario_data = scenario.data
+    restarts = _restart_plan(data, scenario)
     return TestCase(
         name=name,
         description=data.get("says", ""),
         prompt=prompt if isinstance(prompt, str) else prompt["text"] * prompt["times"],
         model=call.get("model"),
         size=call.get("size"),
-        images=tuple((image["filename"], image.get("bytes", DEFAULT_BYTES)) for image in call.get("images", ())),
+        images=tuple(
+            (image["filename"], image.get("bytes", DEFAULT_BYTES), "same" in image) for image in call.get("images", ())
+        ),
         deadline=float(call.get("deadline_s", DEFAULT_DEADLINE_S)),
         poll_interval=float(call.get("poll_interval_s", DEFAULT_POLL_INTERVAL_S)),
         scenario=scenario,
-        needs=frozenset(data.get("needs", ())),
+        needs=frozenset([*data.get("needs", ()), *(["resume"] if restarts else [])]),
+        restarts=restarts,
         seed=data.get("seed", 0),
+        since=data.get("since", FIRST),
         data={**data, "name": name, "call": call, "scenario": scenario_data},
     )
+
+
+def _restart_plan(data: Mapping[str, Any], scenario: Scenario) -> RestartPlan | None:
+    """Return what happens to the client; None if the call comes once."""
+    kills = sum(_times(fault) for fault in scenario.faults if fault.kill)
+    if not kills and "again_after" not in data:
+        return None
+    return RestartPlan(
+        kills=min(kills, MAX_KILLS),
+        again_after=data.get("again_after", ""),
+        down_s=float(data.get("down_s", 0.0)),
+        damaged=data.get("state") == "damaged",
+        images_gone=data.get("images") == "gone",
+        meanwhile="meanwhile" in data,
+    )
+
+
+def _times(fault: Fault) -> int:
+    """Return how often a fault applies to the same job at most, as far as its numbers say."""
+    limits = [when for when in (fault.nth, fault.attempt) if when is not None]
+    sizes = [MAX_KILLS if when.last is None else when.last - when.first + 1 for when in limits]
+    return min(sizes, default=1)
 
 
 def read(path: Path) -> TestCase:
@@ -160,7 +214,7 @@ def write(test_case: TestCase, directory: Path, root: Path = Path()) -> TestCase
     path = directory / f"{test_case.world}.yaml"
     try:
         (root / directory).mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(as_yaml(test_case), encoding="utf-8")
+        write_whole(root / path, as_yaml(test_case).encode())
     except OSError as error:
         raise CaseError(f"{path}: the case cannot be written: {error.strerror}") from None
     return replace(test_case, file=str(path))
@@ -229,7 +283,7 @@ def fit_deadline(data: Mapping[str, Any]) -> dict[str, Any]:
     endless = any(isinstance(nth, list) and nth[1] is None for nth in times)
     if endless or scenario.get("ending") == "never":
         call["deadline_s"] = BRIEF_DEADLINE_S
-    fitted = {"call": call, "scenario": scenario}
+    fitted = {**data, "call": call, "scenario": scenario}
     return {name: value for name, value in fitted.items() if value}
 
 

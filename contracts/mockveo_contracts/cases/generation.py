@@ -23,13 +23,13 @@ Json: TypeAlias = Any
 Strategy: TypeAlias = st.SearchStrategy[Json]
 
 _TEXTS: Final = (
-    *("A kite.\nA field below.", "A kite.\r\nA field.", "  A kite.  ", """"A" kite's "line".""", "a;b; filename=c"),
-    *("@kite.png", "<kite", "a=b&c=%20+d", "100 % {0} ${x} %s", "C:\\new\\table", "<b>&amp;</b>", '{"a": "b"}'),
+    *("A kite.\n\tA\u00a0field.", "A kite.\r\nA field.", "  A kite.  ", """"A" kite's "line".""", "a;b; filename=c"),
+    *("@kite.png", "<kite", "a=b&c=%20+d", "100 % {0} ${x} %s $HOME", "C:\\new\\table", "<b>&amp;</b>", '{"a": "b"}'),
     *("🪁 👩\u200d🚀", "凧 Drachen e\u0301", "null", "\ta\t"),
 )
 _PERMANENT_ERRORS: Final = ("model_not_found", "insufficient_quota", "task_not_exist")
-_NAMES: Final = ("first.png", "last.png", "a.jpg", "Käfer 凧.png", 'a "b"; c.png')
-_IDS: Final = ("{digits}", "{uuid}", "job:{letters}+a=b,c", "job:{letters}%2Ba#b")
+_NAMES: Final = ("first.png", "last.png", "a.JPG", "Käfer 凧.png", 'a "b"; c.png')
+_IDS: Final = ("00{digits}", "{uuid}", "job:{letters}_1_a+a=b,c.", "job:{letters}%2Ba#b")
 _REASONS: Final = ({"code": "generation_failed", "message": "It failed (reason 17)."}, None)
 
 
@@ -122,7 +122,36 @@ def faults(spec: Spec, features: Mapping[str, Any]) -> Strategy:
 
 def cases(spec: Spec, features: Mapping[str, Any]) -> Strategy:
     """Draw cases, as data, that a client with these features can play."""
-    return st.builds(_case, calls(spec, features), scenarios(spec, features))
+    drawn = st.builds(_case, calls(spec, features), scenarios(spec, features))
+    # What other clients meet does not depend on it.
+    return st.builds(_with_restarts, drawn, restarts(features)) if features["resume"] else drawn
+
+
+def restarts(features: Mapping[str, Any]) -> Strategy:
+    """Draw why the call of a client with `resume` comes more than once, as keys of a case and a fault; or that not."""
+    polls = st.builds(
+        lambda nth: {"operation": "retrieve", "nth": nth, "kill": "before"}, st.sampled_from([1, 2, 3, [1, 2]])
+    )
+    creates = st.builds(
+        lambda applied: {"operation": "create", "nth": 1, "kill": "before", "applied": applied},
+        st.sampled_from([True, False]),
+    )
+    downloads = st.builds(
+        lambda kill: {"operation": "content", "nth": 1, "kill": kill}, st.sampled_from(["during", "before"])
+    )
+    faults = st.one_of(polls, polls, creates, *([downloads] if features["content"] else []))
+    while_down = _some(
+        {
+            "down_s": (3, st.sampled_from([0.3, 1.0])),
+            "state": (2, st.just("damaged")),
+            "images": (3, st.just("gone")),
+            "meanwhile": (2, st.just("same-call")),
+        }
+    )
+    kills = st.builds(lambda fault, keys: {**keys, "fault": fault}, faults, while_down)
+    words = ["completed", *(["timeout"] if features["deadline"] else [])]
+    again = st.builds(lambda word: {"again_after": word}, st.sampled_from(words))
+    return st.one_of(st.just({}), kills, kills, again)
 
 
 def _some(optional: Mapping[str, tuple[int, Strategy]]) -> Strategy:
@@ -153,6 +182,19 @@ def _fault(operation: str, when: dict[str, Json], effect: dict[str, Json]) -> di
 
 def _case(call: dict[str, Json], scenario: dict[str, Json]) -> dict[str, Json]:
     return fit_deadline({"call": call, "scenario": scenario})
+
+
+def _with_restarts(case: dict[str, Json], restarts: dict[str, Json]) -> dict[str, Json]:
+    keys = {name: value for name, value in restarts.items() if name != "fault"}
+    scenario = dict(case.get("scenario", {}))
+    if "fault" in restarts:
+        # First, so that it is the kill that a request meets which others apply to too.
+        scenario["faults"] = [restarts["fault"], *scenario.get("faults", ())]
+    if keys.get("again_after") == "timeout":
+        # Otherwise the job would end before the deadline.
+        scenario["ending"] = "never"
+        scenario.pop("error", None)
+    return fit_deadline({**case, "scenario": scenario, **keys})
 
 
 def draw(spec: Spec, features: Mapping[str, Any], count: int, seed: int) -> Iterator[dict[str, Json]]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mockveo.console.options import option
-from mockveo.console.output import print_table
+from mockveo.console.output import print_document, print_table
 from mockveo.settings import Settings, of
 from mockveo_contracts.case import SPEED
 
@@ -19,7 +19,7 @@ def cases(name: str | None) -> None:
     from mockveo_contracts.cases.definitions import as_yaml, catalogue, find
 
     if name is not None:
-        click.echo(as_yaml(find(name)), nl=False)
+        print_document(as_yaml(find(name)))
         return
     print_table((case.name, case.description) for case in catalogue().values())
 

@@ -6,9 +6,10 @@ entry among the known failures.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -55,6 +56,13 @@ _MODES: Final[tuple[Mode, ...]] = ("session", "once", "run")
     help="Number of generated cases.  [default: 200; 40 for a program; 0 with --case]",
 )
 @option(
+    "--kill-everywhere",
+    "everywhere",
+    is_flag=True,
+    help="Play one case (--case, or call/prompt-only), then again with a kill of the client in each of its exchanges.",
+)
+@option("--shard", metavar="N/COUNT", help="Run only each COUNT-th case; `mockveo report --merge` joins the reports.")
+@option(
     "--shrink-seconds",
     type=click.FloatRange(0),
     default=5.0,
@@ -63,6 +71,10 @@ _MODES: Final[tuple[Mode, ...]] = ("session", "once", "run")
     help="Time to spend on making the generated cases that break a rule smaller.",
 )
 @option("--profile", default=Settings().profile, show_default=True, help="Generation of the API to serve.")
+@option(
+    "--overlay", "overlays", multiple=True, metavar="FILE", help="OpenAPI Overlay to apply, e.g. prices. Repeatable."
+)
+@option("--budget", metavar="LIMIT", help="Jobs, or money, e.g. 2.50USD, that a case may cost. Default: no limit.")
 @option(
     "--accelerate",
     type=click.FloatRange(1, 10000),
@@ -76,21 +88,23 @@ _MODES: Final[tuple[Mode, ...]] = ("session", "once", "run")
     example="4",
     help="Number of processes of a program that run side by side.  [default: 4; 1 with --mode run]",
 )
+@option(
+    "--through",
+    metavar="URL",
+    help="Let the program call these servers, e.g. at a balancer, which share --store. Nothing kills it then.",
+)
+@option("--store", metavar="URL", help="With --through, the Redis of these servers, e.g. redis://localhost.")
 @reporting_options
-def check(  # an option each
+def check(  # an option each; `of_client` are those of ClientOptions
     *,
     reporting: Reporting,
     cases: tuple[str, ...],
     corpus: Path,
     generated: int | None,
+    everywhere: bool,
+    shard: str | None,
     shrink_seconds: float,
-    program: tuple[str, ...],
-    function: str | None,
-    mode: Mode,
-    features: str | None,
-    accelerate: float,
-    parallel: int | None,
-    profile: str,
+    **of_client: Any,
 ) -> None:
     """Test a client against the contract.
 
@@ -99,25 +113,30 @@ def check(  # an option each
 
     Exit statuses: 0 no violation, 1 a violation, 2 the check could not run, 3 a known failure no longer occurs.
     """
+    from mockveo_contracts.cases.shards import WHOLE, Shard
     from mockveo_contracts.cli.check_run import ClientOptions, run
     from mockveo_contracts.clients.check import CheckPlan
 
-    client = ClientOptions(
-        program=program,
-        function=function,
-        mode=mode,
-        features=features,
-        accelerate=accelerate,
-        parallel=parallel,
-        profile=profile,
-    )
+    client = ClientOptions(**of_client)
     plan = CheckPlan(
         cases=cases,
         corpus=corpus,
+        shard=WHOLE if shard is None else Shard.parse(shard),
         shrink_seconds=shrink_seconds,
         seed=reporting.seed,
         strict=reporting.strict,
-        profile=profile,
-        again=f"mockveo check --case {{case}} {client}",
+        profile=client.profile,
+        budget=client.budget or "",
+        requirements=reporting.requirements,
+        everywhere=everywhere,
+        again=_again(client, cases, everywhere=everywhere),
     )
     sys.exit(run(client, reporting, plan, generated))
+
+
+def _again(client: object, cases: tuple[str, ...], *, everywhere: bool) -> str:
+    """Return the command that runs a case again."""
+    if not everywhere:
+        return f"mockveo check --case {{case}} {client}"
+    chosen = "".join(f"--case {shlex.quote(case)} " for case in cases)
+    return f"mockveo check --kill-everywhere {chosen}{client}"

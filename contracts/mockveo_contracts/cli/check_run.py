@@ -11,7 +11,9 @@ from typing import Literal
 import click
 from click.core import ParameterSource
 
+from mockveo.console.output import say
 from mockveo.errors import SettingsError
+from mockveo.settings import without_password
 from mockveo_contracts.case import features_of
 from mockveo_contracts.cli.reporting import Reporting, is_installed
 from mockveo_contracts.clients import check as clients
@@ -36,6 +38,10 @@ class ClientOptions:
     accelerate: float
     parallel: int | None
     profile: str
+    overlays: tuple[str, ...] = ()
+    budget: str | None = None
+    through: str | None = None
+    store: str | None = None
 
     def __post_init__(self) -> None:
         if self.function is not None and self.program:
@@ -59,6 +65,10 @@ class ClientOptions:
             factor=self.accelerate,
             parallel=self.parallel,
             profile=self.profile,
+            overlay=self.overlays,
+            budget=self.budget,
+            through=self.through,
+            store=self.store,
         )
 
     def usual_count(self) -> int:
@@ -73,14 +83,17 @@ class ClientOptions:
             return f"--python {self.function}"
         mode = "" if self.mode == "session" else f"--mode {self.mode} "
         features = f"--features {self.features} " if self.features else ""
-        return f"{mode}{features}-- {shlex.join(self.program)}"
+        servers = ""
+        if self.store and self.through:
+            servers = f"--store {without_password(self.store)} --through {self.through} "
+        return f"{mode}{features}{servers}-- {shlex.join(self.program)}"
 
 
 def run(client: ClientOptions, reporting: Reporting, plan: clients.CheckPlan, generated: int | None) -> int:
     """Check a client and deliver the report; return the exit status. Raises MockveoError."""
     assert plan.corpus is not None
     _check_corpus(plan.corpus)
-    if generated is None and plan.cases:
+    if generated is None and (plan.cases or plan.everywhere):
         generated = 0
     stop = Stop()
     with stop.by_signals():
@@ -99,7 +112,7 @@ def _check_corpus(corpus: Path) -> None:
         return
     if corpus.exists():
         raise SettingsError(f"--corpus is {str(corpus)!r}, a file; expected a directory, e.g. --corpus mockveo-cases")
-    click.echo(f"mockveo: --corpus {corpus} does not exist yet; it is created when a case is saved", err=True)
+    say(f"mockveo: --corpus {corpus} does not exist yet; it is created when a case is saved", err=True)
 
 
 def _run(client: ClientOptions, plan: clients.CheckPlan, generated: int | None, reporting: Reporting) -> Report:
@@ -111,9 +124,10 @@ def _run(client: ClientOptions, plan: clients.CheckPlan, generated: int | None, 
             count = client.usual_count() if generated is None else generated
             driver = entered.enter_context(client.driver())
         progress = entered.enter_context(reporting.progress())
-        report = clients.check(
-            driver, replace(plan, generated=count, known=known_failures, progress=progress, root=root)
-        )
+        plan = replace(plan, generated=count, known=known_failures, progress=progress, root=root)
+        report = clients.check(driver, plan, clients.kills_everywhere(driver, plan) if plan.everywhere else None)
+    if client.through:
+        report.notes.append("cases with restarts were left out, as the servers at --through kill no client")
     for note in report.notes:
-        click.echo(f"mockveo: {note}", err=True)
+        say(f"mockveo: {note}", err=True, single_line=True)
     return report

@@ -5,21 +5,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mockveo import yamlfiles
 from mockveo.environment import exports
 from mockveo.server.app import Application
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.testbed import write_images
+from mockveo_contracts.workspace import workspace
 
 
 @contextmanager
 def by_hand(test_case: TestCase) -> Iterator[Callable[[Application, str], str]]:
     """Return a function that makes an application serve a case, and says how to call it; its images last as long."""
-    with TemporaryDirectory(prefix="mockveo-") as directory:
-        images = [image.path for image, _ in write_images(test_case, Path(directory))]
+    with workspace() as directory:
+        images = [image.path for image, _ in write_images(test_case, directory)]
 
         def opening(app: Application, url: str) -> str:
             fitted = test_case.fitted(app.spec)

@@ -12,9 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import click
-
-from mockveo.console.output import discard_output
+from mockveo.console.output import discard_output, say
 from mockveo.errors import ReportError
 from mockveo_contracts.reports.formats import Target, write_all
 from mockveo_contracts.reports.model import Report
@@ -32,6 +30,7 @@ class Reporting:
     seed: int
     strict: bool
     known_failures: Path | None
+    requirements: str
     targets: Sequence[Target]
     quiet: bool
 
@@ -40,18 +39,27 @@ class Reporting:
         return Progress(io.StringIO() if self.quiet else sys.stderr)
 
     def deliver(self, report: Report) -> None:
-        """Print a report and write its files, each even if another fails. Raises ReportError."""
+        """Print a report with its command line, and write its files. Raises ReportError."""
         report.command = _command_line()
-        problem = ""
-        try:
-            show(report, sys.stdout)
-        except BrokenPipeError:
-            discard_output()
-        except OSError as error:
-            problem = f"standard output cannot be written: {error.strerror}"
-        write_all(self.targets, report)
-        if problem:
-            raise ReportError(problem)
+        deliver(report, self.targets)
+
+
+def deliver(report: Report, targets: Sequence[Target]) -> None:
+    """Print a report and write its files, each even if another fails. Raises ReportError."""
+    problem = ""
+    try:
+        show(report, sys.stdout)
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
+        problem = f"standard output cannot be written: {error.strerror}"
+        discard_output()
+    try:
+        write_all(targets, report)
+    except BrokenPipeError:
+        discard_output()
+    if problem:
+        raise ReportError(problem)
 
 
 def _command_line() -> str:
@@ -68,5 +76,5 @@ def is_installed(module: str, needed_for: str) -> bool:
     """Return whether an optional module is installed, and report what is left out if not."""
     installed = find_spec(module) is not None
     if not installed:
-        click.echo(f"mockveo: {needed_for}; skipped, because {module} is not installed", err=True)
+        say(f"mockveo: {needed_for}; skipped, because {module} is not installed", err=True)
     return installed

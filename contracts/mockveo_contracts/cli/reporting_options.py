@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mockveo.console.options import option
+from mockveo.console.options import option, requirements_option
 from mockveo_contracts.reports.formats import KINDS, prepare
 
 
@@ -25,6 +25,7 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="FILE",
         help="Known failures, which do not fail the run: a rule and a case or check per line.",
     )
+    @requirements_option
     @option(
         "--report",
         "reports",
@@ -35,11 +36,19 @@ def reporting_options(command: Callable[..., None]) -> Callable[..., None]:
     @option("--quiet", is_flag=True, help="Show no progress.")
     @wraps(command)
     def with_reporting(
-        *, seed: int, strict: bool, known_failures: Path | None, reports: Sequence[str], quiet: bool, **values: Any
+        *,
+        seed: int,
+        strict: bool,
+        known_failures: Path | None,
+        requirements: str,
+        reports: Sequence[str],
+        quiet: bool,
+        **values: Any,
     ) -> None:
         from mockveo_contracts.cli.reporting import Reporting
 
         # Prepared before anything runs: a report that cannot be written must not cost a whole run.
-        command(reporting=Reporting(seed, strict, known_failures, prepare(reports), quiet), **values)
+        reporting = Reporting(seed, strict, known_failures, requirements, prepare(reports), quiet)
+        command(reporting=reporting, **values)
 
     return with_reporting

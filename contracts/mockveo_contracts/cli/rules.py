@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mockveo.console.options import option
-from mockveo.console.output import print_table, print_wrapped
+from mockveo.console.output import print_table, print_wrapped, say
 
 
 @click.command()
@@ -28,7 +28,7 @@ def explain(rule: str) -> None:
     from mockveo_contracts.servers.server_rules import server_rules
 
     explained = find(rule, {**server_rules().rules, **client_rules().rules})
-    click.echo(f"{explained.id} ({explained.severity.upper()})\n")
+    say(f"{explained.id} ({explained.severity.upper()})\n")
     parts = {
         "": explained.description,
         "Why": explained.why,
@@ -39,5 +39,5 @@ def explain(rule: str) -> None:
     }
     for heading, text in parts.items():
         if heading:
-            click.echo(f"\n{heading}")
+            say(f"\n{heading}")
         print_wrapped(text, "  ")

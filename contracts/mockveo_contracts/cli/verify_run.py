@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import click
 
-from mockveo.console.output import print_table
+from mockveo.console.output import print_table, say
 from mockveo.errors import SettingsError
+from mockveo.text import printable
 from mockveo_contracts.cli.reporting import Reporting, is_installed
 from mockveo_contracts.interruption import Stop
 from mockveo_contracts.reports.known_failures import read
 from mockveo_contracts.servers import verify as servers
+from mockveo_contracts.servers.http_client import root_of
 from mockveo_contracts.servers.plan import PAID_JOBS, VerifyPlan, is_near
 from mockveo_contracts.servers.server_rules import server_rules
 
@@ -30,7 +32,7 @@ def run(
     histories: int | None, **limits: Any,
 ) -> int:  # fmt: skip
     """Verify a server and deliver the report; return the exit status. Raises MockveoError."""
-    near, sends = is_near(url), not (listed or dry_run)
+    near, sends = is_near(root_of(url)), not (listed or dry_run)
     usual = near and is_installed("schemathesis", "generating requests needs mockveo[schemathesis]")
     if examples is None:
         examples = USUAL_EXAMPLES if usual else 0
@@ -44,6 +46,7 @@ def run(
         histories=histories,
         seed=reporting.seed,
         strict=reporting.strict,
+        requirements=reporting.requirements,
         known=() if reporting.known_failures is None else tuple(read(reporting.known_failures, server_rules().find)),
         **limits,
     )
@@ -52,7 +55,7 @@ def run(
         return 0
     if dry_run:
         for line in servers.rehearse(url, plan):
-            click.echo(line)
+            say(line)
         return 0
     if not (near or yes):
         _confirm_cost(url, PAID_JOBS if plan.max_jobs is None else plan.max_jobs)
@@ -61,7 +64,7 @@ def run(
         with reporting.progress() as progress:
             report = servers.verified(url, replace(plan, progress=progress, stop=stop))
         for note in report.notes:
-            click.echo(f"mockveo: {note}", err=True)
+            say(f"mockveo: {note}", err=True, single_line=True)
         reporting.deliver(report)
     return report.exit_status
 
@@ -75,7 +78,7 @@ def _key(url: str, *, sends: bool) -> str | None:
         return _UNUSED_KEY
     if not sys.stdin.isatty():
         raise SettingsError(f"COMETAPI_KEY is missing; expected a key of {url}, e.g. export COMETAPI_KEY=sk-...")
-    entered: str = click.prompt(f"Key for {url}", hide_input=True, err=True)
+    entered: str = click.prompt(f"Key for {printable(url)}", hide_input=True, err=True)
     return entered
 
 
@@ -86,5 +89,9 @@ def _confirm_cost(url: str, jobs: int) -> None:
     cost = f"this creates up to {jobs} jobs at {url}, and each may cost money"
     if not sys.stdin.isatty():
         raise SettingsError(f"{cost}; expected --yes, or --max-jobs 0 to run only the checks that cost nothing")
-    if not click.confirm(f"mockveo: {cost}. Continue?", err=True):
+    try:
+        agreed = click.confirm(f"mockveo: {printable(cost)}. Continue?", err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
         raise SettingsError("nothing was sent, as you did not agree to the cost; expected y, or --max-jobs 0")

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from mockveo.errors import SettingsError
+from mockveo.http.origins import host_of
 from mockveo.rules.client_rules import client_rules
-from mockveo.text import counted
+from mockveo.settings import REDIS_URL
+from mockveo.text import brief, counted
 from mockveo_contracts.case import SPEED
 from mockveo_contracts.cases import definitions
 from mockveo_contracts.cases.definitions import CaseError, TestCase
+from mockveo_contracts.cases.kills import kill_everywhere
+from mockveo_contracts.cases.shards import WHOLE, Shard
 from mockveo_contracts.clients.driver import Driver, DriverError, preflight
 from mockveo_contracts.clients.recorder import ClientRecorder
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.interruption import Interrupted, Stop
-from mockveo_contracts.reports.finding import COUNTED, FINDINGS
+from mockveo_contracts.reports.finding import COUNTED, FINDINGS, without_verdicts
 from mockveo_contracts.reports.known_failures import KnownFailure, check_cases
-from mockveo_contracts.reports.model import ClientSubject, Report, without_verdicts
+from mockveo_contracts.reports.model import ClientSubject, Report
 
 if TYPE_CHECKING:
-    from mockveo_contracts.clients.search import SearchResult
+    from mockveo_contracts.clients.search import Search
 
 #: Cases in a row in which a client had to be ended, after which no more are played: each costs its whole wait.
 MAX_ENDED: Final = 10
@@ -33,8 +38,7 @@ MAX_ENDED: Final = 10
 MAX_ENDED_WITH_DEADLINE: Final = 5
 #: Our seconds that an end costs at least, to count: in virtual time a client's deadline may pass at once.
 COSTLY_S: Final = 1.0
-#: Cases in which a client uses up its time and breaks the same rule, after which it is hurried. Arbitrary: fewer may be
-#: chance, and each costs the whole deadline.
+#: Cases in which a client uses up half of its time and breaks one rule, after which it is hurried; fewer may be chance.
 ENOUGH: Final = 3
 #: Seconds of a hurried case besides those of its scenario. Arbitrary: three times what a correct client needs.
 HURRIED_S: Final = 0.8
@@ -50,14 +54,22 @@ class CheckPlan:
     cases: tuple[str, ...] = ()
     #: The directory of the user's own cases; failures of generated cases are written there.
     corpus: Path | None = None
+    #: Whether the client is killed in each exchange of these cases, instead.
+    everywhere: bool = False
     #: How many cases are generated.
     generated: int = 200
+    #: The part of all these cases that is played.
+    shard: Shard = WHOLE
     #: Seconds that are spent on making the failures of generated cases smaller.
     shrink_seconds: float = 5.0
     seed: int = 0
     strict: bool = False
     known: tuple[KnownFailure, ...] = ()
+    #: The month of the requirements that count; empty for all there are.
+    requirements: str = ""
     profile: str = "docs-2026-03"
+    #: What the jobs of a case may cost; empty for no limit.
+    budget: str = ""
     #: The command that repeats one case, with {case} in place of its name or file.
     again: str = ""
     #: Called after each case with its number, how many there are, its name, and how many findings it has.
@@ -111,7 +123,15 @@ class Shown:
 def _used_up(run: CaseRun) -> bool:
     """Return whether a client took all the time of a case, though a correct one would not, and it cost our time."""
     costly = run.clock == "time" or run.seconds >= COSTLY_S
-    return costly and run.test_case.usually_ends and (_is_ended(run) or (run.outcome or {})["outcome"] == "timeout")
+    # One that gives up for another reason, such as a number of tries, may have taken as long.
+    used_up = _is_ended(run) or (run.outcome or {})["outcome"] == "timeout" or _lasted(run) > run.test_case.deadline / 2
+    return costly and run.test_case.usually_ends and used_up
+
+
+def _lasted(run: CaseRun) -> float:
+    """Return the seconds from the first exchange to the last, as the deadline of the case counts them."""
+    seconds: float = run.trace[-1][run.clock] - run.trace[0][run.clock] if run.trace else 0.0
+    return seconds / run.pace if run.clock == "at" else seconds
 
 
 def _is_ended(run: CaseRun) -> bool:
@@ -127,9 +147,10 @@ def check(
     or ScenarioError for cases that do not exist or are invalid.
     """
     begun = perf_counter()
-    search = _search() if plan.generated else None
+    new_search = _new_search() if plan.generated else None
     chosen = list(chosen_by(plan)) if test_cases is None else list(test_cases)
     check_cases(plan.known, [*definitions.catalogue(), *(test_case.name for test_case in chosen)])
+    chosen = plan.shard.part(chosen)
     client = driver.client
     report = Report(
         subject=ClientSubject(client.name, client.version, client.features),
@@ -137,20 +158,20 @@ def check(
         seed=plan.seed,
         profile=plan.profile,
         strict=plan.strict,
+        budget=plan.budget,
         known_failures=plan.known,
+        requirements=plan.requirements,
         complete=test_cases is None and not plan.cases,
+        shard="" if plan.shard == WHOLE else str(plan.shard),
     )
-    recorder = ClientRecorder(report, reproduce=plan.again)
     possible = _possible(report, chosen, driver)
     shown = shown or Shown()
     guarded = _GuardedDriver(driver, plan.stop, shown)
+    search = None
+    if new_search is not None:
+        search = new_search(guarded, driver.spec, plan.generated, plan.seed, shard=plan.shard, stop=plan.stop)
     try:
-        for number, run in enumerate(preflight(guarded.play(_varied(possible))), 1):
-            findings = recorder.record(run)
-            count = sum(finding.verdict in COUNTED and not finding.known_failure for finding in findings)
-            plan.progress(number, len(possible) + plan.generated, run.test_case.name, count)
-        if search is not None:
-            _generated(partial(search, broken_before=set(shown.broken)), guarded, plan, recorder, len(possible))
+        _play(guarded, plan, ClientRecorder(report, reproduce=plan.again), _varied(possible), search)
     except DriverError as error:
         report.aborted = str(error)
     if shown.reason:
@@ -158,6 +179,28 @@ def check(
     report.sort(test_case.name for test_case in possible)
     report.seconds = perf_counter() - begun
     return report
+
+
+def _play(
+    driver: _GuardedDriver, plan: CheckPlan, recorder: ClientRecorder, given: Sequence[TestCase], search: Search | None
+) -> None:
+    """Play the given cases, and then those of a search, without a break between them. Raises DriverError."""
+    total = len(given) + plan.shard.size(plan.generated)
+    upcoming = given if search is None else chain(given, search.cases())
+    ended: DriverError | None = None
+    try:
+        for number, run in enumerate(preflight(driver.play(upcoming)), 1):
+            count = None if search is None else search.take(run)
+            if count is None:
+                findings = recorder.record(run)
+                count = sum(finding.verdict in COUNTED and not finding.excuse for finding in findings)
+            plan.progress(number, total, run.test_case.name, count)
+    except DriverError as error:
+        ended = error
+    if search is not None:
+        _shrink(search, plan, recorder, ended, driver.broken_before)
+    elif ended is not None:
+        raise ended
 
 
 def _varied(test_cases: Sequence[TestCase]) -> list[TestCase]:
@@ -182,6 +225,26 @@ def chosen_by(plan: CheckPlan) -> Iterable[TestCase]:
     return definitions.matching(plan.cases, cases) if plan.cases else cases.values()
 
 
+def kills_everywhere(driver: Driver, plan: CheckPlan) -> list[TestCase]:
+    """Play the cases of a plan once, or call/prompt-only; return them, and one with a kill for each exchange.
+
+    Raises SettingsError for a client without `resume`, also if servers play that cannot kill it, and DriverError.
+    """
+    if not driver.client.features["resume"]:
+        raise SettingsError(
+            "--kill-everywhere is for clients that go on after a restart, and this one does not declare the feature"
+            ' resume; expected it in the hello, "features":{"resume":true}, or --features resume, and no --through'
+        )
+    chosen = list(chosen_by(plan if plan.cases else replace(plan, cases=("call/prompt-only",))))
+    cases = [test_case.fitted(driver.spec) for test_case in chosen]
+    cases = [test_case for test_case in cases if not test_case.missing(driver.client.features)]
+    killed = list[TestCase]()
+    for run in driver.play(cases):
+        operations = [exchange.operation for exchange in run.exchanges if exchange.operation]
+        killed += kill_everywhere(run.test_case, operations)
+    return [*cases, *killed]
+
+
 def _possible(report: Report, chosen: Iterable[TestCase], driver: Driver) -> list[TestCase]:
     """Return the cases that the client has the features for and the API accepts; skip the others."""
     possible = []
@@ -198,34 +261,28 @@ def _possible(report: Report, chosen: Iterable[TestCase], driver: Driver) -> lis
     return possible
 
 
-def _search() -> Callable[..., SearchResult]:
+def _new_search() -> type[Search]:
     # Imported lazily: without generated cases a check needs no hypothesis, and does not wait for its import.
     try:
-        from mockveo_contracts.clients.search import search
+        from mockveo_contracts.clients.search import Search
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"generated cases need {error.name}, which is missing: pip install 'mockveo[contracts]', or --generated 0"
         ) from None
-    return search
+    return Search
 
 
-def _generated(
-    search: Callable[..., SearchResult], driver: _GuardedDriver, plan: CheckPlan, recorder: ClientRecorder, before: int
+def _shrink(
+    search: Search,
+    plan: CheckPlan,
+    recorder: ClientRecorder,
+    ended: DriverError | None,
+    broken_before: AbstractSet[str],
 ) -> None:
+    """Record what a search has found, as small as it gets. Raises DriverError if the check has ended."""
     report = recorder.report
-
-    def progress(number: int, name: str, findings: int) -> None:
-        plan.progress(before + number, before + plan.generated, name, findings)
-
-    result = search(
-        driver,
-        driver.spec,
-        plan.generated,
-        plan.seed,
-        shrink_s=plan.shrink_seconds,
-        progress=progress,
-        stop=plan.stop,
-    )
+    broken = broken_before | {finding.rule for finding in report.findings if finding.rule is not None}
+    result = search.finish(error=ended, broken_before=broken, shrink_s=plan.shrink_seconds)
     report.generated = result.played
     for rule, counts in result.counts.items():
         report.rules[rule].counts.update(counts)
@@ -256,6 +313,8 @@ class _GuardedDriver:
     def __init__(self, driver: Driver, stop: Stop, shown: Shown) -> None:
         self._driver, self._stop, self._shown = driver, stop, shown
         self.client, self.spec = driver.client, driver.spec
+        #: Rules that earlier checks of the client have shown to be broken.
+        self.broken_before = frozenset(shown.broken)
         self._ended = 0
 
     def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
@@ -295,20 +354,45 @@ def drive(
     factor: float = 1.0,
     parallel: int | None = None,
     profile: str = "docs-2026-03",
+    overlay: Sequence[str] = (),
+    budget: str | int | None = None,
+    through: str | None = None,
+    store: str | None = None,
 ) -> Driver:
     """Return the driver of a function, or of a program by its command. Raises MockveoError.
 
-    A program's processes play side by side, `parallel` at most: 4, or 1 in mode run, unless given.
+    A program's processes play side by side, `parallel` at most: 4, or 1 in mode run, unless given. `budget` is that of
+    each case. `through` is the URL of servers that play the cases, and `store` the Redis that they share.
     """
+    if through is not None or store is not None:
+        _check_shared(through, store, is_function=callable(client), factor=factor)
     # Imported lazily: a function needs no processes, and a program no virtual time.
-    settings = {"profile": profile}
+    settings = {"profile": profile, "overlay": overlay, "budget": budget, "store": store}
     if callable(client):
         from mockveo_contracts.clients.functions import Functions
 
         return Functions(client, name=name, features=features, settings=settings)
     from mockveo_contracts.clients.programs import Programs
 
-    return Programs(client, mode=mode, features=features, factor=factor, parallel=parallel, settings=settings)
+    return Programs(
+        client, mode=mode, features=features, factor=factor, parallel=parallel, settings=settings, through=through
+    )
+
+
+def _check_shared(through: str | None, store: str | None, *, is_function: bool, factor: float) -> None:
+    """Raise SettingsError unless servers with a shared store can play the cases."""
+    example = "e.g. --store redis://localhost --through http://127.0.0.1:8360"
+    if through is None or store is None or not REDIS_URL.match(store):
+        given = f"--store is {'missing' if store is None else 'given' if REDIS_URL.match(store) else brief(store)}"
+        raise SettingsError(
+            f"--through is {'missing' if through is None else 'given'}, and {given}; expected the URL of servers and"
+            f" the Redis that they share, {example}"
+        )
+    if host_of(through) is None:
+        raise SettingsError(f"--through is {brief(through)}; expected a scheme and a host without a path, {example}")
+    if is_function or factor != 1:
+        time = "virtual time, as a function has" if is_function else "the time of --accelerate"
+        raise SettingsError(f"--through is given, and other servers do not know {time}; expected a program, {example}")
 
 
 def usual_count(client: object) -> int:

@@ -47,12 +47,12 @@ class ClientInfo:
     features: Mapping[str, Any]
 
 
-class Driver(Protocol):
-    """Drives one client. A context manager."""
+class CasePlayer(Protocol):
+    """Plays cases with one client."""
 
     @property
     def client(self) -> ClientInfo:
-        """The client; available once the driver has been entered."""
+        """The client; available once its driver has been entered."""
 
     @property
     def spec(self) -> Spec:
@@ -60,6 +60,10 @@ class Driver(Protocol):
 
     def play(self, test_cases: Iterable[TestCase]) -> Iterator[CaseRun]:
         """Play cases, and yield each run when it is done. Raises DriverError if the client cannot be driven."""
+
+
+class Driver(CasePlayer, Protocol):
+    """Drives one client. A context manager."""
 
     def __enter__(self) -> Self: ...
 

@@ -18,12 +18,12 @@ from typing import Any, Final, Self, TextIO
 
 from mockveo.errors import SettingsError, did_you_mean
 from mockveo.spec.spec import Spec
-from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, places_of, result
+from mockveo_contracts.case import Case, DeadlinePassed, JobFailed, Killed, result
 from mockveo_contracts.case import features as checked_features
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients import virtual_time
 from mockveo_contracts.clients.driver import PATIENCE_S, ClientInfo, isolated
-from mockveo_contracts.clients.testbed import CaseRun, Testbed
+from mockveo_contracts.clients.testbed import CaseRun, OpenCase, Testbed
 
 #: Our own seconds that a case may take: a client may wait for something that virtual time does not move; arbitrary.
 MAX_CASE_S: Final = 15.0
@@ -86,15 +86,12 @@ class Functions:
         # One at a time in a process, since the streams of the process are redirected meanwhile.
         with _PLAYING:
             open_case = self._testbed.open(test_case, time)
-            call = _Call(self._function, open_case.case)
-            thread = virtual_time.run(time, call)
-            with _redirected_streams():
-                thread.start()
-                ended_by = _wait(thread, time, MAX_CASE_S if test_case.patience is None else test_case.patience)
-            if thread.is_alive():
-                call = _Call(self._function, open_case.case)  # so that nothing it still does becomes its result
             try:
-                leaks = places_of(open_case.case.api_key, call.texts())
+                call, ended_by = self._start(open_case, time)
+                while open_case.goes_on(call.outcome):
+                    time = _next_time(open_case, time)
+                    call, ended_by = self._start(open_case, time)
+                leaks = [place for place, text in call.texts() if any(form in text for form in output.forms)]
                 if output.leaked:
                     leaks.append("the output")
                 return open_case.run(
@@ -107,6 +104,29 @@ class Functions:
                 )
             finally:
                 open_case.close()
+
+    def _start(self, open_case: OpenCase, time: virtual_time.VirtualTime) -> tuple[_Call, str | None]:
+        """Call the function; return the call, and what ended it if it did not end by itself."""
+        test_case, call = open_case.test_case, _Call(self._function, open_case.case)
+        if open_case.course is not None:
+            open_case.course.on_kill = time.kill
+        thread = virtual_time.run(time, call)
+        with _redirected_streams():
+            thread.start()
+            ended_by = _wait(thread, time, MAX_CASE_S if test_case.patience is None else test_case.patience)
+        if thread.is_alive() or open_case.killed:
+            call = _Call(self._function, open_case.case)  # so that nothing it still does becomes its result
+        return call, ended_by
+
+
+def _next_time(open_case: OpenCase, time: virtual_time.VirtualTime) -> virtual_time.VirtualTime:
+    """Return the time of the next start."""
+    assert open_case.course is not None
+    time = time.restarted(open_case.course.down_s, open_case.test_case.deadline + PATIENCE_S)
+    clock = open_case.world.clock
+    assert isinstance(clock, virtual_time.CaseClock)
+    clock.virtual = time
+    return time
 
 
 _PLAYING: Final = threading.Lock()
@@ -161,7 +181,7 @@ class _Call:
             returned = self._function(self._case)
             if inspect.isawaitable(returned):
                 returned = asyncio.run(_awaited(returned))
-        except virtual_time.Ended:
+        except (virtual_time.Ended, Killed):
             return
         except JobFailed as error:
             self._take_exception("failed", error)
@@ -189,7 +209,8 @@ class _Call:
             with suppress(Exception):  # an exception that cannot be printed
                 self.traceback = "".join(traceback.format_exception(error))
         reason = {"type": type(error).__name__, "message": message}
-        self.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": reason}
+        video = error.video if isinstance(error, DeadlinePassed) else None
+        self._take_result({"outcome": outcome, "video": video, "content_path": None, "error": reason})
 
     def texts(self) -> list[tuple[str, str]]:
         """Return the texts to look for the key in, each with its place."""

@@ -10,18 +10,26 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum, auto
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
+from mockveo.text import truncate
+from mockveo.traffic.redaction import forms_of
 from mockveo_contracts.case import result
 from mockveo_contracts.cases.definitions import TestCase
-from mockveo_contracts.clients.messages import RESULT
+from mockveo_contracts.clients.messages import RESULT, Hello
+from mockveo_contracts.clients.processes import Process
 from mockveo_contracts.clients.testbed import CaseRun, OpenCase
 
 #: The end of a program's output that a case keeps, in characters; arbitrary, about two screens.
 MAX_OUTPUT_CHARS: Final = 4000
+#: How often a client that died is started again. Source: docs/client-protocol.md.
+MAX_RESTARTS: Final = 1
 #: Mistakes of one case that are shown; a program that logs to standard output makes thousands of the same kind.
 MAX_MISTAKES: Final = 3
+#: Characters of a mistake, which may repeat what the program wrote. Arbitrary: two screens of standard error fit.
+MAX_MISTAKE_CHARS: Final = 4000
 
 
 #: Seconds that a run is held at most. Arbitrary: what a program writes after a result comes at once, and the check must
@@ -37,7 +45,8 @@ class Mistakes:
         self._more = 0
 
     def append(self, text: str) -> None:
-        """Add a text; the same one counts once."""
+        """Add a text, cut if it is long; the same one counts once."""
+        text = truncate(text, MAX_MISTAKE_CHARS)
         if text in self._texts:
             return
         if len(self._texts) < MAX_MISTAKES:
@@ -81,13 +90,30 @@ class PendingCase(Notes):
         self._features = features
         test_case = open_case.test_case
         self._patience = patience if test_case.patience is None else min(patience, test_case.patience)
-        #: When it is given up, by the monotonic clock. The deadline is in our seconds, whatever the client's are.
-        self.until = monotonic() + test_case.deadline + self._patience
+        #: When it is given up, by the monotonic clock.
+        self.until = float("inf")
+        #: When the client is started again after a kill, by the monotonic clock.
+        self.down_until = 0.0
+        self.began()
         #: As `case.result` returns it; None until the result has come.
         self.outcome: dict[str, Any] | None = None
         self.unanswered = False
         #: The end of what the program wrote besides its messages.
         self.output = ""
+
+    def began(self) -> None:
+        """Note that a client has begun with it. The deadline is in our seconds, whatever the client's are."""
+        self.until = monotonic() + self.open_case.test_case.deadline + self._patience
+
+    def goes_on(self) -> bool:
+        """End a start of it; return whether the client gets it once more."""
+        course = self.open_case.course
+        if self.mistakes or course is None or not self.open_case.goes_on(self.outcome):
+            return False
+        self.until = float("inf")
+        self.down_until = monotonic() + course.down_s / self.open_case.factor
+        self.outcome, self.unanswered = None, False
+        return True
 
     @property
     def id(self) -> str:
@@ -100,9 +126,9 @@ class PendingCase(Notes):
         return self.open_case.test_case.name
 
     @property
-    def key(self) -> bytes:
-        """Its API key, as it is in a program's output."""
-        return self.open_case.test_case.key.encode()
+    def key(self) -> str:
+        """Its API key."""
+        return self.open_case.test_case.key
 
     def add_output(self, place: str, data: bytes, overlap: int = 0) -> None:
         """Add what the program wrote at a place; its first `overlap` bytes were added before."""
@@ -141,9 +167,14 @@ class PendingCase(Notes):
             self.open_case.close()
 
 
-def holds(data: bytes, key: bytes, overlap: int = 0) -> bool:
-    """Return whether a key is in the data, and not wholly in its first `overlap` bytes."""
-    return data.find(key, max(overlap - len(key) + 1, 0)) >= 0
+def holds(data: bytes, key: str, overlap: int = 0) -> bool:
+    """Return whether a key is in the data in some form, and not wholly in its first `overlap` bytes."""
+    return any(data.find(form, max(overlap - len(form) + 1, 0)) >= 0 for form in _forms(key))
+
+
+@lru_cache(maxsize=1024)
+def _forms(key: str) -> tuple[bytes, ...]:
+    return tuple(form.encode() for form in forms_of(key))
 
 
 class Queue:
@@ -166,9 +197,14 @@ class Queue:
             self._again.append(test_case)
         return False
 
-    def take(self, busy: Collection[str]) -> TestCase | None:
-        """Return the next case; None at the end, or if the next one needs a world that is busy."""
-        return None if self.is_empty or self._again[0].world in busy else self._again.popleft()
+    def take(self, busy: Collection[str], *, idle: bool = True) -> TestCase | None:
+        """Return the next case; None at the end, or if the next one has to wait.
+
+        That is one that needs a world that is busy, or one with restarts if the client is not idle.
+        """
+        if self.is_empty or self._again[0].world in busy or (self._again[0].restarts and not idle):
+            return None
+        return self._again.popleft()
 
     def put_back(self, test_cases: Iterable[TestCase]) -> None:
         """Put cases back, to be played again."""
@@ -248,6 +284,11 @@ class SessionCases:
         case.mistakes.extend(self._notes.mistakes)
         self._notes = Notes()
 
+    def rename(self, case_id: str, case: PendingCase) -> None:
+        """Let an OPEN case have the id of its present start."""
+        del self.open[case_id]
+        self._states[case.id], self.open[case.id] = State.OPEN, case
+
     def close(self, case_id: str, event: Event) -> PendingCase:
         """Take a case out of those that are OPEN."""
         self._move(case_id, event)
@@ -294,7 +335,7 @@ class KeyWatch:
     """The keys of the cases that a process was given, to be looked for in whatever it writes."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, tuple[bytes, str]] = {}
+        self._cases: dict[str, tuple[str, str]] = {}
 
     def add(self, case: PendingCase) -> None:
         """Watch for the key of a case."""
@@ -305,3 +346,25 @@ class KeyWatch:
         for case_id, (key, name) in self._cases.items():
             if holds(data, key, overlap):
                 yield case_id, name
+
+
+class RestartPolicy:
+    """How often a client that died is started again in one session."""
+
+    def __init__(self) -> None:
+        self._deaths = 0
+
+    def allows_another_start(self) -> bool:
+        """Count a death; return whether the client is started again."""
+        self._deaths += 1
+        return self._deaths <= MAX_RESTARTS
+
+
+class Life:
+    """A process from its start to its end, with what it was given and what it answered."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.hello: Hello | None = None
+        self.keys = KeyWatch()
+        self.answered: set[str] = set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from time import monotonic
@@ -20,11 +20,11 @@ from mockveo.traffic.exchange import Exchange
 from mockveo_contracts.case import Case, features
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.driver import PATIENCE_S, ClientInfo, DriverError
-from mockveo_contracts.clients.messages import RESULT, line, message_of, short
-from mockveo_contracts.clients.pending import PendingCase, Queue
+from mockveo_contracts.clients.messages import RESULT, line, message_of, short, variables
+from mockveo_contracts.clients.pending import PendingCase, Queue, RestartPolicy
 from mockveo_contracts.clients.processes import TICK_S, Process, environment, how_it_ended, wait
-from mockveo_contracts.clients.sessions import RestartPolicy, Session
-from mockveo_contracts.clients.testbed import CaseRun, OpenCase, Testbed
+from mockveo_contracts.clients.sessions import Session
+from mockveo_contracts.clients.testbed import CaseRun, OpenCase, SharedTestbed, Testbed
 from mockveo_contracts.interruption import Interrupted
 
 MODES: Final = ("session", "once", "run")
@@ -49,8 +49,8 @@ class Programs:
 
     `mode` is "session": one process plays all cases; "once": each process plays one, given on standard input; or
     "run": each process plays one, given in the environment. `features` are for the last two. `factor` seconds pass for
-    the program in one of ours. At most `parallel` processes play side by side. Raises DriverError if that is not
-    possible.
+    the program in one of ours. At most `parallel` processes play side by side. `through` is the URL of the servers that
+    play the cases instead of the check's own. Raises DriverError if that is not possible.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Programs:
         factor: float = 1.0,
         parallel: int | None = None,
         settings: Mapping[str, Any] | None = None,
+        through: str | None = None,
         startup: float = STARTUP_S,
         patience: float = PATIENCE_S,
     ) -> None:
@@ -77,7 +78,8 @@ class Programs:
             raise SettingsError("--features is for --mode once and run; a session declares its features in its hello")
         self._command, self._mode, self._factor = list(command), mode, factor
         self._declared, self._startup, self._patience = dict(features or {}), startup, patience
-        self._testbed = Testbed(factor=factor, **(settings or {}))
+        settings = settings or {}
+        self._testbed = Testbed(factor=factor, **settings) if through is None else SharedTestbed(through, **settings)
         self._exit = ExitStack()
         self._width = _Width(PARALLEL[mode] if parallel is None else parallel)
         #: In mode session one for each process, the first of which has been entered.
@@ -108,9 +110,10 @@ class Programs:
     @property
     def client(self) -> ClientInfo:
         """The client, as it describes itself in its hello, or else by its command."""
+        client = ClientInfo(shlex.join(self._command), "", features(self._declared))
         if self._sessions:
-            return self._sessions[0].client
-        return ClientInfo(shlex.join(self._command), "", features(self._declared))
+            client = self._sessions[0].client
+        return client if self._testbed.can_kill else replace(client, features={**client.features, "resume": False})
 
     @property
     def spec(self) -> Spec:
@@ -173,8 +176,10 @@ class Programs:
                     return
                 wait([single.process for single in running if single.process is not None], TICK_S)
                 for single in [single for single in running if single.over]:
-                    running.remove(single)
-                    yield single.finish()
+                    run = single.finish()
+                    if run is not None:
+                        running.remove(single)
+                        yield run
         finally:
             for single in running:
                 single.close()
@@ -182,19 +187,21 @@ class Programs:
     def _begin(self, test_case: TestCase) -> _SingleCase:
         open_case = self._testbed.open(test_case)
         pending = PendingCase(open_case, self.client.features, self._patience)
-        in_environment = self._mode == "run"
-        kind = _RunCase if in_environment else _OnceCase
+        single = (_RunCase if self._mode == "run" else _OnceCase)(pending, self._process_of)
         try:
-            outside = variables(open_case.case) if in_environment else {}
-            process = Process(self._command, environment(outside, self._factor), factor=self._factor)
-        except ValueError as error:
-            pending.mistakes.append(f"the case does not fit into environment variables: {error}; use --mode once")
-            return kind(pending, None)
+            single.start()
         except DriverError:
             open_case.close()
             raise
-        process.write(b"" if in_environment else line(open_case.case.message), last=True)
-        return kind(pending, process)
+        return single
+
+    def _process_of(self, case: Case) -> Process:
+        """Start a process that plays a case. Raises DriverError, or ValueError for a case that is too large."""
+        in_environment = self._mode == "run"
+        outside = variables(case) if in_environment else {}
+        process = Process(self._command, environment(outside, self._factor), factor=self._factor)
+        process.write(b"" if in_environment else line(case.message), last=True)
+        return process
 
 
 class _Width:
@@ -227,30 +234,15 @@ class _Width:
             self._paths.add(path)
 
 
-def variables(case: Case) -> dict[str, str]:
-    """Return a case as environment variables, without those that its caller leaves out."""
-    values = {
-        "COMETAPI_BASE_URL": case.base_url,
-        "COMETAPI_KEY": case.api_key,
-        "OPENAI_BASE_URL": case.base_url,
-        "OPENAI_API_KEY": case.api_key,
-        "MOCKVEO_PROMPT": case.input.prompt,
-        "MOCKVEO_MODEL": case.input.model,
-        "MOCKVEO_SIZE": case.input.size,
-        "MOCKVEO_IMAGES": os.pathsep.join(image.path for image in case.input.images) or None,
-        "MOCKVEO_CASE": json.dumps(case.message, ensure_ascii=False),
-        "MOCKVEO_POLL_INTERVAL_S": f"{case.poll_interval_s:g}",
-        "MOCKVEO_DEADLINE_S": f"{case.deadline_s:g}",
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
 class _SingleCase:
-    """A process that plays one case; None if it could not be started with that."""
+    """A process that plays one case, and after a kill another one; None while there is none."""
 
-    def __init__(self, case: PendingCase, process: Process | None) -> None:
+    def __init__(self, case: PendingCase, process_of: Callable[[Case], Process]) -> None:
         self._case = case
-        self.process = process
+        self._process_of = process_of
+        self.process: Process | None = None
+        #: Whether the client is down after a kill.
+        self._down = False
         #: When the process is ended although its deadline has not passed, by the monotonic clock.
         self._until = float("inf")
         #: Our own seconds that it took.
@@ -261,21 +253,40 @@ class _SingleCase:
         """The world that its case is played in."""
         return self._case.open_case.test_case.world
 
+    def start(self) -> None:
+        """Start the process. Raises DriverError."""
+        self._down, self._until = False, float("inf")
+        open_case = self._case.open_case
+        try:
+            self.process = self._process_of(open_case.case)
+        except ValueError as error:
+            self._case.mistakes.append(f"the case does not fit into environment variables: {error}; use --mode once")
+            return
+        if open_case.course is not None:
+            open_case.course.on_kill = self.process.kill
+        self._case.began()
+
     @property
     def over(self) -> bool:
-        """Whether it has ended, or should be ended."""
+        """Whether it has ended, or should be ended; start it if it is down for long enough."""
+        if self._down and monotonic() >= self._case.down_until:
+            self.start()
         if self.process is None:
-            return True
+            return not self._down
         self._read(self.process)
         return self.process.status is not None or monotonic() > min(self._case.until, self._until)
 
-    def finish(self) -> CaseRun:
-        """End the process, and return the run."""
+    def finish(self) -> CaseRun | None:
+        """End the process; return the run, or None if the client gets the case once more."""
         if self.process is not None:
             by_itself, self._seconds = self.process.status is not None, self.process.age
             self.process.end()
             self._read(self.process)
-            self._conclude(self.process, by_itself=by_itself)
+            if not self._case.open_case.killed:
+                self._conclude(self.process, by_itself=by_itself)
+        if self._case.goes_on():
+            self.process, self._down = None, True
+            return None
         return self._case.finish()
 
     def close(self) -> None:
@@ -347,7 +358,7 @@ class _RunCase(_SingleCase):
         case, status = self._case, process.status
         if not by_itself or status is None:
             case.unanswered = True
-        elif status in _COMMAND_NOT_RUN and not len(case.open_case.world.journal):
+        elif status in _COMMAND_NOT_RUN and not len(case.open_case.journal):
             output = case.output.strip()[-_MAX_ERROR_CHARS:] or "nothing"
             end = f"the client {how_it_ended(process)}, as a shell does that cannot run a command"
             case.mistakes.append(f"{end}; it wrote {output}")
@@ -363,7 +374,8 @@ class _RunCase(_SingleCase):
             # Its output is all that its caller learns.
             error = {"type": f"exit status {status}", "message": case.output[-_MAX_ERROR_CHARS:]}
             outcome = _likely_outcome(case.open_case, self._seconds)
-            case.outcome = {"outcome": outcome, "video": None, "content_path": None, "error": error}
+            nothing = {"video": None, "content_path": None}
+            case.outcome = {"outcome": outcome, **nothing, "error": error, "exit_status": status}
 
 
 def _likely_outcome(open_case: OpenCase, seconds: float) -> str:
@@ -371,7 +383,8 @@ def _likely_outcome(open_case: OpenCase, seconds: float) -> str:
 
     The status does not say whether it is failed, timeout or error; so it means what the program had reason to say.
     """
-    exchanges = [Exchange.from_json(record.to_json()) for record in open_case.world.journal]
+    journal = open_case.journal.since(open_case.first - 1)
+    exchanges = [Exchange.from_json(record.to_json()) for record in journal]
     trace = CallTrace(exchanges, open_case.case.message, pace=1 / open_case.factor)
     if trace.end is not None and trace.end.shown.meaning == "failure":
         return "failed"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from mockveo.rules.engine import Verdict
-from mockveo.text import ending
+from mockveo.text import ending, truncate
 from mockveo_contracts.cases.definitions import BRIEF, GENERATED, TestCase
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.clients.wire_log import kept, wire_log
 from mockveo_contracts.reports.case_result import CaseResult
-from mockveo_contracts.reports.finding import FINDINGS, Finding
-from mockveo_contracts.reports.model import Report, exercised
+from mockveo_contracts.reports.finding import FINDINGS, Finding, exercised
+from mockveo_contracts.reports.model import Report
 
 #: Exchanges of a finding that the report has whole. Arbitrary: a client that polls without a pause makes thousands.
 MAX_EXCHANGES: Final = 100
+#: Characters of a text of an outcome. Arbitrary: no id and few error messages are longer.
+MAX_TEXT: Final = 2000
+#: What is kept of an outcome's objects if they are long. Source: docs/client-protocol.md.
+VIDEO_MEMBERS: Final = ("id", "status", "model")
+ERROR_MEMBERS: Final = ("type", "message")
 #: Characters of what a client wrote that the report has, from the end.
 MAX_OUTPUT: Final = 4000
 
@@ -42,6 +48,8 @@ class ClientRecorder:
         verdicts = run.verdicts() if verdicts is None else verdicts
         if not counted:
             self.report.count_verdicts(verdicts)
+            self.report.jobs += run.bill.jobs
+            self.report.refused += run.refused
         case = _case_result(run, verdicts)
         findings = [
             self._with_evidence(self.report.finding(verdict, case), run)
@@ -49,7 +57,7 @@ class ClientRecorder:
             if verdict.verdict in FINDINGS
         ]
         if run.adapter_error:
-            findings.append(self._with_evidence(_adapter_error(case), run))
+            findings.append(self._with_evidence(self.report.adapter_error(case), run))
         self.report.record(case, findings)
         return findings
 
@@ -71,7 +79,8 @@ class ClientRecorder:
             return ()
         name = shlex.quote(test_case.file or test_case.name)
         check = [self._reproduce.replace("{case}", name)] if self._reproduce else []
-        return *check, f"mockveo replay {name}"
+        # A kill needs a check, which owns the client's process.
+        return tuple(check) if test_case.restarts else (*check, f"mockveo replay {name}")
 
 
 def _case_result(run: CaseRun, verdicts: Sequence[Verdict]) -> CaseResult:
@@ -83,20 +92,28 @@ def _case_result(run: CaseRun, verdicts: Sequence[Verdict]) -> CaseResult:
         call=run.test_case.data["call"],
         scenario=scenario,
         default_phases=isinstance(scenario, dict) and scenario.get("phases") == list(BRIEF),
-        outcome=run.outcome,
+        outcome=_shown(run.outcome),
         adapter_error=run.adapter_error,
+        starts=tuple(start.to_json() for start in run.starts),
         log=wire_log(run, marked),
         verdicts=exercised(verdicts),
+        since=run.test_case.since,
     )
 
 
-def _adapter_error(case: CaseResult) -> Finding:
-    return Finding(
-        rule=None,
-        severity=None,
-        verdict="adapter error",
-        description="The adapter failed, not your client.",
-        message=case.adapter_error,
-        source="the client protocol",
-        case=case,
-    )
+def _shown(outcome: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return an outcome as reports have it: members that a client made up are left out if there are many."""
+    if outcome is None:
+        return None
+    shown = {name: _cut(value) for name, value in outcome.items()}
+    for name, members in (("video", VIDEO_MEMBERS), ("error", ERROR_MEMBERS)):
+        value = shown.get(name)
+        if isinstance(value, dict) and len(json.dumps(value)) > MAX_OUTPUT:
+            shown[name] = {member: value[member] for member in members if isinstance(value.get(member), str)}
+    return shown
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str):
+        return truncate(value, MAX_TEXT)
+    return {name: _cut(member) for name, member in value.items()} if isinstance(value, dict) else value

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
+from itertools import islice
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -23,15 +23,13 @@ from mockveo.rules.engine import Verdict
 from mockveo.spec.spec import Spec
 from mockveo_contracts.cases import generation, shrinking
 from mockveo_contracts.cases.definitions import GENERATED, TestCase, canonical, parse_case
-from mockveo_contracts.clients.driver import Driver, DriverError
+from mockveo_contracts.cases.shards import WHOLE, Shard
+from mockveo_contracts.clients.driver import CasePlayer, DriverError
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.interruption import Interrupted, Stop
 from mockveo_contracts.reports.finding import COUNTED, FINDINGS
 
 Json: TypeAlias = Any
-#: Called after each generated case with its number, its name, and how many rules it was the first to break.
-Progress: TypeAlias = Callable[[int, str, int], None]
-
 #: Cases that may be played to shrink one rule's failure; arbitrary, a function's take about a second.
 MAX_SHRINK_RUNS: Final = 60
 #: Seconds that shrinking takes by default. Arbitrary: enough for a rule or two of a program, or for many of a function.
@@ -54,47 +52,78 @@ class SearchResult:
     error: DriverError | None = None
 
 
-def search(
-    driver: Driver,
-    spec: Spec,
-    count: int,
-    seed: int,
-    *,
-    broken_before: AbstractSet[str] = frozenset(),
-    max_shrink_runs: int = MAX_SHRINK_RUNS,
-    shrink_s: float = SHRINK_S,
-    progress: Progress = lambda *_: None,
-    stop: Stop | None = None,
-) -> SearchResult:
-    """Play `count` generated cases, and shrink the failures of all rules but those in `broken_before`.
+class Search:
+    """A search in two steps: `cases`, each of whose runs is given to `take`, and `finish`, which shrinks the failures.
 
-    If the client cannot be driven any more, or the check is interrupted, the result has what was found until then.
+    So the caller can play generated cases together with others.
     """
-    player = _Player(driver, stop or Stop())
-    result = SearchResult()
-    broken: set[str] = set()
-    drawn = player.different(generation.draw(spec, driver.client.features, count, seed), count)
-    for played in player.play_all(drawn):
-        new = played.broken.keys() - broken
-        broken |= new
+
+    def __init__(
+        self,
+        driver: CasePlayer,
+        spec: Spec,
+        count: int,
+        seed: int,
+        *,
+        shard: Shard = WHOLE,
+        stop: Stop | None = None,
+    ) -> None:
+        self._player = _Player(driver, stop or Stop())
+        self._spec, self._count, self._seed, self._shard = spec, count, seed, shard
+        self._drawn: list[Json] = []
+        self._broken: set[str] = set()
+        self._result = SearchResult()
+
+    def cases(self) -> Iterator[TestCase]:
+        """Draw cases of the shard that are valid and differ, each when it is asked for, until the search ends."""
+        drawn = generation.draw(self._spec, self._player.client.features, self._count, self._seed)
+        for data, test_case in self._shard.pick(islice(self._player.different(drawn), self._count)):
+            self._drawn.append(data)
+            yield test_case
+
+    def take(self, run: CaseRun) -> int | None:
+        """Take the run of a case; return how many rules it was the first to break.
+
+        None if the case was not drawn here.
+        """
+        played = self._player.take(run)
+        if played is None:
+            return None
+        new = played.broken.keys() - self._broken
+        self._broken |= new
         for verdict in played.verdicts:
-            result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
-        progress(player.count, played.run.test_case.name, sum(played.broken[rule].verdict in COUNTED for rule in new))
-    result.played, result.adapter_error = player.count, player.adapter_error
-    # In the order in which they were drawn, whichever was done first.
-    first: dict[str, Json] = {}
-    for data in drawn:
-        for rule in player.broken_by(data):
-            first.setdefault(rule, data)
-    fresh = [rule for rule in first if rule not in broken_before]
-    until = perf_counter() + shrink_s
-    for number, rule in enumerate(fresh):
-        # Each gets its share of what is left, so that the first does not take it all.
-        share = max(until - perf_counter(), 0.0) / (len(fresh) - number)
-        smallest = _shrink(player, rule, first[rule], player.count + max_shrink_runs, perf_counter() + share)
-        result.failures.append(player.failure(smallest, rule))
-    result.error = player.error
-    return result
+            self._result.counts.setdefault(verdict.rule.id, Counter())[verdict.verdict] += 1
+        self._result.played += 1
+        return sum(played.broken[rule].verdict in COUNTED for rule in new)
+
+    def finish(
+        self,
+        *,
+        error: DriverError | None = None,
+        broken_before: AbstractSet[str] = frozenset(),
+        max_shrink_runs: int = MAX_SHRINK_RUNS,
+        shrink_s: float = SHRINK_S,
+    ) -> SearchResult:
+        """Shrink the failures of all rules but those in `broken_before`; return what was found.
+
+        `error` is why the cases could not all be played, if so; the failures then stay as they were drawn.
+        """
+        player, result = self._player, self._result
+        player.error = player.error or error
+        # In the order in which they were drawn, whichever was done first.
+        first: dict[str, Json] = {}
+        for data in self._drawn:
+            for rule in player.broken_by(data):
+                first.setdefault(rule, data)
+        fresh = [rule for rule in first if rule not in broken_before]
+        until = perf_counter() + shrink_s
+        for number, rule in enumerate(fresh):
+            # Each gets its share of what is left, so that the first does not take it all.
+            share = max(until - perf_counter(), 0.0) / (len(fresh) - number)
+            smallest = _shrink(player, rule, first[rule], player.count + max_shrink_runs, perf_counter() + share)
+            result.failures.append(player.failure(smallest, rule))
+        result.adapter_error, result.error = player.adapter_error, player.error
+        return result
 
 
 def _shrink(player: _Player, rule: str, data: Json, last_run: int, until: float) -> Json:
@@ -128,9 +157,12 @@ class _PlayedCase:
 class _Player:
     """Plays each case once, and remembers what came of it."""
 
-    def __init__(self, driver: Driver, stop: Stop) -> None:
+    def __init__(self, driver: CasePlayer, stop: Stop) -> None:
         self._driver, self._stop = driver, stop
+        self.client = driver.client
         self._played: dict[str, _PlayedCase] = {}
+        #: The data of each case, as canonical text, by its name.
+        self._texts: dict[str, str] = {}
         self.adapter_error: CaseRun | None = None
         self.error: DriverError | None = None
 
@@ -146,16 +178,15 @@ class _Player:
             self.error = DriverError(str(Interrupted()))
         return self.error is not None
 
-    def different(self, drawn: Iterable[Json], count: int) -> list[Json]:
-        """Return the first `count` cases that are valid and differ."""
-        data_by_name: dict[str, Json] = {}
+    def different(self, drawn: Iterable[Json]) -> Iterator[tuple[Json, TestCase]]:
+        """Yield cases that are valid and differ, with their data, until no case can be played any more."""
         for data in drawn:
+            if self.ended:
+                return
+            before = len(self._texts)
             test_case = self._test_case(data)
-            if test_case is not None:
-                data_by_name.setdefault(test_case.name, data)
-            if self.ended or len(data_by_name) >= count:
-                break
-        return list(data_by_name.values())
+            if test_case is not None and len(self._texts) > before:
+                yield data, test_case
 
     def has_played(self, data: Json) -> bool:
         """Whether a case was played."""
@@ -173,32 +204,31 @@ class _Player:
     def play(self, data: Json) -> _PlayedCase | None:
         """Play a case, unless it was played before; None if it is not valid or the client is gone."""
         if not self.has_played(data):
-            for _ in self.play_all([data]):
-                pass
+            test_case = self._test_case(data)
+            try:
+                for run in self._driver.play([test_case] if test_case is not None else []):
+                    self.take(run)
+            except DriverError as error:
+                self.error = error
         return self._played.get(canonical(data))
 
-    def play_all(self, cases: Iterable[Json]) -> Iterator[_PlayedCase]:
-        """Play cases that were not played before, and yield what came of each when it is done."""
-        texts: dict[str, str] = {}
-        test_cases = []
-        for data in cases:
-            test_case = self._test_case(data)
-            if test_case is not None:
-                texts[test_case.name] = canonical(data)
-                test_cases.append(test_case)
-        try:
-            for run in self._driver.play(takewhile(lambda _: not self.ended, test_cases)):
-                if run.adapter_error and self.adapter_error is None:
-                    self.adapter_error = run
-                played = self._played[texts[run.test_case.name]] = _PlayedCase(run, run.verdicts())
-                yield played
-        except DriverError as error:
-            self.error = error
+    def take(self, run: CaseRun) -> _PlayedCase | None:
+        """Remember what came of a case; None if it is another's."""
+        text = self._texts.get(run.test_case.name)
+        if text is None:
+            return None
+        if run.adapter_error and self.adapter_error is None:
+            self.adapter_error = run
+        played = self._played[text] = _PlayedCase(run, run.verdicts())
+        return played
 
     def _test_case(self, data: Json) -> TestCase | None:
         """Return a case with a name of its own; None if it is not valid."""
-        name = f"{GENERATED}{hashlib.sha256(canonical(data).encode()).hexdigest()[:8]}"
+        text = canonical(data)
+        name = f"{GENERATED}{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         try:
-            return parse_case(data, name).fitted(self._driver.spec)
+            test_case = parse_case(data, name).fitted(self._driver.spec)
         except MockveoError:
             return None
+        self._texts[name] = text
+        return test_case

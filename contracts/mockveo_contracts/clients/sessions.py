@@ -41,8 +41,8 @@ from typing import Any, Final, Self
 
 from mockveo_contracts.cases.definitions import TestCase
 from mockveo_contracts.clients.driver import ClientInfo, DriverError
-from mockveo_contracts.clients.messages import HELLO, PROTOCOL, RESULT, Hello, line, message_of, short
-from mockveo_contracts.clients.pending import Event, HeldRun, KeyWatch, PendingCase, Queue, SessionCases
+from mockveo_contracts.clients.messages import PROTOCOL, RESULT, Hello, hello_of, line, message_of, short
+from mockveo_contracts.clients.pending import Event, HeldRun, Life, PendingCase, Queue, RestartPolicy, SessionCases
 from mockveo_contracts.clients.processes import TICK_S, Process, how_it_ended, wait
 from mockveo_contracts.clients.testbed import CaseRun, Testbed
 
@@ -52,35 +52,8 @@ EXIT_TIMEOUT_S: Final = 2.0
 BROKEN_ADAPTER_TIMEOUT_S: Final = 1.0
 #: Cases that are open at once at most, whatever a client declares: more would measure our machine, not the client.
 MAX_OPEN_CASES: Final = 8
-#: How often a client that died is started again. Source: docs/client-protocol.md.
-MAX_RESTARTS: Final = 1
-_NOT_ACCELERATED: Final = (
-    "the client does not load libfaketime, as programs that are linked statically do not; leave --accelerate out"
-)
 _STDERR: Final = "standard error"
 _STDOUT: Final = "standard output"
-
-
-class RestartPolicy:
-    """How often a client that died is started again in one session."""
-
-    def __init__(self) -> None:
-        self._deaths = 0
-
-    def allows_another_start(self) -> bool:
-        """Count a death; return whether the client is started again."""
-        self._deaths += 1
-        return self._deaths <= MAX_RESTARTS
-
-
-class Life:
-    """A process from its start to its end, with what it was given and what it answered."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.hello: Hello | None = None
-        self.keys = KeyWatch()
-        self.answered: set[str] = set()
 
 
 class Session:
@@ -100,6 +73,8 @@ class Session:
         self._hello: Hello | None = None
         self._life: Life | None = None
         self._cases = SessionCases()
+        #: The case whose client was killed, until it has been started again.
+        self._resuming: PendingCase | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -147,18 +122,26 @@ class Session:
 
         `busy` are the worlds of the cases that other sessions are at.
         """
-        while not queue.is_empty:
+        while not queue.is_empty and self._resuming is None:
             life = self._listening()
             if life.hello is None or len(self._cases.open) >= min(life.hello.max_in_flight, MAX_OPEN_CASES):
                 return
-            test_case = queue.take(self.worlds.union(busy))
+            # A case with restarts is alone in its process, which the others would lose.
+            is_alone = any(case.open_case.course for case in self._cases.open.values())
+            test_case = None if is_alone else queue.take(self.worlds.union(busy), idle=not self._cases.open)
             if test_case is None:
                 return
             open_case = self._testbed.open(test_case, date=life.process.date)
             case = PendingCase(open_case, life.hello.client.features, self._patience)
             self._cases.add(case)
-            life.keys.add(case)
-            life.process.write(line(open_case.case.message))
+            self._give(life, case)
+
+    def _give(self, life: Life, case: PendingCase) -> None:
+        life.keys.add(case)
+        if case.open_case.course is not None:
+            case.open_case.course.on_kill = life.process.kill
+        case.began()
+        life.process.write(line(case.open_case.case.message))
 
     def _listening(self) -> Life:
         """Return the process; start one if there is none that listens."""
@@ -178,6 +161,8 @@ class Session:
         return runs or (self._cases.release() if self._cases.is_ripe else [])
 
     def _done(self, queue: Queue) -> list[PendingCase]:
+        if self._resuming is not None:
+            return self._resume(self._resuming)
         life = self._life
         if life is None:
             return []
@@ -188,6 +173,11 @@ class Session:
             self._greet(life)
             return []
         done = self._read(life)
+        killed = [case for case in self._cases.open.values() if case.open_case.killed]
+        if killed:
+            self.end()
+            done += self._read(life)
+            return done + [case for case in killed if not self._goes_on(case)]
         if self._cases.open and dumb:
             return done + self._died(life)
         late = [case for case in self._cases.open.values() if monotonic() > case.until]
@@ -197,9 +187,50 @@ class Session:
             for case in late:
                 if case.id in self._cases.open:  # it may have answered just before its end
                     case.unanswered = not case.mistakes
-                    done.append(self._cases.close(case.id, Event.LATE))
+                    done += [] if self._goes_on(case) else [self._cases.close(case.id, Event.LATE)]
             queue.put_back(self._withdraw())
         return done
+
+    def _goes_on(self, case: PendingCase) -> bool:
+        """End a start of a case; return whether the client gets it once more.
+
+        That is in a new process after a kill, else in this one.
+        """
+        case_id = case.id
+        if not case.goes_on():
+            return False
+        self._cases.rename(case_id, case)
+        course = case.open_case.course
+        if self._life is not None and course is not None and course.same_process:
+            self._give(self._life, case)
+        else:
+            self.end()
+            self._resuming = case
+        return True
+
+    def _resume(self, case: PendingCase) -> list[PendingCase]:
+        """Start a process for a case whose client was killed; return the case if that fails."""
+        if self._life is None:
+            if monotonic() < case.down_until:
+                return []
+            self._begin()
+        life = self._life
+        assert life is not None
+        life.process.receive()
+        first = self._hello
+        try:
+            self._greet(life)
+            problem = "" if life.hello in (None, first) else "its hello differs from the first one; expected the same"
+        except DriverError as error:
+            problem = str(error)
+        if problem:
+            self._resuming = None
+            case.mistakes.append(f"after a kill the client was started again: {problem}")
+            return [self._cases.close(case.id, Event.ADAPTER_ERROR)]
+        if life.hello is not None:
+            self._resuming = None
+            self._give(life, case)
+        return []
 
     def release(self) -> list[CaseRun]:
         """Return the run that is held, which is final then."""
@@ -211,6 +242,7 @@ class Session:
         if self._cases.open:
             self.end()
             self._withdraw()
+            self._resuming = None
 
     def _died(self, life: Life) -> list[PendingCase]:
         """Return the cases that were lost with a process that ended by itself. Raises DriverError the second time."""
@@ -268,13 +300,19 @@ class Session:
         if not isinstance(case_id, str) or case_id not in self._cases.open:
             self._take_stray_result(life, case_id, raw)
             return None
+        case = self._cases.open[case_id]
+        if case.open_case.course is not None:
+            case.answer(message, raw)
+            if self._goes_on(case):
+                return None
         case = self._cases.close(case_id, Event.RESULT)
         place = f"the result of {case.name}"
         for other in self._cases.open.values():
             other.look_for_key(place, raw)
         self._look_for_closed_keys(life, place, raw, own=case_id)
         life.answered.add(case_id)
-        case.answer(message, raw)
+        if case.open_case.course is None:
+            case.answer(message, raw)
         return case
 
     def _take_adapter_error(self, life: Life, message: Mapping[str, Any], raw: bytes) -> PendingCase | None:
@@ -331,7 +369,7 @@ class Session:
     def _greet(self, life: Life) -> None:
         """Take the hello of a process, if it has come. Raises DriverError if none will come."""
         try:
-            life.hello = _hello(life.process, self._startup)
+            life.hello = hello_of(life.process, self._startup)
         except DriverError as error:
             self.end()
             raise DriverError(f"{error}{life.process.said()}") from None
@@ -360,28 +398,3 @@ class Session:
         life, self._life = self._life, None
         if life is not None:
             life.process.end()
-
-
-def _hello(process: Process, startup: float) -> Hello | None:
-    """Return the hello of a process; None if it has not come yet. Raises DriverError."""
-    while process.lines:
-        raw = process.lines.popleft()
-        if raw.strip(b"\xef\xbb\xbf\r\n\t "):
-            hello = Hello.parse(raw)
-            if not process.in_step:
-                raise DriverError(_NOT_ACCELERATED)
-            return hello
-    if process.dumb or process.age > startup:
-        raise DriverError(_no_hello(process, startup))
-    return None
-
-
-def _no_hello(process: Process, startup: float) -> str:
-    expected = f"expected a line like {HELLO}"
-    hint = "a program that is not written for sessions is driven with --mode once or --mode run"
-    if process.dumb:
-        return f"the client {how_it_ended(process)} before it said hello; {expected}; {hint}"
-    cause = f"does it read its standard input, and flush what it writes? ({hint})"
-    return (
-        f'the client said no hello in {startup:g} s; {expected} in answer to {{"type":"hello","protocol":1}}; {cause}'
-    )

@@ -17,18 +17,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, ClassVar, Final
 
 from mockveo.simulator.clock import Clock
+from mockveo.traffic.redaction import forms_of
+from mockveo_contracts.case import Killed
 
 #: Virtual seconds that an answer costs, so that a loop without a pause comes to an end; as fast as a good network.
 ANSWER_S: Final = 0.001
 #: Answers of a case after which one comes so many virtual seconds after the one before, so that the jobs of a client
-#: that never pauses end soon; arbitrary: more than one that pauses needs, and less than any pause that a rule asks for.
-MANY_ANSWERS: Final = 50
-LATE_GAP_S: Final = 0.005
+#: that never pauses end soon; arbitrary: more than a create and its redirects, and less than any pause that a rule asks
+#: for.
+MANY_ANSWERS: Final = 5
+LATE_GAP_S: Final = 0.01
 #: Answers after which a client counts as one that does not end by itself; arbitrary, far above any case's need.
 MAX_ANSWERS: Final = 1500
 #: Our own seconds in which the events of other threads may arrive; measured, an event takes a tenth of it.
@@ -50,18 +53,17 @@ class Ended(BaseException):
 
 
 class CapturedOutput:
-    """The end of a client's output, and whether the client's key was anywhere in it."""
+    """The end of a client's output, and whether the client's key was anywhere in it, in one of its `forms`."""
 
     def __init__(self, key: str = "") -> None:
-        self._key = key
+        self.forms = forms_of(key) if key else ()
         self.leaked = False
         self.text = ""
 
     def write(self, text: str) -> int:
         """Add a text."""
-        if self._key:
-            # With the text before it, as a key may be written in pieces.
-            self.leaked = self.leaked or self._key in self.text[-len(self._key) :] + text
+        # With the text before it, as a key may be written in pieces.
+        self.leaked = self.leaked or any(form in self.text[-len(form) :] + text for form in self.forms)
         self.text = (self.text + text)[-MAX_OUTPUT_CHARS:]
         return len(text)
 
@@ -92,10 +94,30 @@ class VirtualTime:
         self._lock = threading.Lock()
         self._answers = 0
         self._answered_at = 0.0
-        #: Threads of the client that are alive.
-        self.threads = 0
+        #: The threads of the client that are alive.
+        self._alive = set[threading.Thread]()
         #: Set after too many answers.
         self.busy_loop = threading.Event()
+        self._killed = False
+
+    def restarted(self, down_s: float, seconds: float) -> VirtualTime:
+        """Return the time of the next start of the same case, which gets some seconds after those it is down."""
+        time = VirtualTime(limit=self._now + down_s + seconds, settle=self.settle, output=self.output)
+        time.begun, time.date = self.begun, self.date
+        time._now = self._now + down_s
+        return time
+
+    def kill(self) -> None:
+        """Raise Killed in all threads of the client, now and whenever they look at the time again."""
+        self._killed = True
+        with self._lock:
+            for thread in self._alive:
+                interrupt(thread, Killed)
+
+    @property
+    def threads(self) -> int:
+        """How many threads of the client are alive."""
+        return len(self._alive)
 
     def now(self) -> float:
         """Return the seconds since the case began."""
@@ -114,7 +136,9 @@ class VirtualTime:
         self.check()
 
     def check(self) -> None:
-        """Raise Ended beyond the limit."""
+        """Raise Ended beyond the limit, and Killed after a kill."""
+        if self._killed:
+            raise Killed
         if self._now > self.limit or self.busy_loop.is_set():
             raise Ended
 
@@ -133,12 +157,14 @@ class VirtualTime:
         def run() -> None:
             _OWN.time = self
             with self._lock:
-                self.threads += 1
-            try:
-                call()
-            finally:
-                with self._lock:
-                    self.threads -= 1
+                self._alive.add(threading.current_thread())
+            # A thread of the client may be killed while it ends.
+            with suppress(Ended, Killed):
+                try:
+                    call()
+                finally:
+                    with self._lock:
+                        self._alive.discard(threading.current_thread())
 
         return run
 
@@ -147,12 +173,16 @@ class CaseClock(Clock):
     """The clock of a world that follows virtual time: `speed` seconds in one of the client's."""
 
     def __init__(self, virtual: VirtualTime, speed: float) -> None:
-        super().__init__("wall", speed=speed, date=virtual.date, tick=virtual.now)
-        self._virtual = virtual
+        #: The time of the present start of the case.
+        self.virtual = virtual
+        super().__init__("wall", speed=speed, date=virtual.date, tick=self._now)
+
+    def _now(self) -> float:
+        return self.virtual.now()
 
     def read(self) -> tuple[float, float]:
         """Return both readings, and count the answer that they are read for."""
-        self._virtual.answered()
+        self.virtual.answered()
         return super().read()
 
 
@@ -166,10 +196,10 @@ def run(virtual: VirtualTime, call: Callable[[], None]) -> threading.Thread:
     return threading.Thread(target=virtual.inside(call), name="mockveo-client", daemon=True)
 
 
-def interrupt(thread: threading.Thread) -> None:
-    """Raise Ended in a thread, as soon as it runs Python."""
+def interrupt(thread: threading.Thread, exception: type[BaseException] = Ended) -> None:
+    """Raise an exception in a thread, as soon as it runs Python."""
     if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Ended))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(exception))
 
 
 def _sleep(seconds: float) -> None:
@@ -365,6 +395,6 @@ class _JumpingSelector(selectors.DefaultSelector):
         if not self._ended:
             try:
                 self._virtual.check()
-            except Ended:
+            except (Ended, Killed):
                 self._ended = True
                 raise

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 from urllib.parse import urlsplit
 
 from mockveo.spec.errors import ErrorBody
 from mockveo.text import truncate
 from mockveo.traffic.exchange import Exchange
+from mockveo_contracts.clients.restarts import FIRST, KILLED, OTHER, Start
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.reports.case_result import LogLine, with_short_ids
 
@@ -28,11 +30,63 @@ def wire_log(run: CaseRun, marked: Iterable[int] = ()) -> tuple[LogLine, ...]:
     numbers = kept([exchange.number for exchange in exchanges], marked, MAX_LINES)
     # An id that the client changed is not one of these, so it is shown whole.
     ids = {exchange.job for exchange in exchanges if exchange.operation == "create"}
+    notes = restart_notes(run)
     return tuple(
-        LogLine(exchange.number, round((exchange.at - first) / run.pace, 3), _line(exchange, ids))
+        LogLine(
+            exchange.number,
+            round((exchange.at - first) / run.pace, 3),
+            "\n".join([_line(exchange, ids), *notes.get(exchange.number, ())]),
+        )
         for exchange in exchanges
         if exchange.number in numbers
     )
+
+
+def restart_notes(run: CaseRun) -> dict[int, list[str]]:
+    """Return what happened to the client of a case with restarts, by the number of the exchange after which it did."""
+    notes: dict[int, list[str]] = {}
+    made = False
+    place = 1
+    for start, following in zip_longest(run.starts, run.starts[1:]):
+        own = [exchange for exchange in run.exchanges if exchange.number in start]
+        place = own[-1].number if own else place
+        here = notes.setdefault(place, [])
+        if not own and start.cause != FIRST:
+            here.append(f"* it sent nothing, and reported {_reported(start)}")
+        for create in own:
+            if create.operation == "create" and create.job and made and start.cause != OTHER:
+                notes.setdefault(create.number, []).append(f"* another job for the same call{_price(run, create.job)}")
+            made = made or bool(create.job)
+        if following is not None:
+            here += _between(start, following)
+    return notes
+
+
+def _between(start: Start, following: Start) -> Iterator[str]:
+    """Yield what happened between two starts."""
+    if start.killed:
+        down = f", and was down for {start.down_s:g} s" if start.down_s else ""
+        yield f"* the client was KILLED here (SIGKILL){down}"
+        if start.damaged:
+            yield "* while it was down, the files in its state directory were overwritten"
+    else:
+        yield f"* the client reported {_reported(start)}"
+    again = following.case["restart"]
+    if following.cause == OTHER:
+        yield "* started again, and asked for another call with the same input first"
+    elif following.cause == KILLED:
+        yield f"* started again with the same call (restart {again})"
+    else:
+        yield f"* the same call came again, and no kill (restart {again})"
+
+
+def _reported(start: Start) -> str:
+    return repr(start.outcome["outcome"]) if start.outcome and start.outcome.get("outcome") else "nothing"
+
+
+def _price(run: CaseRun, job_id: str) -> str:
+    costs = [job.cost for job in run.jobs if job.id == job_id and job.cost is not None]
+    return f", for {costs[0]} more" if costs else ", which is paid for too"
 
 
 def kept(numbers: Sequence[int], marked: Iterable[int], most: int) -> set[int]:

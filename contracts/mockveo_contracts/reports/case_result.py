@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
+from mockveo.rules.requirements import FIRST
 from mockveo.text import truncate
 
 #: Data whose form is fixed elsewhere: a call, a scenario, an outcome, an exchange.
@@ -44,19 +45,24 @@ class CaseResult:
     #: None if nothing is reported, which is so for a server.
     outcome: JsonObject | None = None
     adapter_error: str = ""
+    #: The starts of a call that came more than once, as report.schema.json has them.
+    starts: tuple[JsonObject, ...] = ()
     log: tuple[LogLine, ...] = ()
     #: Verdicts by rule, of the rules that the case exercised.
     verdicts: Mapping[str, str] = field(default_factory=dict)
+    #: The month of the first requirements that ask for it.
+    since: str = FIRST
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as JSON data."""
         log = [line._asdict() for line in self.log]
-        return {**asdict(self), "adapter_error": self.adapter_error or None, "log": log}
+        return {**asdict(self), "adapter_error": self.adapter_error or None, "starts": list(self.starts), "log": log}
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Self:
         """Return the case that `to_json` wrote."""
-        return cls(**{**data, "adapter_error": data["adapter_error"] or "", "log": log_from_json(data["log"])})
+        read = {"starts": tuple(data["starts"]), "log": log_from_json(data["log"])}
+        return cls(**{**data, "adapter_error": data["adapter_error"] or "", **read})
 
     @property
     def peculiarity(self) -> int:
@@ -91,6 +97,15 @@ class CaseResult:
             ended = self.outcome.get("ended_by")
             return f"no result; killed {ended} after its deadline" if ended else "no result"
         return truncate(", ".join(_outcome_parts(self.outcome)), MAX_LINE)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedCase:
+    """A case that was not run, or not to its end."""
+
+    case: str
+    description: str
+    reason: str
 
 
 def with_short_ids(line: str, ids: Iterable[str]) -> str:

@@ -1,20 +1,26 @@
-"""A finding: a rule that is broken in a case, with what shows it."""
+"""What a rule comes to: a finding in a case that breaks it, and its verdicts in all cases."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self
 
+from mockveo.errors import ReportError
+from mockveo.rules.engine import Rule, Verdict
+from mockveo.rules.requirements import FIRST
 from mockveo.traffic.exchange import ClockName, ExchangeJson
-from mockveo_contracts.reports.case_result import CaseResult, JsonObject, LogLine
+from mockveo_contracts.reports.case_result import CaseResult, JsonObject, LogLine, log_from_json
 from mockveo_contracts.reports.known_failures import KnownFailure
 
 #: Verdicts that are findings, the worst first.
 FINDINGS: Final = ("violation", "warning", "adapter error", "info")
 #: Those of them that progress counts.
 COUNTED: Final = FINDINGS[:-1]
+#: Verdicts of rules, as a report counts them.
+RULE_VERDICTS: Final = ("pass", "violation", "warning", "info", "not exercised")
 #: What a finding's JSON repeats of its case, so that it can be read on its own.
 COPIED_FROM_CASE: Final = ("call", "scenario", "default_phases", "outcome", "log")
 
@@ -34,6 +40,8 @@ class Finding:
     advice: str = ""
     page: str = ""
     known_failure: KnownFailure | None = None
+    #: Since when its rule and case are asked for, if that is after the requirements of the run; else empty.
+    newer: str = ""
     #: Numbers of the exchanges that show it.
     exchanges: tuple[int, ...] = ()
     case: CaseResult
@@ -74,6 +82,14 @@ class Finding:
     def rank(self) -> int:
         """Where its verdict is among all, the worst at 0."""
         return FINDINGS.index(self.verdict)
+
+    @property
+    def excuse(self) -> str:
+        """Why it does not count; empty if it does."""
+        if self.newer:
+            return f"new since {self.newer}, not counted"
+        entry = self.known_failure
+        return f"known failure, {entry.place}: {entry.reason}".rstrip(": ") if entry else ""
 
     @property
     def is_mild(self) -> bool:
@@ -182,3 +198,69 @@ def problems(rules: Iterable[BrokenRule]) -> list[RuleGroup]:
         place, larger = next(((place, larger) for place, larger in joined if larger), (len(grouped), RuleGroup([rule])))
         grouped[place : place + 1] = [larger]
     return grouped
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleResult:
+    """A rule, and how often it got which verdict."""
+
+    severity: str
+    description: str
+    source: str
+    advice: str = ""
+    page: str = ""
+    needs: str = ""
+    since: str = FIRST
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, rule: Rule) -> Self:
+        """Return a rule without verdicts."""
+        return cls(
+            severity=rule.severity,
+            description=rule.description,
+            source=rule.source,
+            advice=rule.advice,
+            page=rule.page,
+            needs=rule.needs,
+            since=rule.since,
+        )
+
+    @property
+    def exercised(self) -> bool:
+        """Whether any case had to do with it."""
+        return any(count for verdict, count in self.counts.items() if verdict != "not exercised")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as JSON data, its counts by the verdicts' names."""
+        data = {name: value for name, value in asdict(self).items() if name != "counts"}
+        return data | {verdict: self.counts[verdict] for verdict in RULE_VERDICTS}
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> Self:
+        """Return the rule that `to_json` wrote."""
+        about = {name: value for name, value in data.items() if name not in RULE_VERDICTS}
+        return cls(counts=Counter({verdict: data[verdict] for verdict in RULE_VERDICTS}), **about)
+
+
+def without_verdicts(rules: Mapping[str, Rule]) -> dict[str, RuleResult]:
+    """Return rules as a report has them before anything is judged."""
+    return {name: RuleResult.of(rule) for name, rule in rules.items()}
+
+
+def exercised(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """Return the verdicts on a case by rule, without those that it did not exercise."""
+    return {verdict.rule.id: verdict.verdict for verdict in verdicts if verdict.verdict != "not exercised"}
+
+
+def read_findings(findings: Iterable[JsonObject], cases: Iterable[CaseResult]) -> Iterator[Finding]:
+    """Yield findings in their cases; of several cases of a name it is the one with the finding's log."""
+    by_name: dict[str, list[CaseResult]] = {}
+    for case in cases:
+        by_name.setdefault(case.name, []).append(case)
+    for data in findings:
+        log = log_from_json(data["log"])
+        same = [case for case in by_name.get(data["case"], ()) if case.log == log]
+        if not same:
+            raise ReportError(f"the case {data['case']}, in which {data['rule']} is broken, is missing")
+        yield Finding.from_json(data, same[0])

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mockveo._paths import write_whole
 from mockveo.errors import ReportError, did_you_mean
 
 if TYPE_CHECKING:
@@ -103,15 +104,22 @@ def prepare(specs: Iterable[str]) -> list[Target]:
 
 
 def write_all(targets: Iterable[Target], *reports: Report) -> None:
-    """Write all targets, whichever of them fail. Raises ReportError that names all failures."""
-    errors = []
+    """Write all targets, whichever of them fail.
+
+    Raises ReportError that names all failures, or BrokenPipeError if only the reader of standard output has left.
+    """
+    errors, unread = [], None
     for target in targets:
         try:
             write(target, *reports)
+        except BrokenPipeError as error:
+            unread = error
         except ReportError as error:
             errors.append(str(error))
     if errors:
         raise ReportError("\n  ".join(errors))
+    if unread is not None:
+        raise unread
 
 
 def write(target: Target, *reports: Report) -> None:
@@ -120,12 +128,15 @@ def write(target: Target, *reports: Report) -> None:
     if target.path is None:
         _print(text)
     else:
-        _write(target.path, text, "w")
+        with _explained(target.path):
+            write_whole(target.path, text.encode(errors="backslashreplace"))
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if target.kind == "github" and step_summary:
         from mockveo_contracts.reports.github import summary
 
-        _write(Path(step_summary), summary(reports[0]), "a")
+        path = Path(step_summary)
+        with _explained(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(summary(reports[0]))
 
 
 def _print(text: str) -> None:
@@ -138,11 +149,6 @@ def _print(text: str) -> None:
         raise  # The reader has closed the pipe, which is not an error of the report.
     except OSError as error:
         raise ReportError(f"standard output: the report cannot be written: {error.strerror}") from None
-
-
-def _write(path: Path, text: str, mode: str) -> None:
-    with _explained(path), path.open(mode, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.write(text)
 
 
 def _check_writable(path: Path) -> None:

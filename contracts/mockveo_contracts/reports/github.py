@@ -28,8 +28,8 @@ def _annotations(report: Report) -> Iterator[str]:
         command = "error" if fatal else _COMMANDS[broken.verdict]
         about = f" of {broken.rule}" if broken.rule else ""
         yield _command(command, f"{title}: {broken.verdict}{about}", list(_annotation(broken)))
-    for entry in report.stale:
-        yield _command("error", f"{title}: stale known failure", [entry.stale_message])
+    for kind, text in report.remarks:
+        yield _command("error", f"{title}: {kind}", [text])
     if report.aborted:
         yield _command("error", f"{title}: aborted", [report.aborted])
 
@@ -71,7 +71,13 @@ def summary(report: Report) -> str:
     if report.broken_rules:
         lines += ["", "| verdict | rule | message | cases |", "|---|---|---|---|"]
     lines += map(_row, report.broken_rules)
-    lines += ["", *(f"- {_cell(entry.stale_message)}" for entry in report.stale)]
+    if report.bill and report.bill.made:
+        lines += ["", f"Bill: {_cell(report.bill.line)}"]
+    lines += ["", *(f"- {_cell(text)}" for _, text in report.remarks)]
+    lines += [
+        f"- {finding.rule or 'adapter'} in {_cell(finding.case.name)}: {_cell(finding.excuse)}"
+        for finding in report.newer_findings
+    ]
     if report.aborted:
         lines.append(f"Aborted: {_cell(report.aborted)}")
     return "\n".join([*lines, ""])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,15 +9,21 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from mockveo.dashboard import files
+from mockveo.dashboard.bundle import bundled, embedded, policy_hash
 from mockveo.text import ending, printable
+from mockveo.traffic.exchange import ExchangeJson
 from mockveo_contracts.reports.case_result import CaseResult
-from mockveo_contracts.reports.finding import FINDINGS, Finding, RuleGroup
-from mockveo_contracts.reports.model import Report, RuleResult, ServerSubject
+from mockveo_contracts.reports.finding import FINDINGS, Finding, RuleGroup, RuleResult
+from mockveo_contracts.reports.model import Report, ServerSubject
 from mockveo_contracts.reports.terminal import as_ranges
 
 _HERE: Final = Path(__file__).parent
 #: Characters of a client's output that the page shows for a finding: the end, where errors are.
 MAX_OUTPUT: Final = 2000
+#: Exchanges of a finding that the page has in full, and characters of a body. Arbitrary: more is in the JSON report.
+MAX_TRACE: Final = 40
+MAX_BODY: Final = 4000
 #: Stands for the rule if an adapter failed.
 ADAPTER: Final = "adapter"
 
@@ -27,6 +31,8 @@ ADAPTER: Final = "adapter"
 def html(reports: Sequence[Report]) -> str:
     """Return the page of one report, or of several side by side."""
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    # The same components as on the dashboard.
+    style, script = f"{files.text('parts.css')}{style}", f"{bundled('vendor.js', 'parts.js')}\n{script}"
     titles = _titles(reports)
     heading = _heading(reports)
     data = {
@@ -38,9 +44,9 @@ def html(reports: Sequence[Report]) -> str:
         "title": escape(printable(f"{heading}: {', '.join(titles)}")),
         "style": style,
         "script": script,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
-        "data": _embedded(data),
+        "style_hash": policy_hash(style),
+        "script_hash": policy_hash(script),
+        "data": embedded(data),
     }
     template = (_HERE / "report.html").read_text(encoding="utf-8")
     # In one pass, so that a placeholder inside the data is not replaced.
@@ -50,17 +56,6 @@ def html(reports: Sequence[Report]) -> str:
 def _heading(reports: Sequence[Report]) -> str:
     kinds = sorted({report.subject.kind for report in reports})
     return f"{' and '.join(kinds)} contracts".capitalize()
-
-
-def _hash(text: str) -> str:
-    """Return the hash by which the page's policy allows an inline script or style, and no other."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _embedded(data: Any) -> str:
-    """Return JSON for a script element: nothing in it can end the element or begin a comment."""
-    text = json.dumps(data, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _titles(reports: Sequence[Report]) -> list[str]:
@@ -89,7 +84,8 @@ def _rule(name: str, rule: RuleResult | Finding) -> dict[str, Any]:
 
 def _subject(report: Report, title: str) -> dict[str, Any]:
     places = {id(case): place for place, case in enumerate(report.cases)}
-    findings = [_finding(finding, places[id(finding.case)]) for finding in _ordered(report)]
+    traces = _Traces()
+    findings = [_finding(finding, places[id(finding.case)], traces) for finding in _ordered(report)]
     cells = {name: _cell(name, rule, report.cases, findings) for name, rule in report.rules.items()}
     if any(finding["rule"] == ADAPTER for finding in findings):
         cells[ADAPTER] = _cell(ADAPTER, None, report.cases, findings)
@@ -102,18 +98,26 @@ def _subject(report: Report, title: str) -> dict[str, Any]:
         "about": _about(report),
         "command": printable(report.command),
         "aborted": printable(report.aborted),
-        "problems": [_problem(group, places[id(group.first.case)]) for group in _groups(report)],
+        "problems": [_problem(group, places[id(group.first.case)], traces) for group in _groups(report)],
         "cases": [_case(case) for case in report.cases],
+        "traces": traces.data,
         "cells": cells,
         "skipped": list(report.skipped_by_reason.items()),
-        "stale": [entry.stale_message for entry in report.stale],
-        "notes": [printable(note) for note in report.notes],
+        "remarks": [text for _, text in report.remarks],
+        "notes": [printable(note) for note in [*_bill(report), *report.notes]],
     }
+
+
+def _bill(report: Report) -> list[str]:
+    """Return what the jobs of a client came to, and each that was wasted."""
+    bill = report.bill
+    return [f"bill: {bill.line}", *bill.wasted.lines] if bill and bill.made else []
 
 
 def _about(report: Report) -> list[str]:
     date = report.date.replace("T", " ").replace("+00:00", " UTC")
-    about = [f"mockveo {report.version}", f"profile {report.profile}", f"seed {report.seed}", date]
+    asked = f"requirements {report.requirements}" if report.requirements else ""
+    about = [f"mockveo {report.version}", f"profile {report.profile}", asked, f"seed {report.seed}", date]
     return [printable(part) for part in about if part]
 
 
@@ -123,8 +127,8 @@ def _groups(report: Report) -> list[RuleGroup]:
     return [*report.problems, *infos]
 
 
-def _problem(group: RuleGroup, case: int) -> dict[str, Any]:
-    finding = _finding(group.first, case)
+def _problem(group: RuleGroup, case: int, traces: _Traces) -> dict[str, Any]:
+    finding = _finding(group.first, case, traces)
     rules = [
         {
             "id": rule.rule or ADAPTER,
@@ -140,26 +144,63 @@ def _problem(group: RuleGroup, case: int) -> dict[str, Any]:
 
 
 def _tone(report: Report) -> str:
-    if report.aborted or report.stale or not report.judged:
+    if report.aborted or report.remarks or not report.judged:
         return "violation"
     return report.broken_rules[0].verdict if report.broken_rules else "pass"
 
 
 def _ordered(report: Report) -> list[Finding]:
-    """Return the findings, of each rule the worst and smallest first, and the known ones last."""
+    """Return the findings, of each rule the worst and smallest first, and those last that do not count."""
     new = [finding for broken in report.broken_rules for finding in broken.findings]
-    return [*new, *report.known_findings]
+    return [*new, *(finding for finding in report.findings if finding.excuse)]
 
 
-def _finding(finding: Finding, case: int) -> dict[str, Any]:
-    entry = finding.known_failure
+class _Traces:
+    """The exchanges of findings, each trace once."""
+
+    def __init__(self) -> None:
+        self.data: list[list[dict[str, Any]]] = []
+        self._places: dict[tuple[int, tuple[int, ...]], int] = {}
+
+    def place(self, finding: Finding) -> int:
+        """Return the place of the exchanges of a finding in `data`: those that show it, and some around."""
+        key = (id(finding.trace), finding.exchanges)
+        if key not in self._places:
+            self._places[key] = len(self.data)
+            self.data.append([_exchange(finding, exchange) for exchange in _around(finding)])
+        return self._places[key]
+
+
+def _around(finding: Finding) -> Sequence[ExchangeJson]:
+    trace = finding.trace
+    if len(trace) <= MAX_TRACE:
+        return trace
+    marked = [place for place, exchange in enumerate(trace) if exchange["number"] in finding.exchanges]
+    near = {place + step for place in marked[: MAX_TRACE // 4] for step in (-2, -1, 0, 1)}
+    kept = {*near, *range(4), *range(len(trace) - 4, len(trace))}
+    return [exchange for place, exchange in enumerate(trace) if place in kept]
+
+
+def _exchange(finding: Finding, exchange: ExchangeJson) -> dict[str, Any]:
+    """Return an exchange with the time of the client, and with no more of its body than people read."""
+    shown: dict[str, Any] = {**exchange, "at": exchange[finding.clock] / finding.pace}
+    response = exchange["response"]
+    body = None if response is None else response.get("body")
+    text = body if isinstance(body, str) else json.dumps(body)
+    if len(text) > MAX_BODY:
+        shown["response"] = {**shown["response"], "body": f"{text[:MAX_BODY]}..."}
+    return shown
+
+
+def _finding(finding: Finding, case: int, traces: _Traces) -> dict[str, Any]:
     return {
         "rule": finding.rule or ADAPTER,
         "verdict": finding.verdict,
         "case": case,
         "message": printable(finding.message),
-        "known": f"{entry.place}: {entry.reason}".rstrip(": ") if entry else "",
+        "excuse": finding.excuse,
         "marks": finding.exchanges,
+        "trace": traces.place(finding),
         "reproduce": finding.reproduce,
         "output": printable(ending(finding.output, MAX_OUTPUT)).strip("\n"),
     }
@@ -171,11 +212,11 @@ def _cell(
     own = [finding for finding in findings if finding["rule"] == name]
     passes = [place for place, case in enumerate(cases) if case.verdicts.get(name) == "pass"]
     passed = max(rule.counts["pass"] if rule else 0, len(passes))
-    new = [finding["verdict"] for finding in own if not finding["known"]]
+    new = [finding["verdict"] for finding in own if not finding["excuse"]]
     if new:
         verdict = min(new, key=FINDINGS.index)
     elif own:
-        verdict = "known"
+        verdict = "not counted"
     else:
         verdict = "pass" if passed else "not exercised"
     return {"verdict": verdict, "findings": own, "passes": passes, "passed": passed}

@@ -24,9 +24,8 @@ def junit(report: Report) -> str:
         _case(suite, name, own, report.fatal)
     for skipped in report.skipped:
         SubElement(_test(suite, skipped.case), "skipped", message=printable(skipped.reason))
-    for entry in report.stale:
-        text = entry.stale_message
-        _failure(_test(suite, f"known/{entry.place}"), "failure", "stale known failure", text, text)
+    for number, (kind, text) in enumerate(report.remarks, 1):
+        _failure(_test(suite, f"run/{kind.replace(' ', '-')}-{number}"), "failure", kind, text, text)
     if report.aborted:
         _failure(_test(suite, "run/complete"), "error", "aborted", report.aborted, report.aborted)
     _count(suite, report.seconds)
@@ -41,8 +40,10 @@ def _properties(report: Report) -> dict[str, object]:
         **_subject_properties(report.subject),
         "seed": report.seed,
         "profile": report.profile,
+        **({"requirements": report.requirements} if report.requirements else {}),
         "mockveo": report.version,
         "generated": report.generated,
+        **({"bill": report.bill.line} if report.bill else {}),
     }
 
 
@@ -62,7 +63,7 @@ def _count(suite: Element, seconds: float) -> None:
 
 def _case(suite: Element, name: str, findings: Sequence[Finding], fatal: Sequence[str]) -> None:
     test = _test(suite, name)
-    new = [finding for finding in findings if not finding.known_failure]
+    new = [finding for finding in findings if not finding.excuse]
     failures = [finding for finding in new if finding.verdict in fatal]
     errors = [finding for finding in new if finding.verdict == "adapter error"]
     if errors:
@@ -71,15 +72,14 @@ def _case(suite: Element, name: str, findings: Sequence[Finding], fatal: Sequenc
         message = "; ".join(f"{finding.rule}: {finding.message}" for finding in failures)
         _failure(test, "failure", failures[0].verdict, message, render_findings(failures))
     elif findings and not new:
-        SubElement(test, "skipped", message=printable(f"known failure: {'; '.join(map(_known, findings))}"))
+        SubElement(test, "skipped", message=printable("; ".join(map(_excused, findings))))
     rest = [finding for finding in new if finding not in failures and finding not in errors]
     if rest:
         SubElement(test, "system-out").text = printable(render_findings(rest))
 
 
-def _known(finding: Finding) -> str:
-    assert finding.known_failure is not None
-    return f"{finding.rule} ({finding.known_failure.place}): {finding.known_failure.reason}"
+def _excused(finding: Finding) -> str:
+    return f"{finding.rule or finding.verdict}: {finding.excuse}"
 
 
 def _test(suite: Element, name: str) -> Element:

@@ -20,6 +20,7 @@ from typing import Final
 from mockveo import yamlfiles
 from mockveo.errors import MockveoError, RuleError, did_you_mean
 from mockveo.rules.client_rules import client_rules
+from mockveo.text import brief
 
 EXAMPLE: Final = "retry-after create/*  # reason"
 
@@ -66,7 +67,7 @@ def read(path: Path, find: Callable[[str], object] | None = None) -> list[KnownF
             continue
         if len(words) != 2:
             raise KnownFailuresError(
-                f"{path.name}:{number} is {line.strip()!r}; expected a rule and a case, e.g. {EXAMPLE}"
+                f"{path.name}:{number} is {brief(line.strip())}; expected a rule and a case, e.g. {EXAMPLE}"
             )
         try:
             find(words[0])
@@ -95,5 +96,5 @@ def check_cases(entries: Iterable[KnownFailure], names: Collection[str]) -> None
         if not any(fnmatchcase(name, entry.case) for name in names) and not entry.case.startswith("generated/"):
             near = did_you_mean(entry.case, names)
             raise KnownFailuresError(
-                f"{entry.place}: no case is named {entry.case!r}; {near}expected the name of a case, or a pattern"
+                f"{entry.place}: no case is named {brief(entry.case)}; {near}expected the name of a case, or a pattern"
             )

@@ -5,24 +5,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from mockveo._version import __version__
-from mockveo.errors import ReportError
-from mockveo.rules.engine import Rule, Verdict
+from mockveo.rules.bill import Bill, BilledJob
+from mockveo.rules.engine import Verdict
+from mockveo.rules.requirements import newer
 from mockveo.text import counted
-from mockveo_contracts.reports.case_result import CaseResult, JsonObject, log_from_json
-from mockveo_contracts.reports.finding import FINDINGS, BrokenRule, Finding, RuleGroup, problems
+from mockveo_contracts.reports.case_result import CaseResult, JsonObject, SkippedCase
+from mockveo_contracts.reports.finding import (
+    FINDINGS,
+    BrokenRule,
+    Finding,
+    RuleGroup,
+    RuleResult,
+    problems,
+    read_findings,
+)
 from mockveo_contracts.reports.known_failures import KnownFailure
 
-#: Verdicts of rules, as a report counts them.
-RULE_VERDICTS: Final = ("pass", "violation", "warning", "info", "not exercised")
 #: Exit statuses. Source: the client protocol.
 CLEAN, BROKEN, UNUSABLE, STALE = 0, 1, 2, 3
+#: Stands in for the bill of a server in JSON.
+NO_BILL: Final[JsonObject] = {"jobs": (), "budget": None, "refused": 0}
 #: Messages of one verdict that are shown. Arbitrary: more of them say the same.
 MAX_MESSAGES: Final = 3
 
@@ -61,54 +69,6 @@ class ServerSubject:
 Subject: TypeAlias = ClientSubject | ServerSubject
 
 
-@dataclass(frozen=True, kw_only=True)
-class RuleResult:
-    """A rule, and how often it got which verdict."""
-
-    severity: str
-    description: str
-    source: str
-    advice: str = ""
-    page: str = ""
-    counts: Counter[str] = field(default_factory=Counter)
-
-    @classmethod
-    def of(cls, rule: Rule) -> Self:
-        """Return a rule without verdicts."""
-        return cls(
-            severity=rule.severity,
-            description=rule.description,
-            source=rule.source,
-            advice=rule.advice,
-            page=rule.page,
-        )
-
-    @property
-    def exercised(self) -> bool:
-        """Whether any case had to do with it."""
-        return any(count for verdict, count in self.counts.items() if verdict != "not exercised")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the rule as JSON data, its counts by the verdicts' names."""
-        data = {name: value for name, value in asdict(self).items() if name != "counts"}
-        return data | {verdict: self.counts[verdict] for verdict in RULE_VERDICTS}
-
-    @classmethod
-    def from_json(cls, data: JsonObject) -> Self:
-        """Return the rule that `to_json` wrote."""
-        about = {name: value for name, value in data.items() if name not in RULE_VERDICTS}
-        return cls(counts=Counter({verdict: data[verdict] for verdict in RULE_VERDICTS}), **about)
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedCase:
-    """A case that was not run, or not to its end."""
-
-    case: str
-    description: str
-    reason: str
-
-
 @dataclass(kw_only=True)
 class Report:
     """What was found of a client or of a server. It grows case by case, with `record` and `skip`."""
@@ -119,8 +79,12 @@ class Report:
     profile: str
     strict: bool = False
     known_failures: tuple[KnownFailure, ...] = ()
+    #: The month of the requirements that count; empty for all there are.
+    requirements: str = ""
     #: Whether all cases were asked for, so that a rule that is not exercised or broken in any says something.
     complete: bool = True
+    #: The part of the cases that was run, e.g. "2/5"; empty for all of them.
+    shard: str = ""
     #: Why the run ended before its end; empty if it did not.
     aborted: str = ""
     findings: list[Finding] = field(default_factory=list)
@@ -134,6 +98,10 @@ class Report:
     #: Further numbers of the summary, e.g. jobs and requests of a verification.
     spent: dict[str, int] = field(default_factory=dict)
     version: str = __version__
+    #: The jobs that a client made, each with what became of it, and the creates that its budget refused.
+    jobs: list[BilledJob] = field(default_factory=list)
+    budget: str = ""
+    refused: int = 0
     #: When it was begun, and the command line; empty if that is unknown.
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     command: str = ""
@@ -173,7 +141,21 @@ class Report:
             advice=rule.advice,
             page=rule.page,
             known_failure=next((entry for entry in self.known_failures if entry.covers(rule.id, case.name)), None),
+            newer=newer(max(rule.since, case.since), self.requirements),
             exchanges=tuple(sorted({number for breach in verdict.breaches for number in breach.exchanges})),
+            case=case,
+        )
+
+    def adapter_error(self, case: CaseResult) -> Finding:
+        """Return the finding that the adapter of a client failed in a case, without evidence."""
+        return Finding(
+            rule=None,
+            severity=None,
+            verdict="adapter error",
+            description="The adapter failed, not your client.",
+            message=case.adapter_error,
+            source="the client protocol",
+            newer=newer(case.since, self.requirements),
             case=case,
         )
 
@@ -190,24 +172,29 @@ class Report:
 
     def _is_covered(self, entry: KnownFailure, names: Sequence[str]) -> bool:
         """Return whether the cases that an entry is about were run."""
-        if self.complete and not self.aborted:
+        if self.complete and not self.shard and not self.aborted:
             return any(entry.covers(entry.rule, name) for name in names)
         # A pattern may be about cases that were left out this time.
         return entry.case in names
 
     def count(self, verdict: str) -> int:
-        """Return how many findings have a verdict and are not known."""
-        return sum(finding.verdict == verdict for finding in self.new_findings)
+        """Return how many findings have a verdict and count."""
+        return sum(finding.verdict == verdict for finding in self.counted_findings)
 
     @property
-    def new_findings(self) -> list[Finding]:
-        """The findings that are not known failures."""
-        return [finding for finding in self.findings if not finding.known_failure]
+    def counted_findings(self) -> list[Finding]:
+        """The findings that are neither known failures nor newer than the requirements."""
+        return [finding for finding in self.findings if not finding.excuse]
 
     @property
     def known_findings(self) -> list[Finding]:
         """The findings that are known failures."""
-        return [finding for finding in self.findings if finding.known_failure]
+        return [finding for finding in self.findings if finding.known_failure and not finding.newer]
+
+    @property
+    def newer_findings(self) -> list[Finding]:
+        """The findings that are newer than the requirements."""
+        return [finding for finding in self.findings if finding.newer]
 
     @property
     def judged(self) -> int:
@@ -218,7 +205,7 @@ class Report:
     def broken_rules(self) -> list[BrokenRule]:
         """What is broken, the worst first."""
         groups: dict[str | None, list[Finding]] = {}
-        for finding in self.new_findings:
+        for finding in self.counted_findings:
             groups.setdefault(finding.rule, []).append(finding)
         order = {rule: place for place, rule in enumerate(self.rules)}
         broken = [BrokenRule.of(rule, findings) for rule, findings in groups.items()]
@@ -239,14 +226,39 @@ class Report:
         """0 clean, 1 broken, 2 the run could not judge, 3 a stale known failure."""
         if self.aborted or not self.judged:
             return UNUSABLE
-        if any(self.count(verdict) for verdict in self.fatal):
+        if self.undeclared or any(self.count(verdict) for verdict in self.fatal):
             return BROKEN
         return STALE if self.stale else CLEAN
 
     @property
     def unexercised(self) -> list[str]:
         """The rules that no case had to do with; empty if not all cases were asked for."""
-        return [name for name, rule in self.rules.items() if not rule.exercised] if self.complete else []
+        everything = self.complete and not self.shard
+        return [name for name, rule in self.rules.items() if not rule.exercised] if everything else []
+
+    @property
+    def undeclared(self) -> dict[str, str]:
+        """The rules that a strict run could not judge, each with the feature about which the client says nothing."""
+        if not self.strict or not isinstance(self.subject, ClientSubject):
+            return {}
+        silent = [name for name, value in self.subject.features.items() if value is None]
+        unjudged = {name: self.rules[name] for name in self.unexercised}
+        return {
+            name: rule.needs
+            for name, rule in unjudged.items()
+            if rule.needs in silent and not newer(rule.since, self.requirements)
+        }
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """What fails the run although no case shows it, in a few words and in a sentence each."""
+        remarks = [("stale known failure", entry.stale_message) for entry in self.stale]
+        for feature in dict.fromkeys(self.undeclared.values()):
+            rules = ", ".join(rule for rule, needed in self.undeclared.items() if needed == feature)
+            text = f"--strict could not judge {rules}, as the client says nothing about the feature {feature};"
+            example = f'declare it, e.g. "features": {{"{feature}": true}}, or false if the client cannot'
+            remarks.append(("undeclared feature", f"{text} {example}"))
+        return remarks
 
     @property
     def skipped_by_reason(self) -> dict[str, list[str]]:
@@ -262,13 +274,15 @@ class Report:
         parts = [self._number_of(verdict) for verdict in FINDINGS if self.count(verdict)]
         if self.stale:
             parts.append(counted(len(self.stale), "stale known failure"))
+        if self.undeclared:
+            parts.append(f"{counted(len(self.undeclared), 'rule')} not judged")
         # If no case could be judged, that nothing was found says nothing.
         nothing = "nothing is broken" if self.judged else "nothing was judged"
         return ", ".join(parts) or nothing
 
     def _number_of(self, verdict: str) -> str:
         """Return in how many rules and cases there is a verdict."""
-        findings = [finding for finding in self.new_findings if finding.verdict == verdict]
+        findings = [finding for finding in self.counted_findings if finding.verdict == verdict]
         rules = {finding.rule for finding in findings} - {None}
         of_rules = f" of {counted(len(rules), 'rule')}" if rules else ""
         return f"{verdict}s{of_rules} in {counted(len({id(finding.case) for finding in findings}), 'case')}"
@@ -277,18 +291,25 @@ class Report:
     def scope(self) -> str:
         """What was run, e.g. "84 cases (+200 generated) in 3.1 s"."""
         generated = f" (+{self.generated} generated)" if self.generated else ""
-        return f"{counted(self.judged, 'case')}{generated} in {self.seconds:.1f} s"
+        shard = f" of shard {self.shard}" if self.shard else ""
+        return f"{counted(self.judged, 'case')}{generated}{shard} in {self.seconds:.1f} s"
 
     @property
     def left_out(self) -> list[str]:
         """How much does not count, e.g. ["3 skipped"]."""
         numbers = {"skipped": len(self.skipped), "known": len(self.known_findings)}
+        numbers["new, not counted"] = len(self.newer_findings)
         return [f"{number} {word}" for word, number in numbers.items() if number]
 
     @property
     def headline(self) -> str:
         """The whole report in one line."""
         return f"{self.scope}: {', '.join([self.result, *self.left_out])} \u00b7 seed {self.seed}"
+
+    @property
+    def bill(self) -> Bill | None:
+        """What the jobs of a client came to; None for a server."""
+        return Bill(tuple(self.jobs), self.budget, self.refused) if isinstance(self.subject, ClientSubject) else None
 
     @property
     def data(self) -> dict[str, Any]:
@@ -305,8 +326,10 @@ class Report:
             "seed": self.seed,
             "profile": self.profile,
             "strict": self.strict,
+            "requirements": self.requirements or None,
             "aborted": self.aborted or None,
             "complete": self.complete,
+            "shard": self.shard or None,
             "exit_status": self.exit_status,
             "summary": self._summary(),
             "findings": [finding.to_json() for finding in sorted(self.findings, key=lambda finding: finding.rank)],
@@ -315,7 +338,9 @@ class Report:
             "skipped": [asdict(skipped) for skipped in self.skipped],
             "known_failures": [asdict(entry) for entry in self.known_failures],
             "stale": [asdict(entry) for entry in self.stale],
+            "undeclared": self.undeclared,
             "notes": self.notes,
+            "bill": self.bill and {**self.bill.to_json(), "jobs": [job.to_json() for job in self.jobs]},
         }
 
     def _summary(self) -> dict[str, float]:
@@ -326,6 +351,7 @@ class Report:
             "warnings": self.count("warning"),
             "infos": self.count("info"),
             "known": len(self.known_findings),
+            "newer": len(self.newer_findings),
             "skipped": len(self.skipped),
             "adapter_errors": self.count("adapter error"),
             **self.spent,
@@ -335,7 +361,7 @@ class Report:
     @classmethod
     def from_json(cls, data: JsonObject) -> Self:
         """Return the report that `to_json` wrote. Raises ReportError for a finding in a case that is missing."""
-        summary = data["summary"]
+        summary, bill = data["summary"], data["bill"] or NO_BILL
         cases = [CaseResult.from_json(case) for case in data["cases"]]
         return cls(
             version=data["mockveo"],
@@ -346,43 +372,25 @@ class Report:
             seed=data["seed"],
             profile=data["profile"],
             strict=data["strict"],
+            requirements=data["requirements"] or "",
             known_failures=tuple(KnownFailure(**entry) for entry in data["known_failures"]),
             complete=data["complete"],
+            shard=data["shard"] or "",
             aborted=data["aborted"] or "",
-            findings=list(_read_findings(data["findings"], cases)),
+            findings=list(read_findings(data["findings"], cases)),
             cases=cases,
             skipped=[SkippedCase(**skipped) for skipped in data["skipped"]],
             notes=data["notes"],
+            jobs=[BilledJob.from_json(job) for job in bill["jobs"]],
+            budget=bill["budget"] or "",
+            refused=bill["refused"],
             seconds=summary["seconds"],
             generated=summary["generated"],
             spent={name: summary[name] for name in ("jobs", "requests") if name in summary},
         )
 
 
-def without_verdicts(rules: Mapping[str, Rule]) -> dict[str, RuleResult]:
-    """Return rules as a report has them before anything is judged."""
-    return {name: RuleResult.of(rule) for name, rule in rules.items()}
-
-
-def exercised(verdicts: Iterable[Verdict]) -> dict[str, str]:
-    """Return the verdicts on a case by rule, without those that it did not exercise."""
-    return {verdict.rule.id: verdict.verdict for verdict in verdicts if verdict.verdict != "not exercised"}
-
-
 def _subject_of(data: JsonObject) -> Subject:
     if "server" in data:
         return ServerSubject(**data["server"])
     return ClientSubject(**data["client"])
-
-
-def _read_findings(findings: Iterable[JsonObject], cases: Iterable[CaseResult]) -> Iterator[Finding]:
-    """Yield findings in their cases; of several cases of a name it is the one with the finding's log."""
-    by_name: dict[str, list[CaseResult]] = {}
-    for case in cases:
-        by_name.setdefault(case.name, []).append(case)
-    for data in findings:
-        log = log_from_json(data["log"])
-        same = [case for case in by_name.get(data["case"], ()) if case.log == log]
-        if not same:
-            raise ReportError(f"the case {data['case']}, in which {data['rule']} is broken, is missing")
-        yield Finding.from_json(data, same[0])

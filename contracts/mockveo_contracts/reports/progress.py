@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TextIO
@@ -47,8 +48,10 @@ class Progress:
         return f"{bar} {number}/{total}  {findings}  {printable(name)}"[:width]
 
     def _write(self, text: str) -> None:
-        self._stream.write(encodable(text, self._stream.encoding))
-        self._stream.flush()
+        # A run is worth more than its progress: it goes on if the reader has left or the disk is full.
+        with suppress(OSError):
+            self._stream.write(encodable(text, self._stream.encoding))
+            self._stream.flush()
 
     def __enter__(self) -> Self:
         return self

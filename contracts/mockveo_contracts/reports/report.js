@@ -1,15 +1,24 @@
 "use strict";
 (() => {
   const { title, subjects, rules } = JSON.parse(document.getElementById("data").textContent);
-  const SIGNS = { violation: "\u2717", warning: "!", info: "i", pass: "\u2713", known: "~", "not exercised": "\u2013", "adapter error": "\u26a0" };
+  const SIGNS = { violation: "\u2717", warning: "!", info: "i", pass: "\u2713", "not counted": "~", "not exercised": "\u2013", "adapter error": "\u26a0" };
   const GROUPS = [
     [null, "ADAPTER", "The adapter failed, not your client. These cases say nothing about the client."],
     ["must", "MUST", "Must be fixed."],
     ["should", "SHOULD", "Should be fixed: breaking one of these costs money or time."],
     ["info", "INFO", "For your information: unconfirmed or harmless."],
   ];
-  const WORST = ["adapter error", "violation", "warning", "info", "known", "pass", "not exercised"];
+  const WORST = ["adapter error", "violation", "warning", "info", "not counted", "pass", "not exercised"];
   const isSingle = subjects.length === 1;
+  const { Command, Sequence, Wire, brief, html } = modules["parts.js"];
+  const { render, useState } = modules["vendor.js"];
+
+  // A component of the dashboard, in an element of its own.
+  function mount(component) {
+    const box = document.createElement("div");
+    render(component, box);
+    return box;
+  }
 
   // Strings only ever become text nodes, so nothing in a prompt is read as HTML.
   function h(tag, attributes, ...children) {
@@ -48,6 +57,14 @@
       body);
   }
 
+  // The sequence of a finding; a click on a request opens its headers and bodies.
+  function Picture({ exchanges, marks }) {
+    const [open, setOpen] = useState(0);
+    const opened = exchanges.find(({ number }) => number === open);
+    return html`<${Sequence} exchanges=${exchanges.map(brief)} marks=${marks} limit=${24} open=${(number) => setOpen(number === open ? 0 : number)} />
+      ${opened ? html`<${Wire} exchange=${opened} />` : ""}`;
+  }
+
   function facts(subject, number, finding) {
     const { call, scenario, log: entries, reported } = subject.cases[number];
     const list = h("dl");
@@ -56,14 +73,16 @@
     };
     if (finding) {
       if (finding.message) add("problem", finding.message, { class: "message" });
-      if (finding.known) add("known", finding.known);
+      if (finding.excuse) add("not counted", finding.excuse);
     }
     add("call", call.join("\n"), { class: "lines" });
     add("scenario", scenario.join("\n"), { class: "lines" });
+    const exchanges = finding ? subject.traces[finding.trace] : [];
+    if (exchanges.length) add("sequence", mount(html`<${Picture} exchanges=${exchanges} marks=${finding.marks} />`));
     add("exchanges", log(subject, entries, finding ? finding.marks : []));
     add("reported", reported);
     if (finding && finding.output) add("output", h("pre", {}, finding.output));
-    if (finding) for (const [place, line] of finding.reproduce.entries()) add(place ? "" : "reproduce", h("pre", {}, line));
+    if (finding) for (const [place, line] of finding.reproduce.entries()) add(place ? "" : "reproduce", mount(html`<${Command} text=${line} />`));
     return list;
   }
 
@@ -176,7 +195,7 @@
     h("p", { class: "soft" }, "Does each client and server follow the contract of /v1/videos? Click a verdict to see the exchanges behind it."),
     h("ul", { class: "subjects" }, ...subjects.map((subject) => h("li", { class: tone(subject.tone) },
       h("div", { class: "id" }, subject.title), h("div", { class: "what" }, subject.result), h("div", { class: "soft" }, subject.scope),
-      h("div", { class: "soft" }, subject.about.join(" \u00b7 ")), subject.command ? h("code", {}, subject.command) : null,
+      h("div", { class: "soft" }, subject.about.join(" \u00b7 ")), subject.command ? mount(html`<${Command} text=${subject.command} />`) : null,
       subject.aborted ? h("div", { class: "violation what" }, `Aborted: ${subject.aborted}`) : null))));
 
   for (const [place, subject] of subjects.entries()) {
@@ -185,7 +204,7 @@
       ...subject.problems.map((group, number) => problem(subject, place, group, number === 0 && isSingle)));
   }
 
-  const UNBROKEN = ["info", "known", "pass", "not exercised"];
+  const UNBROKEN = ["info", "not counted", "pass", "not exercised"];
   const only = h("input", { type: "checkbox", id: "only" });
   const table = h("table", { class: isSingle ? "matrix" : "matrix many" },
     h("colgroup", {}, h("col", { class: "rule" }), ...subjects.map(() => h("col", { class: "cell" }))),
@@ -196,19 +215,23 @@
     table.append(h("tbody", {}, h("tr", { class: "group" }, h("th", { colspan: subjects.length + 1, scope: "rowgroup" },
       h("strong", {}, heading), " ", h("span", { class: "soft" }, meaning))), ...members.flatMap(row)));
   }
-  only.onchange = () => {
+  const filter = () => {
     for (const line of table.querySelectorAll("tr.rule")) {
       line.hidden = only.checked && UNBROKEN.includes(line.dataset.worst);
       if (line.hidden && !line.nextSibling.hidden) line.querySelector("[aria-expanded=true]").click();
     }
   };
+  only.onchange = filter;
+  // What is broken comes first; what passed is a click away.
+  only.checked = rules.some((rule) => !UNBROKEN.includes(WORST[worst(rule)]));
+  filter();
   main.append(h("h2", {}, "All rules"), h("label", { class: "filter" }, only, "only broken rules"), h("div", { class: "scroll" }, table));
 
   for (const subject of subjects) {
     const name = isSingle ? "" : ` \u00b7 ${subject.title}`;
-    if (subject.stale.length) {
-      main.append(h("h2", {}, `Stale known failures${name}`), h("p", {}, "These lines name failures that no longer occur: remove them."),
-        h("ul", { class: "rest" }, ...subject.stale.map((line) => h("li", {}, line))));
+    if (subject.remarks.length) {
+      main.append(h("h2", {}, `What no case shows${name}`),
+        h("ul", { class: "rest" }, ...subject.remarks.map((line) => h("li", {}, line))));
     }
     if (subject.skipped.length) main.append(h("h2", {}, `Skipped${name}`), skippedList(subject));
     if (subject.notes.length) main.append(h("h2", {}, `Notes${name}`), h("ul", { class: "rest" }, ...subject.notes.map((note) => h("li", {}, note))));
@@ -217,6 +240,10 @@
   function openNamed() {
     const button = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!button || !button.matches("button.verdict")) return;
+    if (button.closest("tr").hidden) {
+      only.checked = false;
+      filter();
+    }
     if (button.getAttribute("aria-expanded") !== "true") button.click();
     button.focus({ preventScroll: true });
     button.scrollIntoView();

@@ -11,8 +11,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from mockveo.text import printable
-from mockveo_contracts.reports.finding import Finding
-from mockveo_contracts.reports.model import Report, RuleResult
+from mockveo_contracts.reports.finding import Finding, RuleResult
+from mockveo_contracts.reports.model import Report
 from mockveo_contracts.reports.terminal import render_findings
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -35,7 +35,7 @@ def sarif(report: Report) -> str:
         "version": report.version,
         "rules": [_rule(name, rule) for name, rule in report.rules.items()],
     }
-    run = {
+    run: dict[str, Any] = {
         "tool": {"driver": driver},
         "invocations": [invocation],
         # It names the subject, so that the results of two clients do not replace each other.
@@ -45,6 +45,8 @@ def sarif(report: Report) -> str:
         ],
         "properties": {subject.kind: printable(subject.title), "seed": report.seed},
     }
+    if report.bill:
+        run["properties"]["bill"] = printable(report.bill.line)
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
 
 
@@ -74,8 +76,8 @@ def _result(finding: Finding, index: int, subject: str) -> dict[str, Any]:
         "locations": [_location(finding)],
         "partialFingerprints": {"mockveoCase/v1": hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()},
     }
-    if finding.known_failure:
-        result["suppressions"] = [{"kind": "external", "justification": printable(finding.known_failure.reason)}]
+    if finding.excuse:
+        result["suppressions"] = [{"kind": "external", "justification": printable(finding.excuse)}]
     return result
 
 

@@ -89,6 +89,7 @@ class _Renderer:
         if report.aborted:
             yield from self._wrapped("Aborted: ", report.aborted, style="violation")
         yield from self._list([rule for rule in broken if rule.verdict != "info"])
+        yield from self._bill(report)
         # In one line, however long: it is what people search a log for.
         yield f"{self._styled(_tone(report), f'{printable(report.subject.title)}:')} {report.headline}"
 
@@ -166,11 +167,24 @@ class _Renderer:
         if rules:
             yield ""
 
+    def _bill(self, report: Report) -> Iterator[str]:
+        """Yield what the jobs came to, and the cases in which some were wasted."""
+        bill = report.bill
+        if bill is None or not (bill.made or bill.refused):
+            return
+        yield from self._wrapped("bill  ", bill.line)
+        places = list(dict.fromkeys(job.place for job in bill.wasted.jobs))
+        if places:
+            yield from self._wrapped("      ", f"wasted in {few(places)}")
+
     def _rest(self, report: Report) -> Iterator[str]:
-        lines = [(self._styled("violation", "stale"), entry.stale_message) for entry in report.stale]
+        lines = [(self._styled("violation", kind), text) for kind, text in report.remarks]
         known_names = [f"{finding.rule} in {finding.case.name}" for finding in report.known_findings]
         if known_names:
             lines.append(("known", few(known_names)))
+        newer = [f"{finding.rule or 'the adapter'} in {finding.case.name}" for finding in report.newer_findings]
+        if newer:
+            lines.append((f"new since {report.requirements}, not counted", few(newer)))
         for reason, names in report.skipped_by_reason.items():
             lines.append(("skipped", f"{counted(len(names), 'case')}: {reason}: {few(names)}"))
         if report.unexercised:

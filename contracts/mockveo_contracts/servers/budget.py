@@ -57,20 +57,27 @@ class Budget:
 
     def take(self, *, creates: bool) -> None:
         """Wait until the rate allows a request. Raises OutOfBudget."""
-        if self.stop.asked:
-            raise OutOfBudget(str(Interrupted()))
-        if self.patience_s <= 0:
-            raise OutOfBudget(f"requests took {MAX_LOST_S:g} s in total without a complete response")
-        if self._bytes_left <= 0:
-            raise OutOfBudget(f"the responses had {MAX_RECEIVED_BYTES} bytes in total")
-        if self.left <= 0:
-            raise OutOfBudget(f"--max-seconds {self.seconds:g} are over")
-        if creates and self.jobs is not None and self.made >= self.jobs:
-            raise OutOfBudget(f"--max-jobs {self.jobs} are made")
+        problem = self.problem(creates=creates)
+        if problem:
+            raise OutOfBudget(problem)
         now = self._clock()
         if now < self._next:
             self._sleep(self._next - now)
         self._next = max(now, self._next) + self._pause
+
+    def problem(self, *, creates: bool) -> str:
+        """Return what does not allow another request; empty if it is allowed."""
+        if self.stop.asked:
+            return str(Interrupted())
+        if self.patience_s <= 0:
+            return f"requests took {MAX_LOST_S:g} s in total without a complete response"
+        if self._bytes_left <= 0:
+            return f"the responses had {MAX_RECEIVED_BYTES} bytes in total"
+        if self.left <= 0:
+            return f"--max-seconds {self.seconds:g} are over"
+        if creates and self.jobs is not None and self.made >= self.jobs:
+            return f"--max-jobs {self.jobs} are made"
+        return ""
 
     def receive(self, size: int, lost_s: float) -> None:
         """Count the bytes of a response, and the seconds without a complete one."""

@@ -5,13 +5,14 @@ Plain data and pure functions: nothing here sends, waits, or knows a clock.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
+from mockveo.http import forms
+from mockveo.http.parts import FormError
 from mockveo.http.statuses import RETRYABLE
 from mockveo.rules.engine import Breach
 from mockveo.spec.errors import ErrorBody
@@ -20,6 +21,7 @@ from mockveo.spec.spec import Spec
 from mockveo.text import truncate
 from mockveo.traffic.exchange import Exchange, ExchangeJson, FieldJson, FileJson, RequestJson, ResponseJson
 from mockveo.traffic.redaction import redact_headers, redact_query
+from mockveo.yamlfiles import parse_foreign_json
 
 #: Bytes of a response, and characters of a field, that reports show. Arbitrary.
 MAX_SHOWN: Final = 2000
@@ -27,7 +29,7 @@ MAX_SHOWN: Final = 2000
 MAX_PATH: Final = 100
 #: Characters of what a server says in a line. Arbitrary.
 MAX_RESULT: Final = 120
-#: Levels of JSON that are read. Arbitrary: deeper data is no response of an API, and reports could not carry it.
+#: Levels of JSON that are read. Arbitrary: deeper data is no response of an API.
 MAX_DEPTH: Final = 64
 #: The purpose of a request whose response should be ordinary.
 USUAL: Final = "usual"
@@ -65,6 +67,17 @@ class Body(NamedTuple):
     fields: tuple[tuple[str, str], ...] = ()
     files: tuple[UploadFile, ...] = ()
     curl: tuple[str, ...] = ()
+
+    def with_fields(self) -> Self:
+        """Return it with the fields that its bytes hold; none if it is no form, or a name comes twice."""
+        try:
+            reader = forms.reader(self.content_type or "")
+            reader.feed(self.data)
+            parts = reader.finish().parts
+        except FormError:
+            return self
+        fields = [(part.name, part.value) for part in parts if isinstance(part.value, str)]
+        return self._replace(fields=tuple(fields)) if len({name for name, _ in fields}) == len(fields) else self
 
 
 class SentExchangeJson(ExchangeJson):
@@ -112,10 +125,9 @@ class SentExchange:
     def json(self) -> Any:
         """The response as JSON; None if it is not JSON."""
         try:
-            data = json.loads(self.data)
-        except (ValueError, RecursionError):
+            return parse_foreign_json(self.data, depth=MAX_DEPTH)
+        except ValueError:
             return None
-        return data if _depth_fits(data) else None
 
     @property
     def answer(self) -> Mapping[str, Any]:
@@ -274,20 +286,6 @@ class SentExchange:
             return self.data[:MAX_SHOWN].decode() if self.data else None
         except ValueError:  # bytes
             return None
-
-
-def _depth_fits(data: Any) -> bool:
-    """Return whether data is nested no deeper than `MAX_DEPTH`."""
-    level = [data]
-    for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent)]
-    return not level
-
-
-def _children(parent: Any) -> Sequence[Any]:
-    if isinstance(parent, dict):
-        return list(parent.values())
-    return parent if isinstance(parent, list) else ()
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,22 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mockveo.errors import MockveoError, SettingsError
 from mockveo.rules.engine import Breach, verdict
 from mockveo.text import truncate
+from mockveo_contracts.interruption import Interrupted
 from mockveo_contracts.reports.finding import Finding
 from mockveo_contracts.servers.budget import OutOfBudget
 from mockveo_contracts.servers.exchanges import Body, Conversation, SentExchange
-from mockveo_contracts.servers.http_client import MAX_CONTENT_BYTES, TIMER_TOLERANCE_S, patience_of
+from mockveo_contracts.servers.http_client import TIMER_TOLERANCE_S, OpenConnections, limited, patience_of, shut
+from mockveo_contracts.servers.probe_run import Arrivals
 from mockveo_contracts.servers.run import VerifyRun
 from mockveo_contracts.servers.server_rules import server_rules
 
@@ -38,6 +41,8 @@ RULES: Final = {
 }
 #: All rules that judge generated requests.
 JUDGED: Final = ("answered", *RULES.values())
+#: Rules that judge what a gateway sends upstream for generated creates.
+UPSTREAM: Final = ("upstream-once", "upstream-model", "upstream-key")
 #: A server error that the document allows: 503 for a model that no channel serves.
 _EXPECTED_STATUSES: Final = ("2xx", "3xx", "4xx", "503")
 #: Characters of a message, and of a problem of schemathesis. Arbitrary.
@@ -69,7 +74,11 @@ def fuzz(run: VerifyRun, operation: str) -> list[Finding]:
         return []
     breaches, book = search.breaches, server_rules()
     verdicts = [verdict(book.find(rule), breaches[rule]) for rule in JUDGED]
-    conversation = Conversation(search.exchanges, run.client.spec, generated=breaches)
+    conversation = Conversation(
+        [*search.exchanges, *search.creates], run.client.spec, upstream=search.arrivals.by_create(),
+        upstream_key=run.plan.upstream_key, generated=breaches,
+    )  # fmt: skip
+    verdicts += book.judge(conversation, UPSTREAM if search.creates else ())
     run.recorder.report.generated += search.requests
     return run.recorder.record(name, says(operation), conversation, run.command(name), verdicts=verdicts)
 
@@ -89,7 +98,12 @@ class _Search:
         self._unanswered: tuple[Any, Any] | None = None
         self._timer = threading.Timer(0, lambda: None)
         self._sent_at = 0.0
+        #: What was opened, which a signal shuts.
+        self._connections = OpenConnections()
         self.requests = 0
+        #: The creates, if what arrives upstream of them is known.
+        self.creates: list[SentExchange] = []
+        self.arrivals = Arrivals(run.shared.upstream)
 
     @property
     def exchanges(self) -> list[SentExchange]:
@@ -109,7 +123,7 @@ class _Search:
         problem = ""
         try:
             engine, finished, errors = self._engine()
-            with self._hooks():
+            with self._hooks(), self._run.plan.stop.cutting(self._connections.shut):
                 stream = engine.execute()
                 for event in stream:
                     if isinstance(event, finished):
@@ -135,6 +149,7 @@ class _Search:
         """Register hooks before and after each request, and unregister them at the end, as hooks are global."""
         import schemathesis
         from schemathesis.hooks import unregister
+        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
         def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:  # noqa: ARG001 - as hooks are called
             self._settle()
@@ -149,12 +164,14 @@ class _Search:
             self._run.budget.receive(len(response.content), 0.0)
             if self._creates(case):
                 self._run.budget.note(response.status_code)
+                self._look_upstream(case, response)
 
         hooks = {"before_call": before_call, "after_call": after_call}
         for name, hook in hooks.items():
             schemathesis.hook(name)(hook)
         try:
-            yield
+            with self._connections.noted(HTTPConnectionPool, HTTPSConnectionPool):
+                yield
         finally:
             for hook in hooks.values():
                 unregister(hook)
@@ -171,6 +188,8 @@ class _Search:
         except OutOfBudget as error:
             self._exhausted = str(error)
             raise
+        if self._creates(self._case):
+            self.arrivals.prepare()
         request.register_hook("response", self._limit_body)
         self._request = request
         self._sent_at = time.perf_counter()
@@ -179,10 +198,23 @@ class _Search:
 
     def _limit_body(self, response: Any, **_: Any) -> None:
         """Limit the total time of a body, as the timeout of requests starts anew with each byte, and its bytes."""
-        response.raw.stream = _limited(response.raw.stream)
-        self._timer = threading.Timer(patience_of(self._run.budget), _shut, (response.raw,))
+        from requests import RequestException
+
+        response.raw.stream = limited(response.raw.stream, RequestException)
+        self._timer = threading.Timer(patience_of(self._run.budget), shut, (response.raw,))
         self._timer.daemon = True
         self._timer.start()
+
+    def _look_upstream(self, case: Any, response: Any) -> None:
+        """Keep an answered create if what arrives upstream of it is known."""
+        if not self.arrivals.are_known:
+            return
+        request, headers = response.request, {name.lower(): values[0] for name, values in response.headers.items()}
+        answer = {"status": response.status_code, "answer_headers": headers, "data": response.content or b""}
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        create = self._exchange(case, request.url, dict(request.headers), body, time=time.time(), **answer)
+        self.arrivals.add(create)
+        self.creates.append(replace(create, body=create.body and create.body.with_fields()))
 
     def _settle(self) -> None:
         """Note the latest request if it got no complete response."""
@@ -200,6 +232,9 @@ class _Search:
         self._settle()
         if not isinstance(error, RequestException) or self._unanswered is None:
             return False
+        if self._run.plan.stop.asked:
+            self._exhausted = self._exhausted or str(Interrupted())
+            return True
         if self._run.budget.left <= TIMER_TOLERANCE_S:
             self._exhausted = self._exhausted or f"--max-seconds {self._run.budget.seconds:g} are over"
             return True
@@ -262,8 +297,11 @@ class _Search:
 
     def _keep(self, recorder: Any, case_id: str, node: Any) -> None:
         """Keep the exchanges of a failure if they are the shortest that show it."""
+        from schemathesis.core.failures import MalformedJson
+
         failure = node.failure_info.failure
-        rule = RULES[node.name]
+        # What is no JSON is found by the check of the schema.
+        rule = "answer-json" if isinstance(failure, MalformedJson) else RULES[node.name]
         chain = list(self._chain(recorder, failure.case_id or case_id))
         lines = [line.strip() for line in failure.message.splitlines() if line.strip()]
         details = "; ".join(lines[:4]) or f"answered with {chain[-1].status if chain else 'nothing'}"
@@ -323,27 +361,6 @@ class _Search:
         )
         client.exchanges.append(exchange)
         return exchange
-
-
-def _limited(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
-    """Return a stream of a body that fails when the body has too many bytes."""
-    from requests import RequestException
-
-    def limited(*arguments: Any, **keywords: Any) -> Iterator[bytes]:
-        size = 0
-        for chunk in stream(*arguments, **keywords):
-            size += len(chunk)
-            if size > MAX_CONTENT_BYTES:
-                raise RequestException(f"the answer has more than {MAX_CONTENT_BYTES} bytes")
-            yield chunk
-
-    return limited
-
-
-def _shut(raw: Any) -> None:
-    # A body that was read completely, or that cannot be shut, needs nothing.
-    with suppress(OSError, RuntimeError, ValueError, AttributeError):
-        raw.shutdown()
 
 
 def _trouble(error: Exception) -> str:

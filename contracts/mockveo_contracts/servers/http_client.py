@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import http.client
 import random
+import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from mockveo.control_client import Deadline
@@ -252,6 +253,59 @@ class RecordingClient:
         if parts.scheme == "https":
             return http.client.HTTPSConnection(host, port, timeout=patience_s, context=ssl.create_default_context())
         return http.client.HTTPConnection(host, port, timeout=patience_s)
+
+
+class OpenConnections:
+    """The connections that pools of urllib3 open, so that a request in another thread can be cut off."""
+
+    def __init__(self) -> None:
+        self._opened: list[Any] = []
+
+    @contextmanager
+    def noted(self, *pools: Any) -> Iterator[None]:
+        """Note each connection that these classes of pools open within the block."""
+        usual = {pool: pool.ConnectionCls for pool in pools}
+        for pool, connection_class in usual.items():
+            pool.ConnectionCls = self._noting(connection_class)
+        try:
+            yield
+        finally:
+            for pool, connection_class in usual.items():
+                pool.ConnectionCls = connection_class
+
+    def _noting(self, connection_class: Any) -> Any:
+        def connect(connection: Any) -> None:
+            connection_class.connect(connection)
+            self._opened.append(connection)
+
+        return type(connection_class.__name__, (connection_class,), {"connect": connect})
+
+    def shut(self) -> None:
+        """Shut them all; the requests that wait for an answer end at once."""
+        for connection in self._opened:
+            with suppress(OSError, AttributeError):  # one that is closed has no socket
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def limited(stream: Callable[..., Iterator[bytes]], error: type[Exception]) -> Callable[..., Iterator[bytes]]:
+    """Return a stream of a body that fails with an error when the body has too many bytes."""
+
+    def pieces(*arguments: Any, **keywords: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in stream(*arguments, **keywords):
+            size += len(chunk)
+            if size > MAX_CONTENT_BYTES:
+                raise error(f"the answer has more than {MAX_CONTENT_BYTES} bytes")
+            yield chunk
+
+    return pieces
+
+
+def shut(raw: Any) -> None:
+    """Shut the connection of a response of urllib3."""
+    # A body that was read completely, or that cannot be shut, needs nothing.
+    with suppress(OSError, RuntimeError, ValueError, AttributeError):
+        raw.shutdown()
 
 
 def patience_of(budget: Budget) -> float:

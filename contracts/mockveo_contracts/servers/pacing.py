@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mockveo.control_client import PATIENCE_S, Remote, RemoteError
 from mockveo.errors import SettingsError
 from mockveo.http.hosts import is_loopback
+from mockveo.rules.live import VERIFICATION
 from mockveo.traffic.exchange import Exchange
 
 #: Pause between two polls. Source: the pages advise 10 to 20 s.
@@ -62,7 +63,7 @@ class ControlledPace:
         self.interval = CONTROLLED_S
         self.version: str = Remote(url).ask("GET", "/health")["version"]
         self.profile = profile
-        self._world = f"verify-{secrets.token_hex(4)}"
+        self._world = f"{VERIFICATION}{secrets.token_hex(4)}"
         self._remote = Remote(url, self._world)
         self._settings = {"profile": self.profile, "clock": "manual", "seed": seed, "key": list(keys)}
         self._scenario = Remote(url).ask("GET", "/scenario")["scenario"]

@@ -54,6 +54,8 @@ class VerifyPlan:
     histories: int = 0
     strict: bool = False
     known: tuple[KnownFailure, ...] = ()
+    #: The month of the requirements that count; empty for all there are.
+    requirements: str = ""
     #: Whether a mockveo is recognised, and its clock advanced.
     turn_time: bool = True
     stop: Stop = field(default_factory=Stop)

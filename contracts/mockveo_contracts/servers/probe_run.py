@@ -20,6 +20,8 @@ from mockveo_contracts.servers.pacing import ControlledPace, Upstream
 MAX_TRIES: Final = 5
 #: Polls that may fail before a job is given up. Arbitrary.
 MAX_FAILED_POLLS: Final = 3
+#: Polls in a row that may show no job before it is given up. Arbitrary: more than a slow start has.
+MAX_UNREADABLE_POLLS: Final = 10
 PROMPTS: Final = (
     "A paper kite floats above a field.",
     "Rain falls on a tin roof at night, a cat watches from the window.",
@@ -55,6 +57,39 @@ class Shared:
         self.pauses_left_s = self.client.pace.interval * (2 ** (MAX_TRIES - 1) - 1)
 
 
+class Arrivals:
+    """What arrives upstream of a gateway after each create; nothing if no upstream is known."""
+
+    def __init__(self, upstream: Upstream | None) -> None:
+        self._upstream = upstream
+        #: Numbers of creates -> the number of the latest exchange upstream before them.
+        self._latest: dict[int, int] = {}
+        self._before = 0
+
+    @property
+    def are_known(self) -> bool:
+        """Whether an upstream is known."""
+        return self._upstream is not None
+
+    def prepare(self) -> None:
+        """Note what has arrived before a create, which is about to be sent."""
+        self._before = self._upstream.latest() if self._upstream else 0
+
+    def add(self, create: SentExchange) -> None:
+        """Add the create that was sent."""
+        self._latest[create.number] = self._before
+
+    def by_create(self) -> dict[int, list[Exchange]]:
+        """Return the creates by their numbers, with what arrived from each to the next."""
+        if self._upstream is None or not self._latest:
+            return {}
+        arrivals: dict[int, list[Exchange]] = {number: [] for number in self._latest}
+        for exchange in self._upstream.since(min(self._latest.values())):
+            number = max(number for number, latest in self._latest.items() if latest < exchange.number)
+            arrivals[number].append(exchange)
+        return arrivals
+
+
 class ProbeRun:
     """One running probe; its random choices follow from its name and the seed."""
 
@@ -67,8 +102,7 @@ class ProbeRun:
         self.unended: dict[str, float] = {}
         #: Jobs -> the SHA-256 of the images that arrived with them.
         self.arrived: dict[str, Sequence[str]] = {}
-        #: Numbers of creates -> the number of the latest exchange upstream before them.
-        self._latest: dict[int, int] = {}
+        self._arrivals = Arrivals(shared.upstream)
         self._first = len(self.client.exchanges)
 
     @property
@@ -116,11 +150,11 @@ class ProbeRun:
         """Send a create, again while it is refused for the moment."""
 
         def ask() -> SentExchange:
-            latest = self.shared.upstream.latest() if self.shared.upstream else 0
+            self._arrivals.prepare()
             exchange = self.client.ask("createVideo", "", body, purpose=purpose, expected=expected, **more)
             if exchange.made:
                 self.shared.jobs.append(exchange.made)
-            self._latest[exchange.number] = latest
+            self._arrivals.add(exchange)
             return exchange
 
         return self._settled(ask, _is_refused_for_now)
@@ -153,13 +187,14 @@ class ProbeRun:
 
     def follow(self, job: str) -> SentExchange:
         """Poll a job until it ends or its time is over."""
-        pace, failed_polls = self.client.pace, 0
+        pace, failed_polls, unreadable = self.client.pace, 0, 0
         begun = pace.now()
         while True:
             exchange = self.poll(job)
             spent_s = pace.now() - begun
             failed_polls += not exchange.succeeded or bool(exchange.trouble)
-            if exchange.shown.ended or failed_polls > MAX_FAILED_POLLS:
+            unreadable = 0 if exchange.shown_job else unreadable + 1
+            if exchange.shown.ended or failed_polls > MAX_FAILED_POLLS or unreadable > MAX_UNREADABLE_POLLS:
                 return exchange
             if spent_s >= self.shared.job_seconds:
                 # A job that no poll shows may have ended.
@@ -176,13 +211,7 @@ class ProbeRun:
 
     def upstream(self) -> dict[int, list[Exchange]]:
         """Return the creates of this probe by their numbers, with what arrived upstream from each to the next."""
-        if self.shared.upstream is None or not self._latest:
-            return {}
-        upstream: dict[int, list[Exchange]] = {number: [] for number in self._latest}
-        for exchange in self.shared.upstream.since(min(self._latest.values())):
-            number = max(number for number, latest in self._latest.items() if latest < exchange.number)
-            upstream[number].append(exchange)
-        return upstream
+        return self._arrivals.by_create()
 
     def unknown_id(self) -> str:
         """Return a well-formed id of no job."""

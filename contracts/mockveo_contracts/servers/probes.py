@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from mockveo.rules.requirements import FIRST
 from mockveo.spec.spec import Query
 from mockveo_contracts.servers.exchanges import Body, SentExchange
 from mockveo_contracts.servers.http_client import urlencoded
@@ -31,16 +32,20 @@ class Probe(NamedTuple):
     name: str
     says: str
     ask: Callable[[ProbeRun], None]
+    #: The month of the first requirements that ask for it.
+    since: str = FIRST
 
 
 PROBES: Final[dict[str, Probe]] = {}
 
 
-def probe(name: str, says: str) -> Callable[[Callable[[ProbeRun], None]], Callable[[ProbeRun], None]]:
+def probe(
+    name: str, says: str, *, since: str = FIRST
+) -> Callable[[Callable[[ProbeRun], None]], Callable[[ProbeRun], None]]:
     """Register the decorated function as a probe."""
 
     def register(ask: Callable[[ProbeRun], None]) -> Callable[[ProbeRun], None]:
-        PROBES[name] = Probe(name, says, ask)
+        PROBES[name] = Probe(name, says, ask, since)
         return ask
 
     return register

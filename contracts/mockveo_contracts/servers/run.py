@@ -15,8 +15,8 @@ from mockveo.spec.spec import DEFAULT_PROFILE, load
 from mockveo.text import counted, truncate
 from mockveo.traffic.redaction import Redactor
 from mockveo_contracts.interruption import Interrupted
-from mockveo_contracts.reports.finding import Finding
-from mockveo_contracts.reports.model import Report, ServerSubject, without_verdicts
+from mockveo_contracts.reports.finding import Finding, without_verdicts
+from mockveo_contracts.reports.model import Report, ServerSubject
 from mockveo_contracts.servers.budget import Budget, OutOfBudget
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 from mockveo_contracts.servers.http_client import Keys, RecordingClient, root_of
@@ -76,6 +76,7 @@ class VerifyRun:
             profile=profile,
             strict=self.plan.strict,
             known_failures=self.plan.known,
+            requirements=self.plan.requirements,
             complete=not self.plan.probes,
         )
 
@@ -155,7 +156,7 @@ class VerifyRun:
             run.exchanges, self.client.spec, earlier_ids, run.unended, run.arrived, run.upstream(),
             self.plan.upstream_key,
         )  # fmt: skip
-        return self.recorder.record(probe.name, probe.says, conversation, self.command(probe.name))
+        return self.recorder.record(probe.name, probe.says, conversation, self.command(probe.name), since=probe.since)
 
     def interruption(self) -> str:
         """Return what to report of a run that was interrupted: the jobs that may have cost money."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from mockveo.rules.engine import Verdict
+from mockveo.rules.requirements import FIRST
 from mockveo.spec.spec import Spec
 from mockveo.text import truncate
 from mockveo.traffic.redaction import Redactor
 from mockveo_contracts.reports.case_result import CaseResult, LogLine, with_short_ids
-from mockveo_contracts.reports.finding import FINDINGS, Finding
-from mockveo_contracts.reports.model import MAX_MESSAGES, Report, exercised
+from mockveo_contracts.reports.finding import FINDINGS, Finding, exercised
+from mockveo_contracts.reports.model import MAX_MESSAGES, Report
 from mockveo_contracts.servers.curl import curl_lines
 from mockveo_contracts.servers.exchanges import Conversation, SentExchange
 from mockveo_contracts.servers.server_rules import server_rules
@@ -62,7 +63,14 @@ class ServerRecorder:
         self.report.aborted = self._redactor.redact(reason)
 
     def record(
-        self, name: str, description: str, conversation: Conversation, again: str, *, verdicts: Sequence[Verdict] = ()
+        self,
+        name: str,
+        description: str,
+        conversation: Conversation,
+        again: str,
+        *,
+        verdicts: Sequence[Verdict] = (),
+        since: str = FIRST,
     ) -> list[Finding]:
         """Record a conversation with its verdicts, or judge it; return the findings."""
         if not verdicts:
@@ -74,6 +82,7 @@ class ServerRecorder:
             description=description,
             log=self._log(conversation),
             verdicts=exercised(verdicts),
+            since=since,
         )
         findings = [
             self._finding(verdict, case, conversation, again) for verdict in verdicts if verdict.verdict in FINDINGS

@@ -4,10 +4,8 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { randomUUID } from "node:crypto";
 
 import { FEATURES, files, listen, texts } from "./course.mjs";
 
@@ -28,7 +26,7 @@ async function result(given) {
   const common = { video: { id: video.id, status: video.status, model: video.model } };
   if (video.status !== "completed")
     return { outcome: "failed", ...common, error: { type: "failed", message: JSON.stringify(video.error ?? null) } };
-  const path = join(tmpdir(), `mockveo-client-${randomUUID()}.mp4`);
+  const path = join(given.state_dir, "video.mp4");
   await writeFile(path, (await client.videos.downloadContent(video.id)).body);
   return { outcome: "completed", ...common, content_path: path };
 }

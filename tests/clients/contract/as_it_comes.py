@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-import tempfile
 import warnings
 from importlib.metadata import version
 from typing import Any
-from uuid import uuid4
 
 from course import Case, Result
 from program import Play, speak
@@ -41,7 +39,7 @@ def result(sdk: Any, case: Case) -> Result:
     common = {"video": {"id": video.id, "status": video.status, "model": video.model}}
     if video.status != "completed":
         return {"outcome": "failed", **common, "error": {"type": "failed", "message": str(video.error)}}
-    path = f"{tempfile.gettempdir()}/mockveo-client-{uuid4().hex}.mp4"
+    path = f"{case['state_dir']}/video.mp4"
     sdk.videos.download_content(video.id).write_to_file(path)
     return {"outcome": "completed", **common, "content_path": path}
 

@@ -6,12 +6,10 @@ It always sends a model, another service's where it is given none; here that is 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 # Before it is imported, as it would fetch a list of prices.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -44,7 +42,7 @@ def result(case: Case) -> Result:
     common = {"video": {"id": video.id, "status": video.status, "model": video.model}}
     if video.status != "completed":
         return {"outcome": "failed", **common, "error": {"type": "failed", "message": str(video.error)}}
-    path = Path(tempfile.gettempdir(), f"mockveo-client-{uuid4().hex}.mp4")
+    path = Path(case["state_dir"], "video.mp4")
     path.write_bytes(litellm.video_content(video.id, **where))
     return {"outcome": "completed", **common, "content_path": str(path)}
 

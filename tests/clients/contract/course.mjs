@@ -1,12 +1,10 @@
 // The course of a correct call - create, poll, download - and the lines of the client protocol, for whichever library
 // carries the requests: `speak(client, version, send)`, where send({operation, job, case, signal}) gives a Response and
 // throws where none came.
-import { readFile, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
-import { randomUUID } from "node:crypto";
 
 export const FEATURES = { images: 2, content: true, deadline: true, poll_interval: true };
 const PASSING = [408, 425, 429, 500, 502, 503, 504, 520, 522, 524];
@@ -92,12 +90,42 @@ class Call {
   }
 
   async create() {
+    const kept = await this.kept();
+    if (kept?.job) return kept.job;
+    if (kept) throw new GivenUp("error", "the create was sent before, and its answer was lost: a job may exist");
+    await this.keep({ sent: true });
     for (let troubles = 0; ; troubles++) {
       const answer = await this.ask("create");
-      if (answer.job.id) return answer.job;
+      if (answer.job.id) {
+        await this.keep({ job: answer.job });
+        return answer.job;
+      }
       if (!NOT_APPLIED.includes(answer.status) || !answer.passing) throw new GivenUp("error", answer.message);
       await this.wait(answer, troubles);
     }
+  }
+
+  get state() {
+    return join(this.given.state_dir, "job.json");
+  }
+
+  /** What an earlier start of the same call has kept; undefined if there was none. */
+  async kept() {
+    try {
+      return JSON.parse(await readFile(this.state));
+    } catch (error) {
+      if (error.code === "ENOENT") return undefined;
+      throw new GivenUp("error", `${this.state} cannot be read: a job may exist`);
+    }
+  }
+
+  /** Keeps it for the next start, should this one be killed. */
+  async keep(state) {
+    const file = await open(`${this.state}.new`, "w");
+    await file.writeFile(JSON.stringify(state));
+    await file.sync();
+    await file.close();
+    await rename(`${this.state}.new`, this.state);
   }
 
   async polled(made) {
@@ -121,7 +149,7 @@ class Call {
     for (let troubles = 0; ; troubles++) {
       const answer = await this.ask("content", job.id);
       if (answer.isVideo) {
-        const path = join(tmpdir(), `mockveo-client-${randomUUID()}.mp4`);
+        const path = join(this.given.state_dir, "video.mp4");
         await writeFile(path, answer.body);
         return path;
       }
@@ -175,9 +203,10 @@ export async function form(given) {
 
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-/** Speaks the client protocol for a client that sends requests. */
+/** Speaks the client protocol for a client that sends requests; with the argument `durable` it declares `resume`. */
 export function speak(client, version, send) {
-  listen(client, version, FEATURES, (given) => new Call(given, send).result());
+  const features = { ...FEATURES, resume: process.argv.includes("durable") };
+  listen(client, version, features, (given) => new Call(given, send).result());
 }
 
 /** Speaks the client protocol for a client that plays cases. */

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
+import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
-from uuid import uuid4
 
 #: A case and a result, as the client protocol has them.
 Case: TypeAlias = Mapping[str, Any]
@@ -189,6 +188,11 @@ class Call:
         return {"outcome": outcome, "video": video, "content_path": path, "error": error}
 
     def _create(self) -> _Part:
+        kept = self._kept()
+        if "job" in kept:
+            return kept["job"]
+        if kept:
+            raise GivenUp("error", "the create was sent before, and its answer was lost: a job may exist")
         given = self._case["input"]
         texts = {name: given[name] for name in ("prompt", "model", "size") if given.get(name) is not None}
         files = tuple(
@@ -196,9 +200,11 @@ class Call:
             for image in given["images"]
         )
         troubles = 0
+        self._keep({"sent": True})
         while True:
             answer = yield self._request("create", fields=texts, files=files)
             if answer.job.get("id"):
+                self._keep({"job": answer.job})
                 return answer.job
             # Each create is paid for: it is sent again only where the first was certainly not applied.
             if answer.status not in NOT_APPLIED or not answer.passing:
@@ -227,13 +233,36 @@ class Call:
         for troubles in range(TRIES):
             answer = yield self._request("content", job["id"])
             if answer.is_video:
-                path = Path(tempfile.gettempdir(), f"mockveo-client-{uuid4().hex}.mp4")
+                path = Path(self._case["state_dir"], "video.mp4")
                 path.write_bytes(answer.body)
                 return str(path)
             if not answer.passing and answer.status != 200:
                 break
             yield from self._wait(answer, troubles)
         raise GivenUp("error", answer.message)
+
+    def _kept(self) -> dict[str, Any]:
+        """What an earlier start of the same call has kept."""
+        try:
+            kept: dict[str, Any] = json.loads(self._state.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            raise GivenUp("error", f"{self._state} cannot be read: a job may exist") from None
+        return kept
+
+    def _keep(self, state: Mapping[str, Any]) -> None:
+        """Keep it for the next start, should this one be killed."""
+        new = self._state.with_suffix(".new")
+        with new.open("w") as file:
+            json.dump(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._state)
+
+    @property
+    def _state(self) -> Path:
+        return Path(self._case["state_dir"], "job.json")
 
     def _request(self, operation: str, job: str = "", **form: Any) -> Request:
         timeout = max(self._left(), LEAST)

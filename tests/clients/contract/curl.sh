@@ -3,7 +3,8 @@
 # fetched. A create follows no redirect: where a connection that it has used before breaks, curl sends again, be it a POST.
 # The case comes in the environment: COMETAPI_BASE_URL, COMETAPI_KEY, MOCKVEO_PROMPT and so on.
 set -eu
-place=$(mktemp -d)
+# In the directory of the call, which the check removes even if this is killed.
+place=$(mktemp -d "${MOCKVEO_STATE_DIR:-/tmp}/curl.XXXXXX")
 trap 'rm -rf "$place"' EXIT
 url=$COMETAPI_BASE_URL/videos
 pause=${MOCKVEO_POLL_INTERVAL_S:-15}
@@ -64,8 +65,23 @@ for image in ${MOCKVEO_IMAGES:-}; do
 done
 unset IFS
 
+# What an earlier start of the same call has kept: the answer to its create, or that it has sent one.
+kept=${MOCKVEO_STATE_DIR:+$MOCKVEO_STATE_DIR/job.json}
+keep() {
+  [ -z "$kept" ] || { cp "$1" "$kept.new" && sync "$kept.new" && mv "$kept.new" "$kept"; }
+}
+
 troubles=0
-while ask "$@" "$url"; do
+if [ -n "$kept" ] && [ -s "$kept" ]; then
+  cp "$kept" "$place/body"
+  status=200
+elif [ -n "$kept" ] && [ -e "$kept" ]; then
+  fail "the create was sent before, and its answer was lost: a job may exist"
+else
+  keep /dev/null
+  status=
+fi
+while [ "$status" != 200 ] && ask "$@" "$url"; do
   [ "$status" != 200 ] || break
   # Each create is paid for: it is sent again only where the first was certainly not applied.
   case $status in 408 | 425 | 429 | 503) passing || fail "$(cat "$place/body")" ;; *) fail "$status $(cat "$place/body")" ;; esac
@@ -76,6 +92,7 @@ whole || fail "the create was answered with no job"
 id=$(value id)
 state=$(value status)
 [ -n "$id" ] || fail "the create was answered with no job"
+keep "$place/body"
 segment=$(printf %s "$id" | sed 's/%/%25/g; s/?/%3F/g; s/#/%23/g')
 
 troubles=0

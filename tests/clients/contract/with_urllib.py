@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -47,4 +48,4 @@ client.features = FEATURES  # type: ignore[attr-defined]
 client.version = platform.python_version()  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
-    speak("urllib", platform.python_version(), lambda case: played(case, send))
+    speak("urllib", platform.python_version(), lambda case: played(case, send), resume="durable" in sys.argv)

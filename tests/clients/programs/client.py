@@ -10,7 +10,6 @@ import json
 import mimetypes
 import os
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -77,6 +76,8 @@ class Call:
     def __init__(self, case: dict[str, Any]) -> None:
         self.case, self.url = case, urlsplit(case["base_url"])
         self.until = time.monotonic() + case["deadline_s"]
+        #: The answer to its create, once there is one.
+        self.job: dict[str, Any] = {}
 
     def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> Answer:
         left = self.until - time.monotonic()
@@ -125,7 +126,7 @@ class Call:
             pause *= 2
 
     def run(self) -> tuple[dict[str, Any], bytes]:
-        job = self.create()
+        job = self.job = self.create()
         path = f"/videos/{quote(job['id'], safe='')}"
         while job.get("status") not in ("completed", "failed", "error"):
             self.sleep(self.case["poll_interval_s"])
@@ -152,16 +153,23 @@ def form(given: dict[str, Any]) -> tuple[bytes, str]:
 
 def play(case: dict[str, Any], *, store: bool = True) -> dict[str, Any]:
     common: dict[str, Any] = {"type": "result", "id": case["id"], "video": None, "content_path": None, "error": None}
+    call = Call(case)
     try:
-        job, video = Call(case).run()
+        job, video = call.run()
     except Exception as error:  # noqa: BLE001 - every error is reported
         word = {JobFailed: "failed", DeadlinePassed: "timeout"}.get(type(error), "error")
-        return {**common, "outcome": word, "error": {"type": type(error).__name__, "message": str(error)}}
+        # The job of a client that gives up goes on.
+        video_of = {"id": call.job["id"]} if word == "timeout" and call.job else None
+        return {
+            **common,
+            "outcome": word,
+            "video": video_of,
+            "error": {"type": type(error).__name__, "message": str(error)},
+        }
     if store:
-        number, path = tempfile.mkstemp(suffix=".mp4")
-        with os.fdopen(number, "wb") as file:
-            file.write(video)
-        common["content_path"] = path
+        path = Path(case["state_dir"], "video.mp4")
+        path.write_bytes(video)
+        common["content_path"] = str(path)
     return {**common, "outcome": "completed", "video": {name: job.get(name) for name in ("id", "status", "model")}}
 
 

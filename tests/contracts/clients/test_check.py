@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,8 +15,12 @@ from mockveo_contracts.cases.definitions import CaseError, TestCase, catalogue, 
 from mockveo_contracts.clients.check import CheckPlan, check, drive, usual_count
 from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.functions import Functions
+from mockveo_contracts.clients.messages import MAX_NAME_CHARS
 from mockveo_contracts.clients.programs import Programs
 from mockveo_contracts.clients.testbed import CaseRun
+from mockveo_contracts.reports.formats import FORMATS
+from mockveo_contracts.reports.formats import parse as parse_format
+from mockveo_contracts.reports.formats import write as write_report
 from mockveo_contracts.reports.known_failures import KnownFailuresError, read
 from mockveo_contracts.reports.model import Report
 from zoo_client import CorrectClient
@@ -64,6 +69,45 @@ def test_a_correct_client() -> None:
     assert report.data["summary"]["cases"] == len(names)
     assert report.data["rules"]["prompt-exact"]["pass"] == len(names)
     assert report.data["rules"]["refs-order"]["not exercised"] == len(names)
+
+
+def hasty(case: Case) -> Outcome:
+    """Give up after one bad poll, and create again if a create was not answered."""
+    with httpx.Client(base_url=case.base_url, headers={"Authorization": f"Bearer {case.api_key}"}) as http:
+        form = {"prompt": (None, case.input.prompt)}
+        try:
+            job = http.post("/videos", files=form).json()
+        except httpx.TransportError:
+            job = http.post("/videos", files=form).json()
+        while job["status"] in ("queued", "in_progress"):
+            time.sleep(case.poll_interval_s)
+            response = http.get(f"/videos/{job['id']}")
+            if response.status_code != 200:
+                return Outcome("error")
+            job = response.json()
+        return Outcome(job["status"], job)
+
+
+def test_report_has_the_bill_of_the_cases() -> None:
+    plan = CheckPlan(cases=("call/prompt-only", "create/reset", "poll/503", "job/fails"), generated=0)
+    bill = checked(hasty, plan).bill
+    assert bill is not None
+    assert bill.line == (
+        "5 made, 3 delivered, 2 wasted (1 doubled by the retry of a lost answer, 1 abandoned while running);"
+        " the price of veo3-fast is unknown"
+    )
+    assert [(job.place, job.waste) for job in bill.wasted.jobs] == [
+        ("create/reset", "retried"),
+        ("poll/503", "abandoned"),
+    ]
+    assert bill.wasted.jobs[1].reason.startswith("abandoned while running: the client gave it up with error after 503 ")
+
+
+def test_budget_is_that_of_each_case() -> None:
+    plan = CheckPlan(cases=("call/prompt-only", "create/reset"), generated=0, budget="1")
+    bill = checked(hasty, plan, budget="1").bill
+    assert bill is not None
+    assert (bill.made, bill.refused, bill.budget) == (2, 1, "1")
 
 
 def test_a_broken_client() -> None:
@@ -279,7 +323,7 @@ def test_no_case_that_could_be_judged_ends_with_2() -> None:
         assert report.exit_status == 2
         assert {finding.verdict for finding in report.findings} == {"adapter error"}
         searched = check(_Breaking(driver, adapter_error="it broke"), CheckPlan(generated=5), test_cases=())
-        assert [finding.message for finding in searched.findings] == ["it broke"]
+        assert [finding.message for finding in searched.findings] == ["in each of the first 3 cases: it broke"]
 
 
 def elsewhere(_: Case) -> Outcome:
@@ -421,3 +465,29 @@ def test_known_failures_that_are_not_utf_8(encoding: str, name: str, tmp_path: P
         KnownFailuresError, match=f"known.txt is {name}; expected UTF-8 text, with lines like retry-after"
     ):
         read(file)
+
+
+TALKATIVE = """
+import json, sys
+sys.stdin.readline()
+print(json.dumps({"type": "hello", "client": "{0}", "version": "{0}", "features": {}}), flush=True)
+for line in sys.stdin:
+    if "{1}":
+        print(json.dumps({"type": "adapter_error", "id": "1", "message": "{0}"}), flush=True)
+        continue
+    outcome = {"outcome": "failed", "video": {"id": "{0}", "{0}": 1}, "error": {"message": "{0}"}}
+    print(json.dumps({"type": "result", "id": json.loads(line)["id"], "content_path": None, **outcome}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("breaks", ["", "its adapter"])
+def test_what_a_client_says_is_cut_in_reports(breaks: str, tmp_path: Path) -> None:
+    source = tmp_path / "client.py"
+    source.write_text(TALKATIVE.replace("{0}", '" + "n" * 300_000 + "').replace("{1}", breaks))
+    with Programs([sys.executable, str(source)], parallel=1) as driver:
+        report = check(driver, CheckPlan(cases=("call/prompt-only",), generated=0))
+    assert report.findings
+    assert report.subject.name.startswith("n" * MAX_NAME_CHARS)
+    for kind in FORMATS:
+        write_report(parse_format(f"{kind}={tmp_path / kind}"), report)
+        assert "n" * 5000 not in (tmp_path / kind).read_text(), kind

@@ -130,8 +130,8 @@ def played(driver: Driver, cases: Iterable[TestCase], seed: int, generated: int)
 
 
 def share(number: int, count: int) -> list[TestCase]:
-    """Every nth case of the catalogue, beginning with this one."""
-    return list(definitions.catalogue().values())[number % count :: count]
+    """Every nth case of the catalogue without restarts, which test_restarts.py plays, beginning with this one."""
+    return [case for case in definitions.catalogue().values() if case.restarts is None][number % count :: count]
 
 
 def findings_of(report: Report) -> set[tuple[str, str, str]]:
@@ -148,6 +148,13 @@ def shown(report: Report, reasons: Iterable[Reason] = ()) -> list[str]:
     ]
 
 
+def wasted(report: Report) -> list[str]:
+    """Return the jobs that the client wasted."""
+    assert report.bill is not None
+    assert report.bill.made
+    return report.bill.wasted.lines
+
+
 def is_no_sdk(name: str) -> bool:
     return not name.startswith(("openai", "cometapi", "litellm"))
 
@@ -160,6 +167,7 @@ def test_nothing_is_found_of_a_correct_function(name: str, seed: int) -> None:
     with Functions(load(name)) as driver:
         report = played(driver, cases, seed, 200 if WHOLE else 20)
     assert shown(report) == []
+    assert wasted(report) == []
     assert len(report.cases) >= len(cases)
     assert not report.skipped
 
@@ -174,6 +182,7 @@ def test_nothing_is_found_of_a_correct_program(name: str, seed: int, tmp_path: P
     with Programs(command(client, tmp_path), mode=client.mode, features=declared) as driver:
         report = played(driver, cases, seed, 20 if WHOLE else 0)
     assert shown(report, client.reasons) == []
+    assert wasted(report) == []
     assert {(reason.rule, reason.verdict, reason.case) for reason in client.reasons} <= findings_of(report)
     assert {skipped.reason for skipped in report.skipped} <= {"the client does not declare images=2"}
 

@@ -418,3 +418,12 @@ def test_a_module_that_needs_what_is_missing(tmp_path: Path, monkeypatch: pytest
 def test_importing_the_package_is_cheap() -> None:
     program = "import sys, mockveo_contracts; print(*sorted(m for m in ('hypothesis', 'pytest', 'starlette', 'uvicorn', 'asyncio') if m in sys.modules))"  # noqa: E501
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+@pytest.mark.parametrize("outcome", ["completed", "failed"])
+def test_running_job_of_which_a_client_reports_an_end_is_wasted(outcome: str, http: httpx.Client) -> None:
+    def client(case: Case) -> Outcome:
+        return Outcome(outcome, post(case, http))
+
+    (job,) = play(client, {"scenario": {"ending": "never"}}).bill.jobs
+    assert (job.state, job.waste) == ("wasted", "abandoned")

@@ -59,6 +59,7 @@ def with_outcome(run: CaseRun, **outcome: Any) -> CaseRun:
 
 def test_client_that_uses_up_its_time_for_one_rule_is_hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    catalogue()  # kept from now on, with the usual deadline
     monkeypatch.setattr(definitions, "DEFAULT_DEADLINE_S", 3.0)
     cases = [parse_case({}, f"case-{number}") for number in range(12)]
     program = [sys.executable, "-c", ENDLESS.format(here=str(CLIENTS / "programs"))]
@@ -68,7 +69,7 @@ def test_client_that_uses_up_its_time_for_one_rule_is_hurried(tmp_path: Path, mo
     # Cases that were given before the last of them was over have the usual time.
     usual = deadlines.count(3.0)
     assert ENOUGH <= usual <= ENOUGH + 4
-    assert deadlines == [3.0] * usual + [pytest.approx(0.2 + HURRIED_S)] * (len(cases) - usual)
+    assert deadlines == [3.0] * usual + [pytest.approx(0.14 + HURRIED_S)] * (len(cases) - usual)
     assert [case.name for case in report.cases] == [test_case.name for test_case in cases]
     assert len({finding.case.name for finding in report.findings}) == len(cases)
     (note,) = report.notes
@@ -83,9 +84,9 @@ def test_case_is_hurried_by_what_its_scenario_takes() -> None:
         for name in ("call/prompt-only", "job/long", "create/429-retry-after", "job/never-ends")
     }
     assert seconds == {
-        "call/prompt-only": pytest.approx(0.2 + HURRIED_S),
+        "call/prompt-only": pytest.approx(0.14 + HURRIED_S),
         "job/long": pytest.approx(1.8 + HURRIED_S),
-        "create/429-retry-after": pytest.approx(1.2 + HURRIED_S),
+        "create/429-retry-after": pytest.approx(1.14 + HURRIED_S),
         "job/never-ends": pytest.approx(0.2 + HURRIED_S),
     }
 
@@ -106,6 +107,14 @@ def test_broken_rule_hurries_only_if_it_uses_up_the_time() -> None:
     assert shown(*[late] * ENOUGH).reason == f"it broke key-in-output and used up its time in {ENOUGH} cases"
 
 
+def test_client_that_gives_up_after_many_tries_is_hurried_like_one_at_its_deadline() -> None:
+    run = with_outcome(played(catalogue()["call/prompt-only"]), leaks=["the output"])
+    last = {**run.trace[-1], "at": run.trace[0]["at"] + 3.2 * run.pace}
+    late = replace(run, trace=[*run.trace[:-1], last])
+    assert shown(*[run] * 2 * ENOUGH).reason == ""
+    assert shown(*[late] * ENOUGH).reason == f"it broke key-in-output and used up its time in {ENOUGH} cases"
+
+
 def test_case_whose_deadline_should_pass_does_not_hurry() -> None:
     run = with_outcome(played(catalogue()["job/never-ends"]), outcome="completed", ended_by="10 s")
     assert shown(*[run] * 2 * ENOUGH).reason == ""
@@ -116,7 +125,7 @@ def test_client_that_had_to_be_ended_gets_less_patience_too() -> None:
     after = shown(*[run] * ENOUGH)
     assert after.reason == f"it had to be ended in {ENOUGH} cases"
     fitted = after.fit(catalogue()["text/at"])
-    assert (fitted.patience, fitted.deadline) == (HURRIED_PATIENCE_S, pytest.approx(0.2 + HURRIED_S))
+    assert (fitted.patience, fitted.deadline) == (HURRIED_PATIENCE_S, pytest.approx(0.14 + HURRIED_S))
     assert shown(*[run] * (ENOUGH - 1)).fit(catalogue()["text/at"]) is catalogue()["text/at"]
 
 

@@ -133,6 +133,16 @@ def test_program_that_runs_only_once_at_a_time_plays_alone(tmp_path: Path, monke
     assert (report.findings, report.aborted) == ([], "")
 
 
+def test_generated_cases_follow_the_others_in_the_same_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started = "open('started', 'a').write('once ')"
+    report = checked(started)
+    assert (report.findings, report.generated) == ([], 8)
+    assert len((tmp_path / "started").read_text().split()) <= 4
+
+
 def test_crash_in_any_process_counts_as_one_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dies = (

@@ -76,7 +76,7 @@ def test_blame_falls_on_the_named_run_the_oldest_open_case_the_held_run_or_the_n
 def test_key_watch_finds_each_key_and_ignores_the_overlap(testbed: Testbed) -> None:
     keys, case = KeyWatch(), pending(testbed, "watched")
     keys.add(case)
-    text = b"> " + case.key
+    text = f"> {case.key}".encode()
     assert list(keys.found_in(text, 0)) == [(case.id, "watched")]
     assert list(keys.found_in(text, len(text) - 1)) == [(case.id, "watched")]
     assert list(keys.found_in(text + b" more", len(text))) == []

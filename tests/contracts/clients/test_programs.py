@@ -16,7 +16,8 @@ from mockveo_contracts.case import features_of
 from mockveo_contracts.cases.definitions import TestCase, parse_case
 from mockveo_contracts.clients import processes
 from mockveo_contracts.clients.driver import DriverError
-from mockveo_contracts.clients.programs import Programs, variables
+from mockveo_contracts.clients.messages import variables
+from mockveo_contracts.clients.programs import Programs
 from mockveo_contracts.clients.testbed import CaseRun, Testbed
 from paths import CLIENTS
 

@@ -11,8 +11,9 @@ import pytest
 from mockveo_contracts import Case, Outcome
 from mockveo_contracts.cases.definitions import TestCase, catalogue
 from mockveo_contracts.clients.check import CheckPlan, check
+from mockveo_contracts.clients.driver import Driver, DriverError
 from mockveo_contracts.clients.functions import Functions
-from mockveo_contracts.clients.search import search
+from mockveo_contracts.clients.search import Search, SearchResult
 from mockveo_contracts.clients.testbed import CaseRun
 from mockveo_contracts.interruption import Stop
 from zoo_client import CorrectClient
@@ -29,19 +30,26 @@ def correct(case: Case) -> Outcome:
 correct.features = CorrectClient.features  # type: ignore[attr-defined]
 
 
-def test_search_with_equal_seeds_plays_equal_cases() -> None:
-    drawn = []
-    for seed in (1, 1, 2):
-        names: list[str] = []
-        with Functions(correct) as driver:
-            search(driver, SPEC, 15, seed, progress=lambda _, name, __, names=names: names.append(name))  # type: ignore[misc]
-        drawn.append(names)
+def search(driver: Driver, count: int, seed: int, *, stop: Stop | None = None, **limits: Any) -> SearchResult:
+    """Play what a search draws, and shrink the failures."""
+    new, error = Search(driver, SPEC, count, seed, stop=stop), None
+    try:
+        for run in driver.play(new.cases()):
+            new.take(run)
+    except DriverError as ended:
+        error = ended
+    return new.finish(error=error, **limits)
+
+
+def test_search_with_equal_seeds_draws_equal_cases() -> None:
+    with Functions(correct) as driver:
+        drawn = [[each.name for each in Search(driver, SPEC, 15, seed).cases()] for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_search_with_the_correct_client_exercises_most_rules_and_finds_nothing() -> None:
     with Functions(correct) as driver:
-        result = search(driver, SPEC, 200, 0)
+        result = search(driver, 200, 0)
     assert result.failures == []
     assert result.played > 150
     exercised = {rule for rule, counts in result.counts.items() if set(counts) - {"not exercised"}}
@@ -59,7 +67,7 @@ def test_search_shrinks_the_case_that_breaks_a_rule() -> None:
         return Careless(case)()
 
     with Functions(client, features=CorrectClient.features) as driver:
-        result = search(driver, SPEC, 150, 0)
+        result = search(driver, 150, 0)
     ((play, verdict),) = result.failures
     assert verdict.rule.id == "prompt-exact", verdict
     assert play.test_case.data["call"] == {"prompt": ";"}
@@ -80,7 +88,7 @@ def test_search_shrinks_within_its_limit_of_runs() -> None:
             return super().play(scripts)
 
     with Counting(client) as driver:
-        result = search(driver, SPEC, 30, 0, max_shrink_runs=10)
+        result = search(driver, 30, 0, max_shrink_runs=10)
     rules = {verdict.rule.id for _, verdict in result.failures}
     assert rules == {"did-create", "no-false-success"}
     assert max(played.values()) == 1
@@ -89,7 +97,7 @@ def test_search_shrinks_within_its_limit_of_runs() -> None:
 
 def test_search_does_not_shrink_rules_that_were_broken_before() -> None:
     with Functions(lambda _: Outcome("completed")) as driver:
-        result = search(driver, SPEC, 10, 0, broken_before={"did-create", "no-false-success"})
+        result = search(driver, 10, 0, broken_before={"did-create", "no-false-success"})
     assert result.failures == []
     assert result.counts["did-create"]["violation"] == result.played
 
@@ -103,7 +111,7 @@ def test_search_asks_only_for_declared_features(features: dict[str, Any]) -> Non
         return CorrectClient(case)()
 
     with Functions(client, features=features) as driver:
-        search(driver, SPEC, 40, 0)
+        search(driver, 40, 0)
     assert any(case.input.images for case in asked) == (features["images"] > 0)
     assert any(case.input.model for case in asked) == features.get("model", True)
 
@@ -162,7 +170,7 @@ class _Interrupting(Functions):
 def test_search_that_is_interrupted_plays_no_more_and_keeps_its_failures(cases: int) -> None:
     """As it plays what was drawn, and as it shrinks a failure."""
     with _Interrupting(impatient, cases) as driver:
-        result = search(driver, SPEC, 10, 10, stop=driver.stop)
+        result = search(driver, 10, 10, stop=driver.stop)
     assert driver.cases == 0
     assert str(result.error) == "it was interrupted"
     assert result.played == min(cases, 10)
@@ -172,7 +180,7 @@ def test_search_that_is_interrupted_plays_no_more_and_keeps_its_failures(cases: 
 
 def test_search_without_time_does_not_shrink() -> None:
     with Functions(lambda _: Outcome("completed")) as driver:
-        names: list[str] = []
-        result = search(driver, SPEC, 30, 0, shrink_s=0.0, progress=lambda _number, name, _findings: names.append(name))
+        result = search(driver, 30, 0, shrink_s=0.0)
+        names = {each.name for each in Search(driver, SPEC, 30, 0).cases()}
     assert len(names) == result.played == 30
-    assert {run.test_case.name for run, _ in result.failures} <= set(names)
+    assert {run.test_case.name for run, _ in result.failures} <= names

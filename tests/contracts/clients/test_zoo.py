@@ -12,6 +12,7 @@ import pytest
 from mockveo_contracts.cases.definitions import TestCase
 from seeds import seeds, slow_unless
 from zoo import EQUIVALENT, ZOO, ClientMutant, Correct, MutantDriver, broken, catalogue, first_to_break, generated
+from zoo_durable import Durable
 
 from mockveo.rules.client_rules import client_rules
 
@@ -35,7 +36,7 @@ def driver() -> Iterator[MutantDriver]:
 
 
 def all_broken(
-    driver: MutantDriver, inside: ClientMutant | Correct, cases: list[TestCase]
+    driver: MutantDriver, inside: ClientMutant | Correct | Durable, cases: list[TestCase]
 ) -> dict[str, dict[str, str]]:
     """Return the broken rules, each with the cases that show it and their verdicts."""
     verdicts: dict[str, dict[str, str]] = {}
@@ -57,19 +58,30 @@ def test_correct_client_breaks_no_rule_in_generated_cases(driver: MutantDriver) 
     assert all_broken(driver, Correct(), list(cases)) == {}
 
 
+@pytest.mark.parametrize("seed", seeds(5))
+def test_durable_client_breaks_no_rule_in_the_catalogue(driver: MutantDriver, seed: int) -> None:
+    assert all_broken(driver, Durable(), catalogue(seed, resumes=True)) == {}
+
+
+def test_durable_client_breaks_no_rule_in_generated_cases(driver: MutantDriver) -> None:
+    cases = generated(driver, resumes=True)
+    assert sum(case.restarts is not None for case in cases) > 50
+    assert all_broken(driver, Durable(), list(cases)) == {}
+
+
 @pytest.mark.parametrize("client", EQUIVALENT.values(), ids=str)
 def test_equivalent_client_breaks_no_rule(driver: MutantDriver, client: ClientMutant) -> None:
-    assert all_broken(driver, client, catalogue()) == {}
+    assert all_broken(driver, client, catalogue(resumes=client.resumes)) == {}
 
 
 @pytest.mark.parametrize("mutant", OTHERS, ids=str)
 def test_catalogue_shows_the_mutant(driver: MutantDriver, mutant: ClientMutant) -> None:
-    assert first_to_break(driver, mutant, catalogue()) is not None
+    assert first_to_break(driver, mutant, catalogue(resumes=mutant.resumes)) is not None
 
 
 @pytest.mark.parametrize("mutant", slow_unless(guards_a_must, ALONE), ids=str)
 def test_catalogue_shows_only_the_rule_of_the_mutant(driver: MutantDriver, mutant: ClientMutant) -> None:
-    verdicts = all_broken(driver, mutant, catalogue())
+    verdicts = all_broken(driver, mutant, catalogue(resumes=mutant.resumes))
     assert list(verdicts) == list(mutant.rules)
     assert mutant.verdict in verdicts[mutant.rules[0]].values()
 
@@ -83,7 +95,8 @@ def test_every_rule_has_a_mutant_that_breaks_only_it() -> None:
 @pytest.mark.parametrize("group", seeds(GROUPS))
 def test_generated_cases_show_all_mutants_but_the_unlikely(driver: MutantDriver, group: int) -> None:
     likely = [mutant for mutant in GRAVE[group::GROUPS] if not mutant.unlikely]
-    missed = [str(mutant) for mutant in likely if first_to_break(driver, mutant, generated(driver)) is None]
+    cases = {resumes: generated(driver, resumes=resumes) for resumes in (False, True)}
+    missed = [str(mutant) for mutant in likely if first_to_break(driver, mutant, cases[mutant.resumes]) is None]
     assert missed == []
 
 

@@ -28,4 +28,4 @@ def adapter() -> Report:
 @pytest.fixture(scope="session")
 def small(bad: Report) -> Report:
     """A report with one finding of each verdict."""
-    return with_findings(bad, *{finding.verdict: finding for finding in bad.new_findings}.values())
+    return with_findings(bad, *{finding.verdict: finding for finding in bad.counted_findings}.values())

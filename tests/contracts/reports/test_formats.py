@@ -13,9 +13,10 @@ import jsonschema_rs
 import pytest
 from hypothesis import given
 from json_shapes import ENTRY, HAR, TEXT, shape
+from mockveo_contracts.reports.finding import without_verdicts
 from mockveo_contracts.reports.formats import FORMATS, parse, prepare, write, write_all
 from mockveo_contracts.reports.json_report import read
-from mockveo_contracts.reports.model import Report, ServerSubject, without_verdicts
+from mockveo_contracts.reports.model import Report, ServerSubject
 from mockveo_contracts.servers.server_rules import server_rules
 from sample_reports import ANY_TEXT, HOSTILE, with_text
 
@@ -41,7 +42,7 @@ def test_github_has_one_annotation_for_each_rule(bad: Report) -> None:
     assert any(line.startswith("::error title=careless%3A violation of refs-order::image/two: ") for line in lines)
     assert any(line.startswith("::warning title=careless%3A warning of retry-after::") for line in lines)
     assert any("stale known failure" in line for line in lines)
-    assert len(lines) == len({finding.rule for finding in bad.new_findings}) + 1
+    assert len(lines) == len({finding.rule for finding in bad.counted_findings}) + 1
 
 
 def test_github_of_a_strict_check_has_no_warnings(bad: Report) -> None:

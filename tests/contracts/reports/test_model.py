@@ -16,18 +16,11 @@ from hypothesis import strategies as st
 from mockveo_contracts import Case, Outcome
 from mockveo_contracts.clients.recorder import MAX_EXCHANGES
 from mockveo_contracts.clients.wire_log import MAX_LINES, kept
-from mockveo_contracts.reports.case_result import CaseResult, LogLine
-from mockveo_contracts.reports.finding import COPIED_FROM_CASE, Finding
+from mockveo_contracts.reports.case_result import CaseResult, LogLine, SkippedCase
+from mockveo_contracts.reports.finding import COPIED_FROM_CASE, RULE_VERDICTS, Finding, RuleResult
 from mockveo_contracts.reports.json_report import SCHEMA, as_text, read
 from mockveo_contracts.reports.known_failures import KnownFailure
-from mockveo_contracts.reports.model import (
-    RULE_VERDICTS,
-    ClientSubject,
-    Report,
-    RuleResult,
-    ServerSubject,
-    SkippedCase,
-)
+from mockveo_contracts.reports.model import ClientSubject, Report, ServerSubject
 from sample_reports import KNOWN, careful, careless, form_of, http_of, report_of, reread
 
 from mockveo.errors import ReportError
@@ -47,7 +40,7 @@ def test_known_findings_are_not_counted(bad: Report) -> None:
     assert summary["cases"] == 6
     assert summary["known"] == summary["skipped"] == 1
     assert summary["violations"] == sum(finding.verdict == "violation" for finding in bad.findings)
-    assert summary["warnings"] == sum(finding.verdict == "warning" for finding in bad.new_findings)
+    assert summary["warnings"] == sum(finding.verdict == "warning" for finding in bad.counted_findings)
     assert bad.rules["refs-order"].counts["violation"] == 1
     assert bad.rules["refs-order"].counts["not exercised"] == 5
 
@@ -96,7 +89,7 @@ def test_adapter_error_is_no_verdict(adapter: Report) -> None:
     assert (finding.rule, finding.verdict) == (None, "adapter error")
     assert "expected an Outcome" in finding.message
     assert adapter.data["summary"] | {"seconds": 0} == {
-        "cases": 0, "generated": 0, "violations": 0, "warnings": 0, "infos": 0, "known": 0, "skipped": 0,
+        "cases": 0, "generated": 0, "violations": 0, "warnings": 0, "infos": 0, "known": 0, "newer": 0, "skipped": 0,
         "adapter_errors": 1, "seconds": 0,
     }  # fmt: skip
     assert not any(rule.counts["pass"] for rule in adapter.rules.values())
@@ -258,6 +251,8 @@ def test_json_of_any_text_is_utf_8(text: str) -> None:
         ("", "is not JSON"),
         ("{", "is not JSON"),
         ("\xff", "is not JSON"),
+        ("[" * 100_000, "is not JSON (it is nested more than 400 levels deep)"),
+        ('{"a": NaN}', "is not JSON (NaN is not a number of JSON)"),
         ("[]", "is not a report: the whole file"),
         ('{"log": {"entries": []}}', "is not a report: the whole file"),
         (lambda data: data.pop("client"), "is not a report: the whole file"),

@@ -116,6 +116,8 @@ def test_sarif_has_rules_with_help_and_results_with_levels(bad: Report) -> None:
 def test_sarif_names_the_client(bad: Report) -> None:
     run = sarif(bad)
     assert run["automationDetails"]["id"] == "mockveo-check/careless/"
+    bill = run["properties"].pop("bill")
+    assert bill.startswith("6 made, 5 delivered, 1 wasted (1 doubled by the retry of a lost answer)")
     assert run["properties"] == {"client": "careless", "seed": 0}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from broken_servers import CORRECT, MUTANTS, Small
+from mockveo_contracts.servers.probe_run import MAX_UNREADABLE_POLLS
 from mockveo_contracts.servers.server_rules import server_rules
-from mockveo_contracts.servers.verify import verify
+from mockveo_contracts.servers.verify import verified, verify
 from seeds import seeds
 from verification import plan
 
@@ -49,3 +52,9 @@ def test_job_that_comes_and_goes_hints_at_replicas(servers: tuple[str, dict[str,
     name = "replicas-without-shared-state"
     (finding, *_) = verify(f"{root}/{name}", plan(memory[name]))["findings"]
     assert "several replicas without shared state?" in finding["message"]
+
+
+def test_job_that_no_poll_shows_is_given_up(servers: tuple[str, dict[str, Small]]) -> None:
+    root, memory = servers
+    report = verified(f"{root}/cuts-polls", replace(plan(memory["cuts-polls"]), probes=("job/text-only",)))
+    assert report.to_json()["summary"]["requests"] < 3 * MAX_UNREADABLE_POLLS

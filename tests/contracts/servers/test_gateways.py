@@ -47,6 +47,23 @@ def test_correct_gateway_keeps_the_rules_about_its_upstream(behind: ServerThread
     assert all(data["rules"][rule]["pass"] for rule in UPSTREAM_RULES)
 
 
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (gateways.Gateway, set()),
+        (gateways.ForwardsTwice, {"upstream-once"}),
+        (gateways.OwnModel, {"upstream-model"}),
+        (gateways.ForwardsTheKey, {"upstream-key"}),
+    ],
+)
+def test_generated_creates_are_judged_by_what_arrived_upstream(
+    behind: ServerThread, kind: type[gateways.Gateway], broken: set[str]
+) -> None:
+    data = checked(kind, behind.url, probes=("generated/createVideo",), examples=3)
+    assert broken_rules(data).keys() & UPSTREAM_RULES == broken
+    assert data["rules"]["upstream-once"]["violation" if "upstream-once" in broken else "pass"] == 1
+
+
 def test_gateway_without_upstream_is_not_judged_by_it(behind: ServerThread) -> None:
     with gateways.running(gateways.ForwardsTwice, behind.url) as url:
         plan = VerifyPlan(key=OURS, turn_time=False, poll_interval=0.0, probes=("job/images",))

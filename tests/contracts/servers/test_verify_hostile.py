@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -396,3 +396,29 @@ def test_interruption_ends_a_run_with_what_it_has() -> None:
     assert report.aborted.startswith("it was interrupted after ")
     assert "; 1 job made: task_" in report.aborted
     assert [case.name for case in report.cases] == ["models/lists", "job/text-only"]
+
+
+@pytest.mark.parametrize("check", ["generated/retrieveVideo", "generated/links"])
+def test_interruption_ends_a_generated_request_that_waits(check: str) -> None:
+    released, was_released = threading.Event(), set[bool]()
+
+    class handler(_Quiet):  # noqa: N801
+        count = 0
+
+        def respond(self) -> None:
+            type(self).count += 1
+            if self.count == 2:  # the first is that of `prepare`
+                os.kill(os.getpid(), signal.SIGTERM)
+            if self.count > 1:
+                was_released.add(released.wait(50))
+            with suppress(OSError):  # the client is gone
+                self.answer(404, NOT_FOUND)
+
+    plan = VerifyPlan(examples=5, probes=(check,), generated_creates=True)
+    with serving(handler) as url, plan.stop.by_signals():
+        report = verified(url, plan)
+        released.set()
+    assert handler.count > 1
+    assert False not in was_released
+    assert (report.exit_status, report.findings) == (2, [])
+    assert report.aborted.startswith("it was interrupted after ")

@@ -42,6 +42,7 @@ def test_serve_prints_where_it_listens_and_logs_each_exchange(tmp_path: Path, co
     assert base == f"  export COMETAPI_BASE_URL={server.url}/v1"
     assert key == "  export COMETAPI_KEY=sk-mockveo"
     assert "127.0.0.1,localhost" in proxy
+    assert lines.pop() == "bill: 2 made, 0 delivered, 0 wasted, 2 open; the price of veo3-fast is unknown"
     assert [re.sub("task_[0-9A-Za-z]{32}", "ID", line[9:]) for line in lines] == [
         "POST /v1/videos 200 queued 0 % ID",
         "POST /v1/videos 200 queued 0 % ID",
@@ -67,7 +68,8 @@ def test_json_log_holds_each_exchange(tmp_path: Path) -> None:
         httpx.get(f"{server.url}/nowhere")
         status, out, _ = server.stop()
     assert status == 0
-    create, unknown = (json.loads(line) for line in out.splitlines())
+    create, unknown, end = (json.loads(line) for line in out.splitlines())
+    assert (end["bill"]["made"], end["bill"]["open"]) == (1, 1)
     assert create["operation"] == "createVideo"
     assert create["response"]["status"] == 200
     assert create["job_status"] == "queued"
@@ -75,6 +77,19 @@ def test_json_log_holds_each_exchange(tmp_path: Path) -> None:
     assert create["deviations"][0]["code"] == "content-type"
     assert (unknown["response"]["status"], unknown["error"], unknown["key"]) == (404, "unknown_path", None)
     assert "sk-secret-key" not in out
+
+
+def test_log_ends_with_the_bill_of_all_worlds_and_their_waste(tmp_path: Path) -> None:
+    with running(tmp_path, "--clock", "manual") as server:
+        for world in ("", "/@mine"):
+            httpx.post(f"{server.url}{world}/v1/videos", headers=KEY, files=FORM)
+        httpx.post(f"{server.url}/@mine/_mockveo/clock/advance", json={"seconds": 600})
+        _, out, _ = server.stop()
+    bill, wasted = out.splitlines()[-2:]
+    assert bill.startswith("bill: 2 made, 0 delivered, 1 wasted, 1 open (1 abandoned while running); ")
+    assert re.fullmatch(
+        r" +task_\w+ veo3-fast in /@mine: abandoned while running: made 600 s ago, .* \[exchange 1\]", wasted
+    )
 
 
 @pytest.mark.parametrize("log", ["text", "json"])
@@ -116,6 +131,7 @@ def test_settings_can_be_environment_variables(tmp_path: Path) -> None:
 def test_invalid_variable_of_a_setting_is_refused(setting: Any) -> None:
     """Each variable is read: an invalid value stops the start, and the message shows it."""
     bad = {"host": "192.0.2.1", "profile": "x", "spec": "nowhere.yaml", "overlay": "nowhere.yaml", "scenario": "x"}
+    bad |= {"corpus": __file__, "store": "nowhere/mockveo.db"}
     value = bad.get(setting.name, "not a number")
     if setting.name in ("key", "model", "allow_host", "allow_origin"):
         return  # any text is valid; test_settings_can_be_environment_variables covers the key
@@ -151,7 +167,7 @@ def test_taken_port_is_explained_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--speed", "-1"], "mockveo: --speed is -1.0; expected 0 or more, e.g. --speed 10\n"),
+        (["--speed", "-1"], "mockveo: --speed is -1.0; expected 1e-06 to 1e+09, e.g. --speed 10\n"),
         (["--speed", "0"], "mockveo: --speed is 0; expected more than 0. To stop time use --clock manual\n"),
         (
             ["--clock", "sundial"],
@@ -165,7 +181,14 @@ def test_taken_port_is_explained_in_one_line() -> None:
         (["--spec", "nowhere.yaml"], "mockveo: nowhere.yaml: cannot be read: No such file or directory\n"),
         (["--port", "x"], "mockveo: --port is 'x'; expected a whole number, e.g. --port 8360\n"),
         (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'"),
-        (["sevre"], "mockveo: the command is 'sevre'; did you mean 'serve'? expected one of serve, advance,"),
+        (
+            ["sevre"],
+            "mockveo: the command is 'sevre'; did you mean 'serve'? expected one of serve, run, doctor, advance,",
+        ),
+        # Hosts that cannot be a name of DNS.
+        (["--host", "é.."], "mockveo: cannot listen on é.., port 8360: encoding of hostname failed; the default is"),
+        (["--store", "redis://.."], "mockveo: --store is redis://..: its host and port cannot be read;"),
+        (["jobs", "--url", "x" * 64], "expected the root URL of a mockveo server, e.g. --url http://127.0.0.1:8360\n"),
         (["--log", "yaml"], "mockveo: --log is 'yaml'; expected one of text, json, e.g. --log text\n"),
     ],
 )
@@ -174,6 +197,15 @@ def test_mistake_is_explained_and_exits_with_2(arguments: list[str], message: st
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--port"], ["report", "--as"], ["judge"], ["explain"], ["scenarios"], []])
+def test_error_about_a_long_value_fits_a_screen(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "r.json").touch()
+    result = run(*arguments, "x" * 70_000, *([str(tmp_path / "r.json")] if "report" in arguments else []))
+    assert result.returncode == 2
+    assert result.stderr.startswith(("mockveo: ", "Usage: mockveo "))
+    assert len(result.stderr) < 4200
 
 
 def test_overlay_without_effect_is_a_warning(tmp_path: Path) -> None:
@@ -289,3 +321,16 @@ def test_ctrl_c_does_not_wait_for_clips_of_clients_that_left(tmp_path: Path) -> 
         status, _, err = server.stop()
     assert (status, err) == (0, "")
     assert time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["rules"], ["scenarios", "schema"], ["scenarios"]])
+def test_output_that_is_closed_or_full_ends_without_a_traceback(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "mockveo", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=CLEAN, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mockveo: ")
+    assert done.stderr.endswith("No space left on device\n")
+    closed = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, env=CLEAN, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

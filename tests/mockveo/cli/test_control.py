@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from commands import CLEAN
 
+import mockveo
 from mockveo.console.output import print_table
 from mockveo.control_client import Remote, RemoteError
 from mockveo.errors import SettingsError
@@ -50,6 +52,33 @@ def test_advance_and_jobs_show_a_finished_job(server: ServerThread) -> None:
     assert line == f"{job}  completed  100 %     normal    a kite a kite a kite a kite a kite a kit..."
     assert line.index("normal") == head.index("SCENARIO")
     assert json.loads(run("jobs", "--json", **here))["jobs"][0]["id"] == job
+
+
+def test_ready_waits_for_a_server_and_names_its_base_url(server: ServerThread) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        assert "there is no mockveo at" in run("ready", "--wait", "0.3", "--url", url, status=1)
+    assert run("ready", "--url", server.url) == f"ready: {server.base_url}\n"
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "mockveo", "ready", "--wait", "60", "--url", url], stdout=subprocess.PIPE, text=True
+    )
+    with mockveo.serve(port=int(url.rpartition(":")[2])) as late:
+        assert waiting.communicate(timeout=60)[0] == f"ready: {late.base_url}\n"
+    assert waiting.returncode == 0
+
+
+def test_bill_shows_the_jobs_that_were_not_delivered(server: ServerThread) -> None:
+    here = {"MOCKVEO_URL": server.url, "MOCKVEO_WORLD": "cli-bill"}
+    assert run("bill", **here) == "0 made, 0 delivered, 0 wasted\n"
+    job = create(server, "cli-bill").json()["id"]
+    run("advance", "10m", **here)
+    line, row = run("bill", **here).splitlines()
+    assert line == "1 made, 0 delivered, 1 wasted (1 abandoned while running); the price of veo3-fast is unknown"
+    reason = "abandoned while running: made 600 s ago, and not asked for since"
+    assert row == f"wasted  {job}  veo3-fast  {reason} [1]"
+    bill = json.loads(run("bill", "--json", **here))
+    assert (bill["made"], bill["waste"]["abandoned"], bill["jobs"][0]["reason"]) == (1, 1, reason)
 
 
 def test_fail_ends_a_job_by_its_id_or_the_newest(server: ServerThread) -> None:

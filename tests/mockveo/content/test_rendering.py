@@ -336,8 +336,8 @@ def test_words_draw_any_text(text: str) -> None:
 
 def test_words_without_a_system_font_draw_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_FONTS", ("no such font.ttf",))
-    rendering._font.cache_clear()
+    rendering.installed_font.cache_clear()
     try:
         assert rendering._words(1280, "task_1", PROMPT).planes.y.width == 1280
     finally:
-        rendering._font.cache_clear()
+        rendering.installed_font.cache_clear()

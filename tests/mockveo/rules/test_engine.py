@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ import httpx
 import outcome_examples
 import pytest
 import request_examples
+import restart_examples
 import sequence_examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ from traces import (
 import mockveo
 from mockveo.errors import RuleError, ScenarioError
 from mockveo.rules.client_rules import client_rules, findings, findings_of, judge_traffic
-from mockveo.rules.engine import Checks, RuleBook
+from mockveo.rules.engine import Breach, Checks, RuleBook
 from mockveo.rules.trace import MAX_SILENCE_S, CallTrace
 from mockveo.server.run import ServerThread
 from mockveo.simulator.scenarios import built_in, scenario
@@ -52,7 +54,12 @@ def fits(data: Any) -> bool:
 
 
 SCENARIO = ANY_SCENARIO.filter(fits)
-EXAMPLES = [*request_examples.EXAMPLES, *sequence_examples.EXAMPLES, *outcome_examples.EXAMPLES]
+EXAMPLES = [
+    *request_examples.EXAMPLES,
+    *sequence_examples.EXAMPLES,
+    *outcome_examples.EXAMPLES,
+    *restart_examples.EXAMPLES,
+]
 BROKEN = {"must": "violation", "should": "warning", "info": "info"}
 VERDICTS = {"pass", "violation", "warning", "info", "not exercised"}
 
@@ -73,7 +80,7 @@ def test_rule_has_examples_of_each_verdict(rule: str) -> None:
 
 
 def test_client_rules_are_complete() -> None:
-    assert len(client_rules().rules) == 51
+    assert len(client_rules().rules) == 56
     for rule in client_rules().rules.values():
         assert rule.severity in BROKEN
         for text in (rule.description, rule.why, rule.advice):
@@ -108,6 +115,20 @@ def test_rule_book_binds_rules_to_checks(tmp_path: Path) -> None:
     loaded = book(tmp_path / "rules.yaml", "a", "b", checks=checks_of("b", "a"))
     assert [verdict.rule.id for verdict in loaded.judge(None)] == ["a", "b"]
     assert loaded.find("a").page == "docs/a.md"
+
+
+def test_rule_that_fails_is_not_exercised_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: None) -> list[Breach] | None:
+        raise KeyError("id")
+
+    checks = checks_of("other")
+    checks.add("mine", fails)
+    loaded = book(tmp_path / "rules.yaml", "mine", "other", checks=checks)
+    monkeypatch.setattr(logging.getLogger("mockveo.rules"), "handlers", [])  # one of the tests raises it
+    assert [verdict.verdict for verdict in loaded.judge(None)] == ["not exercised", "pass"]
+    assert "the rule mine failed" in caplog.text
 
 
 def test_rule_book_with_a_rule_without_a_check_is_refused(tmp_path: Path) -> None:

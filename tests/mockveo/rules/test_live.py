@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockveo.rules.live import MAX_BURST, MAX_EXCHANGES, MAX_WORLDS, QUIET_S, LiveFindings
+from mockveo.rules.live import MAX_BURST, MAX_BYTES, MAX_EXCHANGES, MAX_WORLDS, QUIET_S, VERIFICATION, LiveFindings
 from mockveo.traffic.journal import Journal
 from mockveo.traffic.record import ExchangeRecord
 
@@ -26,13 +26,19 @@ def test_finding_is_reported_once_for_each_world() -> None:
     assert added(live_findings, exchange(first, "/v1/models/y")) == [("one", "auth-bearer")]
 
 
+def test_verification_of_the_server_is_no_client_to_judge() -> None:
+    live_findings = LiveFindings()
+    assert added(live_findings, exchange(Journal(100, None, f"{VERIFICATION}0a1b"))) == []
+    assert live_findings.settle(at_end=True) == []
+
+
 def test_reset_world_is_judged_anew() -> None:
     live_findings = LiveFindings()
     before, after = Journal(100, None, "w"), Journal(100, None, "w")
     for _ in range(3):
         live_findings.add([exchange(before)])
     live_findings.add([exchange(after)])
-    assert [data["number"] for data in live_findings._traces["w"]] == [1]
+    assert [data["number"] for data in live_findings._traces["w"].to_json()] == [1]
     assert [live.count for live in live_findings.settle(at_end=True)] == [4]
 
 
@@ -80,7 +86,12 @@ def test_memory_of_live_findings_is_bounded() -> None:
     journal = Journal(1000, None, "busy")
     for _ in range(MAX_EXCHANGES + 5):
         live_findings.add([exchange(journal)])
-    assert len(live_findings._traces["busy"]) == MAX_EXCHANGES
+    assert len(live_findings._traces["busy"].to_json()) == MAX_EXCHANGES
+    for _ in range(10):
+        record = exchange(journal)
+        record.kept = MAX_BYTES // 3
+        live_findings.add([record])
+    assert len(live_findings._traces["busy"].to_json()) == 3
 
 
 def test_line_of_a_finding_names_the_rule_and_the_world() -> None:

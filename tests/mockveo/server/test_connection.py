@@ -175,6 +175,7 @@ def test_a_gigabyte_is_refused_in_flat_memory(server: ServerThread, transfer: st
     block = b"x" * MIB
     start = FIELD.replace(b'name="prompt"', b'name="input_reference"; filename="big"')[:-2]
     with connect(server) as connection:
+        connection.settimeout(100)  # the answer comes after all of it, which a busy machine takes long to read
         before = resident()
         connection.sendall(head(length=2**30 + len(start)) if transfer == "content-length" else head())
         piece = b"%x\r\n%s\r\n" % (MIB, block) if transfer == "chunked" else block
@@ -251,18 +252,18 @@ def test_memory_of_hostile_requests_is_bounded() -> None:
         mockveo.serve(max_image_bytes=MIB, render=False) as server,
         httpx.Client(base_url=server.url, headers={"Authorization": "Bearer sk"}) as client,
     ):
-        for number in range(10, 40):
-            wild = str(number) * MIB
+        for number in range(10, 60):
+            wild = str(number) * (MIB // 2 - 100)
             client.post("/v1/videos", data={"prompt": "p", "size": wild})
             client.post("/v1/videos", json={"prompt": "p", wild: 1})
             client.post("/v1/videos", json={"prompt": wild})
             sizes.append(resident())
     # The first half fills the journal.
-    assert sizes[-1] - sizes[14] < 12 * MIB
+    assert sizes[-1] - sizes[29] < 12 * MIB
 
 
 def test_note_about_a_long_name_is_short(server: ServerThread, client: httpx.Client) -> None:
-    fields = {"prompt": "p", **{f"{number}" * 5000: "1" for number in range(100, 200)}}
+    fields = {"prompt": "p", **{f"{number}" * 2000: "1" for number in range(100, 200)}}
     job = client.post("/v1/videos", json=fields).json()["id"]
     noted = {exchange.job_id: exchange for exchange in server.app.world.journal}[job]
     assert len(noted.deviations) == 21
@@ -272,7 +273,7 @@ def test_note_about_a_long_name_is_short(server: ServerThread, client: httpx.Cli
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b'{"prompt": ' + b"[" * 300 + b"]" * 300 + b"}", "nested too deeply"),
+        (b'{"prompt": ' + b"[" * 300 + b"]" * 300 + b"}", "nested more than 200 levels deep"),
         (b'{"prompt": 5}', 'prompt: 5 is not of type "string"'),
         (b'{"prompt": "p", "model": 5}', 'model: 5 is not of type "string"'),
         (b"{" + b",".join(b'"%d":1' % number for number in range(2000)) + b"}", "more than 1000 members"),
@@ -294,6 +295,41 @@ def test_a_file_name_star_that_cannot_be_decoded_is_refused(server: ServerThread
     body = b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename*=undefined''%ff\r\n\r\nx\r\n--b--"
     answer = exchange(server, head(length=len(body)) + body)
     assert (answer.status, answer.json["code"]) == (400, "invalid_multipart_form")
+
+
+def test_a_file_name_star_in_another_charset_leaves_the_journal_readable(server: ServerThread) -> None:
+    # UTF-7 can write a lone surrogate, which no JSON can.
+    body = b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename*=utf-7''+2AA-\r\n\r\nx\r\n--b--"
+    assert exchange(server, head(length=len(body)) + body).json["message"].endswith("e.g. filename*=UTF-8''kite.png")
+    assert httpx.get(f"{server.url}/_mockveo/journal").status_code == 200
+
+
+LONG = 2**20 + 1
+MULTIPART = "multipart/form-data; boundary=b"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "code"),
+    [
+        ("application/x-www-form-urlencoded", b"prompt=" + b"a" * LONG, 413, "fail_to_fetch_task"),
+        ("application/json", b'{"prompt": "' + b"a" * LONG + b'"}', 413, "fail_to_fetch_task"),
+        (
+            "multipart/form-data; boundary=b",
+            FIELD.replace(b"a kite", b"a" * LONG) + b"--b--",
+            413,
+            "fail_to_fetch_task",
+        ),
+        ("application/x-www-form-urlencoded", b"prompt=" + b"%" * (LONG // 2), 400, "invalid_request"),
+        ("application/json", b'{"prompt": [' + b"[]," * 20_000 + b"1]}", 400, "invalid_request"),
+        ("application/json", b'{"prompt": "' + b",[" * 20_000 + b'"}', 200, None),
+        ("application/x-www-form-urlencoded", b"prompt=100%+%zz+%41%2", 200, None),
+    ],
+)
+def test_texts_are_bounded_whatever_they_come_as(
+    client: httpx.Client, content_type: str, body: bytes, status: int, code: str | None
+) -> None:
+    answer = client.post("/v1/videos", content=body, headers={"Content-Type": content_type})
+    assert (answer.status_code, answer.json().get("code")) == (status, code)
 
 
 def test_a_million_parts_are_refused() -> None:
@@ -431,6 +467,20 @@ def test_internal_error_is_a_500_that_says_so(
     assert answer.json()["error"]["type"] == "mockveo_error"
     assert "boom" not in answer.text
     assert "boom" in caplog.text
+
+
+def test_bug_outside_a_handler_is_logged_and_ends_no_server(
+    server: ServerThread, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.app.world.journal, "add", broken)
+        assert client.get("/v1/models").status_code == 500
+    assert "mockveo failed to answer GET /v1/models; this is a bug of mockveo" in caplog.text
+    assert "boom" in caplog.text
+    assert client.get("/v1/models").status_code == 200
 
 
 def test_self_check_stops_an_answer_that_breaks_the_document(

@@ -7,7 +7,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +22,13 @@ from hypothesis import strategies as st
 import mockveo
 from mockveo import yamlfiles
 from mockveo.errors import SpecError
-from mockveo.server import control
+from mockveo.realtime import LAST_DATE_S
+from mockveo.server import control, control_lists
 from mockveo.server.run import ServerThread
-from mockveo.spec.openapi import Document, escape
+from mockveo.settings import BOUNDS, DURATION
+from mockveo.spec.openapi import Document
+from mockveo.spec.structure import escape
+from mockveo.traffic.record import ExchangeRecord
 
 KEY = {"Authorization": "Bearer sk-secret"}
 DOCUMENT = Document(
@@ -51,6 +57,11 @@ class WorldControl:
         answer = self.http.request(method, f"/_mockveo{url}", json=body, params=query)
         return self.held(answer, f"/paths/{escape(path)}/{method}/responses")
 
+    def bytes_of(self, operation: str, **values: str) -> httpx.Response:
+        method, path = OPERATIONS[operation]
+        self.called.add(operation)
+        return self.http.request(method, f"/_mockveo{path.format_map(values)}")
+
     def held(self, answer: httpx.Response, responses: str = "") -> Any:
         body = answer.json()
         pointer = f"{responses}/200" if answer.status_code == 200 else "/components/responses/Error"
@@ -73,7 +84,8 @@ def world(server: ServerThread, request: pytest.FixtureRequest) -> Iterator[Worl
 
 
 def test_every_operation_does_what_its_document_says(world: WorldControl) -> None:
-    assert world("getHealth") == {"status": "ok", "version": mockveo.__version__}
+    health = {"status": "ok", "version": mockveo.__version__}
+    assert world("getHealth") == {**health, "store": {"kind": "memory", "ok": True, "problem": None}}
     assert world("getReady")["base_url"].endswith("/v1")
     assert {"name": "", "scenario": "normal"}.items() <= world("listWorlds")["worlds"][0].items()
     assert world("getDocument")["info"]["title"] == "mockveo's control API"
@@ -91,15 +103,95 @@ def test_every_operation_does_what_its_document_says(world: WorldControl) -> Non
     job = world.create().json()["id"]
     assert [listed["id"] for listed in world("listJobs")["jobs"]] == [job]
     assert [step["status"] for step in world("getJob", id=job)["timeline"]] == ["queued", "in_progress", "completed"]
+    assert world("setJobScenario", {"scenario": "flaky-polls"}, id=job)["scenario"] == "flaky-polls"
     assert world("endJob", {"ending": "success"}, id=job)["status"] == "completed"
+    assert world.bytes_of("getJobContent", id=job).content[4:8] == b"ftyp"
+    assert world.bytes_of("getJobImage", id=job, place="1").status_code == 404
+    assert world("getJobCase", id=job)["file"].startswith("seen.task-")
+    assert Path(world("saveJobCase", id=job)["path"]).is_file()
+    assert "create-1" in world("getCreateCase", number="1")["name"]
+    assert Path(world("saveCreateCase", number="1")["path"]).is_file()
+    assert world("forgetJob", id=job) == {"id": job}
     assert world("listExchanges")["count"] == 1
     assert world("getExchange", number="1")["job"] == job
     assert world("exportJournal")["log"]["version"] == "1.2"
     assert world("listFindings") == {"findings": []}
+    assert "create-once" in {rule["id"] for rule in world("listRules")["rules"]}
+    assert world("checkScenario", {"text": "ending: failure"})["scenario"] == {"ending": "failure"}
+    assert world("getBill")["made"] == 1
+    assert world("loadWorld", world("saveWorld"))["ready"] is True
     assert world("clearJournal") == {"count": 0}
     assert world("resetWorld")["ready"] is True
     assert world("listJobs")["count"] == 0
-    assert world.called == set(OPERATIONS) - {"followExchanges"}
+    assert world.called == set(OPERATIONS) - {"followExchanges", "getMetrics"}
+
+
+def test_bounds_of_numbers_are_those_of_the_settings() -> None:
+    clock = DOCUMENT.at("/paths/~1clock/patch/requestBody/content/application~1json/schema/properties")
+    for name in ("speed", "step"):
+        assert (clock[name]["minimum"], clock[name]["maximum"]) == (BOUNDS[name].least, BOUNDS[name].most)
+    advance = DOCUMENT.at("/paths/~1clock~1advance/post/requestBody/content/application~1json/schema/properties")
+    assert (advance["seconds"]["minimum"], advance["seconds"]["maximum"]) == (DURATION.least, DURATION.most)
+
+
+def test_slowest_clock_and_farthest_time_are_answered(world: WorldControl) -> None:
+    assert "speed" in world("changeClock", {"speed": 5e-324})["error"]["message"]
+    world("setScenario", {"scenario": {"ending": "never"}})
+    world("changeClock", {"mode": "wall", "speed": 1e-6})
+    job = world.create().json()["id"]
+    world("changeClock", {"mode": "manual", "speed": 1e9})
+    for _ in range(300):
+        world("advanceClock", {"seconds": 1e9})
+    assert world("endJob", {"ending": "success"}, id=job)["ended_at"] == LAST_DATE_S
+    assert world.poll(job)["status"] == "completed"
+    world("setScenario", {"scenario": {"faults": [{"status": 429, "retry_after": {"date": 1e9}}]}})
+    assert world.http.get(f"/v1/videos/{job}", headers=KEY).headers["retry-after"] == "Fri, 31 Dec 9999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "values"),
+    [
+        ("setScenario", {"scenario": "x" * 200_000}, {}),
+        ("setScenario", {"scenario": {"x" * 200_000: 1}}, {}),
+        ("setScenario", {"scenario": {"style": {"omit": [1] * 80_000}}}, {}),
+        ("setScenario", {"scenario": {"faults": [{"headers": {f"a {number}": "x" for number in range(10_000)}}]}}, {}),
+        ("setScenario", {"scenario": {"faults": [{"error": "x" * 200_000}]}}, {}),
+        ("setScenario", {"scenario": {"style": {"extra": ["x" * 200_000]}}}, {}),
+        ("changeClock", {"x" * 200_000: 1}, {}),
+        ("changeClock", {"mode": ["x"] * 50_000}, {}),
+        ("resetWorld", {"x" * 200_000: 1}, {}),
+        ("resetWorld", {"model": ["x"] * 50_000, "key": [1] * 50_000}, {}),
+        ("findScenario", None, {"name": "x" * 50_000}),
+        ("getJob", None, {"id": "x" * 50_000}),
+        ("listJobs", None, {"status": "x" * 50_000}),
+        ("listJobs", None, {"limit": "x" * 50_000}),
+        ("listJobs", None, {"x" * 50_000: "1"}),
+    ],
+)
+def test_message_about_a_long_value_is_short(
+    world: WorldControl, operation: str, body: Any, values: dict[str, str]
+) -> None:
+    answer = world(operation, body, **values)
+    assert len(answer["error"]["message"]) < 4000
+
+
+def test_prompt_may_name_a_hundred_scenarios_but_no_more(world: WorldControl) -> None:
+    assert world.create("[mockveo:slow]" * 100).status_code == 200
+    refused = world.create("[mockveo:fails]" * 60_000)
+    assert refused.status_code == 400
+    assert "the prompt has more than 100 tags" in refused.json()["error"]["message"]
+    assert len(world.create(f"[mockveo:{'x' * 900_000}]").content) < 4000
+
+
+@pytest.mark.parametrize("number", [1e20, -1e300, 5e-324, 2**63, 9007199254740993.0])
+def test_any_float_in_a_scenario_is_shown_and_sent(world: WorldControl, number: float) -> None:
+    chosen = {"style": {"extra": {"x": number}}, "faults": [{"nth": 2, "operation": "retrieve", "json": number}]}
+    world("setScenario", {"scenario": chosen})
+    assert world("getScenario")["scenario"] == chosen
+    job = world.create().json()
+    assert job["x"] == number
+    world.poll(job["id"])
+    assert world.poll(job["id"]) == number
 
 
 def test_a_queued_scenario_is_the_next_creates_and_then_used_up(world: WorldControl) -> None:
@@ -158,6 +250,7 @@ def test_jobs_and_exchanges_are_filtered_and_counted(world: WorldControl) -> Non
     assert [job["id"] for job in world("listJobs", ended="false")["jobs"]] == [jobs[2], jobs[1]]
     assert [job["id"] for job in world("listJobs", status="failed")["jobs"]] == [jobs[0]]
     assert world("listJobs", limit="1")["count"] == 3
+    assert [job["id"] for job in world("listJobs", ended="false", limit="1")["jobs"]] == [jobs[2]]
     assert world("listExchanges", operation="create")["count"] == 3
     assert world("listExchanges", operation="retrieve", status="400")["count"] == 1
     assert world("listExchanges", job=jobs[1])["count"] == 2
@@ -167,6 +260,50 @@ def test_jobs_and_exchanges_are_filtered_and_counted(world: WorldControl) -> Non
     world("setScenario", {"scenario": "no-credit"})
     world.create()
     assert [exchange["faults"] for exchange in world("listExchanges", faulty="true")["exchanges"]] == [["error"]]
+
+
+async def turns_during(app: Any, path: str, on_turn: Callable[[int], None] = lambda _: None) -> int:
+    """Return how often the loop turned while a list of the control API was made."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            on_turn(turns)
+            await asyncio.sleep(0)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        await client.get("/v1/videos/x", headers={"Authorization": "Bearer sk"})
+        counter = asyncio.create_task(count_turns())
+        answer = await client.get(f"/_mockveo/{path}")
+        counter.cancel()
+    assert answer.status_code == 200
+    return turns
+
+
+@pytest.mark.parametrize("path", ["jobs?status=failed", "jobs?ended=true&limit=1"])
+def test_long_list_lets_others_be_served_between_its_slices(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each look at the clock is a second later, so each job is a slice.
+    monkeypatch.setattr(control_lists, "monotonic", partial(next, count()))
+    app = mockveo.app(seed=1, render=False)
+    for number in range(1500):
+        app.world.add("sk", "veo_3_1", {"prompt": f"p{number}"}, ())
+    assert asyncio.run(turns_during(app, path)) >= 1500
+
+
+@pytest.mark.parametrize("path", ["findings", "journal.har", "bill"])
+def test_report_of_the_journal_is_made_while_others_are_served(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    others_were_served, shown = threading.Event(), ExchangeRecord.to_json
+
+    def shown_after_others(exchange: ExchangeRecord) -> Any:
+        assert others_were_served.wait(timeout=30)
+        return shown(exchange)
+
+    monkeypatch.setattr(ExchangeRecord, "to_json", shown_after_others)
+    app = mockveo.app(seed=1, render=False)
+    asyncio.run(turns_during(app, path, lambda turn: others_were_served.set() if turn > 20 else None))
+    assert others_were_served.is_set()
 
 
 def test_exchange_is_shown_in_full_without_the_key(world: WorldControl) -> None:
@@ -273,10 +410,31 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("getExchange", None, {"number": "7"}, 404, "has no exchange 7"),
-    ("listJobs", None, {"state": "x"}, 400, "'state' is not a parameter; expected one of status, ended, limit"),
+    (
+        "listJobs",
+        None,
+        {"state": "x"},
+        400,
+        "'state' is not a parameter; expected one of status, ended, limit, timeline",
+    ),
     ("listJobs", None, {"limit": "many"}, 400, "limit: "),
     ("listJobs", None, {"status": "done"}, 400, "no job can be 'done'; expected completed or failed or in_progress or"),
     ("listExchanges", None, {"operation": "creat"}, 400, "operation: "),
+    ("checkScenario", {"text": "ending: fail"}, {}, 400, "did you mean 'failure'?"),
+    ("checkScenario", {"text": "a: [b"}, {}, 400, "the text: not valid YAML"),
+    ("checkScenario", {"text": "faults: [{error: nope}]"}, {}, 400, "faults[0].error is 'nope'"),
+    (
+        "checkScenario",
+        {"text": "faults: [{kill: before}]"},
+        {},
+        400,
+        "this server does not own the process",
+    ),
+    ("setJobScenario", {"scenario": "fails"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
+    ("forgetJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
+    ("getJobContent", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
+    ("getJobCase", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
+    ("getCreateCase", None, {"number": "7"}, 404, "has no exchange 7"),
 ]
 
 
@@ -298,7 +456,7 @@ def test_a_mistake_is_explained_and_changes_nothing(
 def test_other_paths_methods_and_media_types_are_refused(world: WorldControl) -> None:
     http = world.http
     assert http.get("/_mockveo/nope").status_code == 404
-    assert http.get("/_mockveo").status_code == 404
+    assert http.get("/_mockveo/ui/nope.js").status_code == 404
     assert http.delete("/_mockveo/health").status_code == 405
     assert http.put("/_mockveo/scenario", data={"scenario": "fails"}).status_code == 415
     assert http.post("/_mockveo/reset", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
@@ -315,7 +473,10 @@ def test_other_paths_methods_and_media_types_are_refused(world: WorldControl) ->
         ({"Origin": "http://localhost.evil.example"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Host": "evil.example"}, 421),
-        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"}, 200),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://localhost:1", "Host": "localhost:1"}, 200),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
         ({"Host": "localhost:1"}, 200),
@@ -364,6 +525,34 @@ def test_events_show_exchanges_at_once_and_a_reset(world: WorldControl) -> None:
         events = [next(lines) for _ in range(6)]
         assert events[0] == "event: reset"
         assert events[4] == "id: 1"
+
+
+def test_events_with_state_show_the_world_its_jobs_and_what_was_changed(world: WorldControl) -> None:
+    job = world.create().json()["id"]
+    with world.http.stream("GET", "/_mockveo/events?state=true&since=0") as stream:
+        lines = stream.iter_lines()
+
+        def following() -> tuple[str, Any]:
+            name = next(line for line in lines if line.startswith("event: "))[7:]
+            return name, json.loads(next(line for line in lines if line.startswith("data: "))[6:])
+
+        first = [following() for _ in range(4)]
+        assert [name for name, _ in first] == ["hello", "exchange", "job", "state"]
+        hello, _, shown, state = (data for _, data in first)
+        assert (hello["run"], hello["last"]) == (world("getReady")["run"], 1)
+        assert [stage["status"] for stage in shown["timeline"]] == ["queued", "in_progress", "completed"]
+        assert (state["clock"]["mode"], state["scenario"]["name"], state["queue"]) == ("manual", "normal", [])
+        world("endJob", {"ending": "failure"}, id=job)
+        assert following()[1]["status"] == "failed"
+        world("queueScenario", {"scenario": "fails"})
+        assert following()[1]["queue"][0]["name"] == "fails"
+        world("forgetJob", id=job)
+        assert following() == ("forgotten", {"id": job})
+        world("resetWorld")
+        assert following()[0] == "reset"
+        name, again = following()
+        assert (name, again["last"]) == ("hello", 0)
+        assert again["run"] != hello["run"]
 
 
 def test_events_go_on_where_a_client_has_stopped(world: WorldControl) -> None:

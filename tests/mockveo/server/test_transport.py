@@ -123,8 +123,23 @@ def test_host_of_an_absolute_target_counts(server: ServerThread, target: str, st
     assert exchange(server, request.encode()).status == status
 
 
-def test_two_hosts_are_refused(server: ServerThread) -> None:
-    assert exchange(server, POLL[:-2] + b"Host: localhost\r\n\r\n").status == 400
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (POLL[:-2] + b"Host: localhost\r\n\r\n", 400),
+        (POLL[:-2] + b"Host: evil.example\r\n\r\n", 400),
+        (POLL.replace(b"Host: localhost\r\n", b""), 400),
+        (POLL.replace(b"Host: localhost\r\n", b"").replace(b"HTTP/1.1", b"HTTP/1.0"), 200),
+    ],
+)
+def test_request_must_have_one_host(server: ServerThread, request_: bytes, status: int) -> None:
+    assert exchange(server, request_).status == status
+
+
+def test_options_of_the_server_lists_its_methods(server: ServerThread) -> None:
+    answer = exchange(server, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert answer.status == 204
+    assert "allow: get, options, post\r\n" in answer.head
 
 
 @pytest.mark.parametrize("start", [b"", b"GET /v1/models HTTP/1.1\r\nX: "], ids=["silent", "slow"])

@@ -1,9 +1,11 @@
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockveo.errors import SettingsError
 from mockveo.settings import CLOCK_MODES
 from mockveo.simulator.clock import STILL_DATE_S, Clock
 
@@ -34,6 +36,23 @@ def test_a_clock_that_stands_still_moves_only_when_advanced(mode: str) -> None:
     assert (clock.now(), clock.date()) == (0, STILL_DATE_S)
     clock.advance(90)
     assert (clock.now(), clock.date()) == (90, STILL_DATE_S + 90)
+
+
+@pytest.mark.parametrize(("name", "value"), [("speed", 5e-324), ("speed", 1e10), ("step", math.inf), ("mode", "sun")])
+def test_clock_refuses_a_value_out_of_bounds_and_keeps_its_own(name: str, value: Any) -> None:
+    clock = Clock()
+    before = getattr(clock, name)
+    with pytest.raises(SettingsError, match=f"{name} is {value!r}; expected"):
+        setattr(clock, name, value)
+    assert getattr(clock, name) == before
+
+
+@pytest.mark.parametrize("seconds", [-1, 1e10, math.nan])
+def test_clock_refuses_to_advance_out_of_bounds(seconds: float) -> None:
+    clock = Clock("manual")
+    with pytest.raises(SettingsError, match=r"seconds is .*; expected 0 to 1e\+09, e.g. seconds 10"):
+        clock.advance(seconds)
+    assert clock.now() == 0
 
 
 def test_a_poll_is_a_step_of_the_poll_clock_and_of_no_other() -> None:

@@ -88,6 +88,17 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
         ({"faults": [{"redirect": {"status": 300}}]}, "faults[0].redirect.status is 300; did you mean '30"),
         ({"faults": [{"status": 500, "headers": {"a b": "c"}}]}, "faults[0].headers is"),
         ({"faults": [{"status": 500, "headers": {"a": "c\r\nd"}}]}, "faults[0].headers.a is"),
+        (
+            {"faults": [{"json": {"a": ["{prompt} " * 10, {"b": "{prompt}" * 11}]}}]},
+            "faults[0] has 21 names in braces; expected at most 20 in one response, e.g. text: '{id} is {status}'",
+        ),
+        (
+            {
+                "style": [{"extra": {"a": "{prompt}" * 20}}],
+                "phases": [{"duration": 1, "style": {"extra": {"b": "{id}"}}}],
+            },
+            "the style has 21 names in braces; expected at most 20",
+        ),
         ({"faults": [{"operation": "create"}]}, "faults[0]: it does nothing; expected e.g. status: 503"),
         ({"faults": [{"html": True, "empty": True}]}, "faults[0]: html and empty exclude each other"),
         ({"faults": [{"reset": True, "close": True}]}, "faults[0]: reset and close exclude each other"),
@@ -97,6 +108,12 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
         ({"faults": [{"nth": [2, 1], "status": 500}]}, "faults[0].nth is [2,1]; expected the smaller first: [1,2]"),
         ({"error": {"code": "c", "message": "m"}}, "jobs do not fail; expected ending: failure with it"),
         ({"faults": [{"reset": True, "status": 503}]}, "with reset there is no response, so status is lost"),
+        ({"faults": [{"kill": "before", "status": 503}]}, "with kill there is no response, so status is lost"),
+        ({"faults": [{"kill": "before", "reset": True}]}, "faults[0]: reset and kill exclude each other"),
+        (
+            {"faults": [{"operation": "retrieve", "kill": "during"}]},
+            "faults[0].kill is during, which is of downloads, and the operation is retrieve; expected",
+        ),
         ({"faults": [{"status": 503, "redirect": {"status": 307}}]}, "redirect and status exclude each other"),
         (
             {"faults": [{"operation": "retrieve", "reset": True, "applied": True}]},
@@ -144,6 +161,10 @@ def test_a_name_that_does_not_exist_is_an_error_that_names_the_nearest_and_those
         ({"faults": [{"json": 2**70}]}, "cannot be written as JSON"),
         ({"style": {"extra": {"x": "\ud800"}}}, "cannot be written as JSON"),
         ({"faults": [{"status": 429, "retry_after": {"date": 1e12}}]}, "faults[0].retry_after.date is 1000000000000"),
+        ({"faults": [{"truncate": 1e20}]}, "faults[0].truncate is 1e+20; expected a whole number"),
+        ({"faults": [{"nth": [1, 1e20], "status": 500}]}, "faults[0].nth[1] is 1e+20; expected"),
+        ({"faults": [{"bandwidth": 5e-324}]}, "faults[0].bandwidth is 5e-324; expected a number"),
+        ({"style": {"extra": {"x": (float("nan"),)}}}, "cannot be written as JSON: nan is not a number of JSON"),
         ({"style": {"ordr": 1}}, "style.ordr is not a key; did you mean 'order'?"),
         ([1], "scenario unnamed is [1]; expected a mapping, e.g. {ending: failure}"),
     ],
@@ -164,6 +185,14 @@ def test_a_file_is_named_in_its_error(tmp_path: Path) -> None:
         find(str(path))
     with pytest.raises(ScenarioError, match=r"gone.yaml: cannot be read: No such file"):
         find(str(tmp_path / "gone.yaml"))
+
+
+def test_file_named_by_bytes_gives_a_name_that_can_be_sent(tmp_path: Path) -> None:
+    path = tmp_path / "bad\udcff.yaml"
+    path.write_text("style: {extra: {x: 1.0e+20, y: 3.0}}")
+    made = read(path)
+    assert made.name == "bad?"
+    assert orjson.dumps(made.data) == b'{"style":{"extra":{"x":1e+20,"y":3}}}'
 
 
 def test_nesting_without_an_end_is_refused() -> None:

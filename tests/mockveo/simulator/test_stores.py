@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +17,13 @@ from json_store import JsonStore
 from mockveo.settings import of
 from mockveo.simulator.jobs import Job, end, plan
 from mockveo.simulator.scenarios import named, scenario
-from mockveo.simulator.stores.memory import KEPT_PROMPT_CHARACTERS, MemoryJobs, MemoryStore
+from mockveo.simulator.stores.database import Database
+from mockveo.simulator.stores.memory import KEPT_PROMPT_CHARACTERS, Bounds, MemoryJobs, MemoryStore
+from mockveo.simulator.stores.sqlite import FileStore
 from mockveo.simulator.stores.store import Store
 from mockveo.simulator.world import World
 from mockveo.spec.spec import load
+from mockveo.traffic.bounds import SharedBound
 from mockveo.traffic.journal import Journal
 
 PLANS = {
@@ -31,10 +36,23 @@ def in_memory() -> MemoryStore:
     return MemoryStore(Journal(1000), max_jobs=100, max_bytes=10_000)
 
 
-@pytest.fixture(params=[in_memory, JsonStore])
-def store(request: pytest.FixtureRequest) -> Store:
-    make: Callable[[], Store] = request.param
-    return make()
+@contextmanager
+def in_file(path: Path) -> Iterator[FileStore]:
+    database = Database(path)
+    store = FileStore(database, "", of(max_jobs=100, max_image_bytes=10_000), feed=None, fresh=False)
+    yield store
+    store.submit()
+    database.close()
+
+
+@pytest.fixture(params=["memory", "json", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "file":
+        with in_file(tmp_path / "test.db") as made:
+            made.read_jobs(lambda _key, name, _data: PLANS[name])
+            yield made
+    else:
+        yield in_memory() if request.param == "memory" else JsonStore()
 
 
 def make_job(
@@ -45,6 +63,17 @@ def make_job(
 
 def second_of_end(job: Job) -> float:
     return end(job) // 1 if job.plan.ends else math.inf
+
+
+def test_removed_job_is_gone_and_others_stay(store: Store) -> None:
+    for job_id in ("a", "b", "c"):
+        store.jobs.put(make_job(job_id, (b"x" * 100,)))
+    store.jobs.remove("b")
+    store.jobs.remove("unknown")
+    assert store.jobs.get("b") is None
+    assert [job.id for job in store.jobs] == ["a", "c"]
+    store.jobs.put(make_job("b"))
+    assert len(store.jobs) == 3
 
 
 def test_cell_keeps_its_value_under_its_name(store: Store) -> None:
@@ -97,6 +126,8 @@ def test_jobs_come_back_as_they_were_put(store: Store) -> None:
     assert store.jobs.get("task_1") == first._replace(prompt="another")
     assert [job.id for job in store.jobs] == ["task_1", "task_2"]
     assert len(store.jobs) == 2
+    assert [job.id for job in store.jobs.latest()] == ["task_2", "task_1"]
+    assert [job.id for job in store.jobs.latest(1)] == ["task_2"]
 
 
 def test_unknown_id_is_none(store: Store) -> None:
@@ -131,18 +162,43 @@ def behaviour(store: Store) -> list[Any]:
     ]
 
 
-def test_world_behaves_alike_on_every_store() -> None:
-    assert behaviour(JsonStore()) == behaviour(in_memory())
+def test_world_behaves_alike_on_every_store(store: Store) -> None:
+    assert behaviour(store) == behaviour(in_memory())
 
 
 def test_world_finds_its_state_again_in_a_store_that_outlived_it() -> None:
     store = JsonStore()
+
+    def again() -> Store:
+        store.is_new = False
+        return store
+
+    assert_found_again(store, again)
+
+
+def test_world_finds_its_state_again_in_a_file(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        opened = ExitStack()
+        first = opened.enter_context(in_file(tmp_path / "test.db"))
+
+        def again() -> Store:
+            opened.close()
+            return stack.enter_context(in_file(tmp_path / "test.db"))
+
+        assert_found_again(first, again)
+
+
+def assert_found_again(store: Store, again: Callable[[], Store]) -> None:
     first = World(load(), of(clock="manual"), named("normal"), seed=1, store=store)
     first.use(scenario({"name": "mine", "ending": "failure"}))
     first.scenarios.enqueue(named("slow"))
     first.clock.advance(30)
     job = first.add("sk", "veo_3_1", {"prompt": "p"}, ())
-    second = World(load(), of(clock="manual"), named("normal"), seed=1, store=store)
+    first.end(first.add("sk", "veo_3_1", {"prompt": "cut"}, (b"one", b"two")), first.scenarios.by_name("mine").scenario)
+    jobs, drawn = list(first.jobs), first.request_id()
+    second = World(load(), of(clock="manual"), named("normal"), seed=1, store=again())
+    assert list(second.jobs) == jobs
+    assert second.request_id() != drawn
     assert second.find("sk", job.id) == job
     assert second.clock.now() == 30
     assert second.plan.scenario == first.plan.scenario
@@ -193,7 +249,7 @@ class Bounded(RuleBasedStateMachine):
     def keeps_what_was_added(self) -> None:
         for job in self.jobs:
             original = self.added[int(job.id.removeprefix("task_"))]
-            assert self.jobs.get(job.id) is job
+            assert self.jobs.get(job.id) == job
             assert job.images in (original.images, ())
             assert original.prompt.startswith(job.prompt)
             assert job.prompt == original.prompt or len(job.prompt) == KEPT_PROMPT_CHARACTERS
@@ -235,3 +291,24 @@ def test_job_ended_by_force_is_forgotten_before_those_that_go_on() -> None:
     assert {kept.id for kept in jobs} == {"task_2", "task_3"}
     jobs.put(make_job("task_4", pace="slow"))
     assert {kept.id for kept in jobs} == {"task_3", "task_4"}
+
+
+def test_worlds_of_a_server_share_the_bounds_of_their_jobs() -> None:
+    bounds = Bounds(SharedBound(10), SharedBound(10_000), SharedBound(0))
+    worlds = [MemoryJobs(max_jobs=10, max_bytes=10_000, bounds=bounds) for _ in range(4)]
+    for number in range(40):
+        job = make_job(f"task_{number}", (b"x" * 3000,), created=number)
+        worlds[min(number % 8, 3)].put(job)
+        assert sum(map(len, worlds)) <= 10
+        assert sum(len(image) for jobs in worlds for kept in jobs for image in kept.images) <= 10_000
+        assert worlds[min(number % 8, 3)].get(job.id) == job
+    assert all(map(len, worlds))
+
+
+def test_job_that_stays_heavy_without_its_inputs_is_forgotten() -> None:
+    jobs = MemoryJobs(max_jobs=10, max_bytes=50_000)
+    for number in range(20):
+        jobs.put(make_job(f"task_{number}", created=number % 3)._replace(echo={"size": "x" * 10_000}))
+    assert [job.id for job in jobs] == ["task_16", "task_17", "task_18", "task_19"]
+    assert sum(map(len, jobs._ending.values())) == 4
+    assert sorted(jobs._seconds) == sorted(jobs._ending)

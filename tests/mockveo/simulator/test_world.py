@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from mockveo import settings
 from mockveo.simulator.accounts import MAX_KEYS
 from mockveo.simulator.scenarios import named
-from mockveo.simulator.world import MAX_SHARED_ECHOES, World
+from mockveo.simulator.world import _ECHOES, MAX_SHARED_ECHOES, World
 from mockveo.spec.spec import load
+from mockveo.traffic.redaction import fingerprint
 
 SPEC = load()
 
@@ -53,8 +54,18 @@ def test_shared_values_are_bounded() -> None:
         simulated.accounts.owner(b"Bearer sk-%d" % number)
         add(simulated, size=str(number))
     assert len(simulated.accounts._owners) <= MAX_KEYS
-    assert len(simulated._echoes) <= MAX_SHARED_ECHOES
+    assert len(_ECHOES) <= MAX_SHARED_ECHOES
     assert simulated.accounts.owner(b"Bearer sk-new") == "sk-new"
+
+
+def test_long_key_is_kept_by_its_beginning_and_hash() -> None:
+    key = "sk-" + "x" * 60_000
+    accounts = world(key=(key,)).accounts
+    owner = accounts.owner(b"Bearer " + key.encode())
+    assert owner is not None
+    assert len(owner) < 300
+    assert fingerprint(owner) == fingerprint(key)
+    assert accounts.owner(b"Bearer " + key.encode() + b"y") is None
 
 
 def test_credit_is_each_keys_own() -> None:

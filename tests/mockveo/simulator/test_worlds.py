@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from strategies import ANY_SCENARIO
 
 import mockveo
-from mockveo.errors import MockveoError
+from mockveo.errors import MockveoError, ScenarioError
 from mockveo.server.app import Application
 from mockveo.server.run import ServerThread
-from mockveo.simulator.fault_selection import MAX_COUNTERS
+from mockveo.simulator.fault_selection import MAX_COUNTERS, Kills
 from mockveo.simulator.scenarios import built_in, named, scenario
 
 KEY = {"Authorization": "Bearer sk-test"}
@@ -38,6 +38,32 @@ def test_worlds_are_isolated(server: ServerThread) -> None:
         server.app.worlds.reset("two")
         assert http.get(f"/@one/v1/videos/{job}").json()["status"] == "completed"
         assert len(server.app.worlds.get("one").journal) == 3
+
+
+KILL = scenario({"faults": [{"operation": "retrieve", "nth": 1, "kill": "before"}]}, "kill")
+
+
+def test_scenario_that_kills_is_refused_without_a_checker(server: ServerThread) -> None:
+    world = server.app.worlds.get("killed")
+    for refused in (world.use, world.scenarios.enqueue, world.scenarios.remember):
+        with pytest.raises(ScenarioError, match=r"faults\[0\].kill is before, and this server does not own"):
+            refused(KILL)
+
+
+def test_kill_strikes_before_the_connection_drops_and_no_more_often_than_allowed(server: ServerThread) -> None:
+    kills, struck = Kills(2), list[int]()
+    world = server.app.worlds.reset("killed", {}, KILL, kills=kills)
+    kills.strike = lambda: struck.append(len(world.journal))
+    with httpx.Client(base_url=f"{server.url}/@killed/v1", headers=KEY) as http:
+        for _ in range(2):
+            job = http.post("/videos", files=FORM).json()["id"]
+            with pytest.raises(httpx.TransportError):
+                http.get(f"/videos/{job}")
+        # Each further job would meet the kill anew.
+        job = http.post("/videos", files=FORM).json()["id"]
+        assert http.get(f"/videos/{job}").status_code == 200
+    assert struck == [2, 4]
+    assert [record.to_json().get("faults") for record in world.journal if record.method == "GET"][:2] == [["kill"]] * 2
 
 
 @pytest.mark.parametrize("name", ["mine", "A-b_c.d~1", "x" * 100])

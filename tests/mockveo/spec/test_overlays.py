@@ -8,6 +8,7 @@ import pytest
 
 import mockveo
 from mockveo.errors import SpecError
+from mockveo.spec import targets
 from mockveo.spec.overlays import OverlayWarning, apply
 
 KEY = {"Authorization": "Bearer sk-test"}
@@ -56,6 +57,55 @@ def test_apply_invalid_overlay_is_refused_with_an_example(document: Any, message
     assert f"o.yaml: {message}" in str(caught.value)
 
 
+SLOW_PATTERN = "$..[?search(@.description, '(([a-z ])+.)+[A-Z]([a-z])+$')]"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("$" + ".a" * 20_000, "has more than 1000 characters"),
+        ("$" + ".a" * 499, None),
+        (SLOW_PATTERN, None),
+        ("$..[?match(@.description, '(A|a|[A-z])*(.*)*(.+)+Z$')]", None),
+        ("$..[?$..[?$..[?$..x]]]", r"one that begins at \$"),
+        ("$..[?@[?@[?@[?@..x]]]]", "more than 2 filters"),
+        ("$..[?@['$ref'] == 'x']", None),
+        ("$..[?@.description =~ /(a+)+$/]", "is not a JSONPath"),
+    ],
+)
+def test_target_is_bounded_in_time(target: str, message: str | None) -> None:
+    text = "some words of a description " * 100
+    document = {f"key{number}": {"description": text, "list": [{"description": text}] * 5} for number in range(200)}
+    if message is None:
+        with pytest.warns(OverlayWarning, match="selects nothing"):
+            apply(document, overlay({"target": target, "update": {}}), "o.yaml")
+    else:
+        with pytest.raises(SpecError, match=message):
+            apply(document, overlay({"target": target, "update": {}}), "o.yaml")
+
+
+def test_target_that_looks_at_too_many_nodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "MAX_NODES", 1000)
+    document = {"l": [[number] * 5 for number in range(200)]}
+    assert targets.select("$.l[*]", document)
+    with pytest.raises(targets.TargetError, match="it looks at more than 1000 nodes"):
+        targets.select("$..*..*", document)
+
+
+@pytest.mark.parametrize(
+    ("condition", "selected"),
+    [("match(@, 'a.c')", ["abc"]), ("search(@, 'b%')", ["ab%d"]), ("match(@, 'b')", []), ("search(@, '(')", [])],
+)
+def test_patterns_match_as_the_standard_says(condition: str, selected: list[str]) -> None:
+    document = {"l": ["abc", "ab%d", 5]}
+    if not selected:
+        with pytest.warns(OverlayWarning):
+            assert apply(document, overlay({"target": f"$.l[?{condition}]", "remove": True}), "o.yaml") == document
+        return
+    left = apply(document, overlay({"target": f"$.l[?{condition}]", "remove": True}), "o.yaml")["l"]
+    assert [item for item in document["l"] if item not in left] == selected
+
+
 def test_apply_target_that_selects_nothing_warns() -> None:
     with pytest.warns(OverlayWarning, match=r"o\.yaml: action 1: `target` '\$\.nope' selects nothing"):
         apply({"a": 1}, overlay({"target": "$.nope", "update": 1}), "o.yaml")
@@ -91,6 +141,24 @@ def test_profile_gateway_echoes_the_model_and_takes_json() -> None:
     assert created.status_code == 200
     assert created.json()["model"] == "veo3-fast"
     assert created.json()["seconds"] == "8"
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [
+        ({}, 0),
+        ({"image": "https://example.com/1.png"}, 1),
+        ({"input_reference": "aGk=", "images": ["https://example.com/1.png", "aGk="]}, 3),
+    ],
+)
+def test_images_of_a_json_body_count_as_those_of_a_form(texts: dict[str, Any], count: int) -> None:
+    with mockveo.serve(profile="gateway", render=False) as server:
+        httpx.post(f"{server.base_url}/videos", headers=KEY, json={"prompt": "p", "model": "veo3-fast", **texts})
+        (exchange,) = server.app.world.journal
+        job = server.app.world.jobs.get(exchange.job_id)
+    assert job is not None
+    assert job.image_count == count
+    assert (f"{count} image" in exchange.to_line()) is (count > 0)
 
 
 def test_overlay_files_apply_after_the_profile_in_order(tmp_path: Path) -> None:

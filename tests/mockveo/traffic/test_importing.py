@@ -119,10 +119,18 @@ def test_judge_command_prints_findings_with_their_sources(bad_day: list[dict[str
     assert bad.stdout.endswith("7 exchanges, 10 findings, by the rules that requests alone can show\n")
     assert "warning of no-blind-retry: 2 creates for one call, after a lost response: 1 job is paid" in bad.stdout
     assert "  source: RFC 9110 section 9.2.2" in bad.stdout
+    assert (
+        "\nbill: 3 made, 0 delivered, 1 wasted, 1 open, 1 lost (1 doubled by the retry of a lost answer); "
+        in bad.stdout
+    )
+    assert "\n  wasted task_" in bad.stdout
     good = run("judge", str(tmp_path / "good.json"), "--json")
     assert (good.returncode, json.loads(good.stdout)["exchanges"]) == (0, 1)
+    assert json.loads(good.stdout)["bill"]["uncertain"] == 0
     assert "\n1 exchange, 1 finding, by the rules" in run("judge", str(tmp_path / "good.json")).stdout
     assert run("judge", str(tmp_path / "gone.json")).returncode == 2
+    assert run("judge", str(tmp_path / "bad.json"), "--requirements", "2026-11").stdout == bad.stdout
+    assert "e.g. --requirements 2026-11" in run("judge", str(tmp_path / "bad.json"), "--requirements", "may").stderr
     listed = run("rules").stdout
     assert re.search(r"no-blind-retry +SHOULD +A create whose answer was lost is not sent again", listed)
     explained = run("explain", "retry-after").stdout

@@ -11,9 +11,9 @@ import jsonschema_rs
 from mockveo.http.statuses import FROM_EDGE
 from mockveo.rules.engine import Breach, Checks, breach
 from mockveo.spec.errors import ErrorBody
-from mockveo.spec.openapi import escape
 from mockveo.spec.operations import JSON_OPERATIONS
 from mockveo.spec.spec import ErrorExample, Operation, Spec
+from mockveo.spec.structure import escape
 from mockveo.text import truncate
 from mockveo_contracts.servers.exchanges import USUAL, Conversation, SentExchange
 

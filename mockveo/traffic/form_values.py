@@ -6,19 +6,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl
 
-from mockveo.http import forms
+from mockveo.http import forms, urlencoded
 from mockveo.http.parts import TRANSFER_ENCODING, ParsedForm, Part, media_type
 from mockveo.spec.form import Form
 from mockveo.spec.spec import Operation
+from mockveo.text import MAX_SHOWN_CHARACTERS, truncate
 from mockveo.traffic.record import Deviation
-from mockveo.traffic.redaction import SECRET_NAME
+from mockveo.traffic.redaction import is_secret
 
 #: Deviations that are noted of one request. Arbitrary: more would hide the first ones.
 MAX_DEVIATIONS: Final = 20
-#: Characters of a name that are shown. Arbitrary: about one line.
-MAX_NAME_CHARACTERS: Final = 80
 #: The query parameter that a redirect of ours adds.
 TICKET: Final = "ticket"
 
@@ -40,7 +38,9 @@ class CreateRequest:
         request = cls({}, [], [])
         sent_as = media_type(content_type)
         if parts and sent_as not in form.media_types:
-            message = f"sent as {sent_as}; the page says {' or '.join(form.media_types)}"
+            message = (
+                f"sent as {truncate(sent_as, MAX_SHOWN_CHARACTERS)}; the page says {' or '.join(form.media_types)}"
+            )
             request.deviations.append(Deviation("content-type", message))
         for code, message in body.notes:
             request._note(code, message)
@@ -75,6 +75,11 @@ class CreateRequest:
                 instance[name] = files if "items" in form.fields[name] else files[0]
         return instance
 
+    def image_count(self, form: Form) -> int:
+        """Return how many images were sent, as files or as text."""
+        texts = [self.fields[name] for name in form.image_texts if name in self.fields]
+        return len(self.images) + sum(len(text) if isinstance(text, list) else 1 for text in texts)
+
     def fingerprint(self, owner: str) -> str:
         """Return a hash that is equal for retries of the same create by the same key."""
         content = (owner, *map(str, self.fields.values()), *(part.sha256 for part in self.images))
@@ -88,7 +93,7 @@ class CreateRequest:
 
     def _add(self, part: Part, form: Form) -> Iterator[tuple[str, str]]:
         """Add a part that is not an ordinary field, and yield what is unusual about it."""
-        name, plain = part.name[:MAX_NAME_CHARACTERS], _plain(part.name)
+        name, plain = part.name[:MAX_SHOWN_CHARACTERS], _plain(part.name)
         for note in part.notes:
             code = "encoding" if TRANSFER_ENCODING not in note else "transfer-encoding"
             yield code, f"the field {name!r} {note}"
@@ -105,44 +110,41 @@ class CreateRequest:
             self.fields[name] = part.value
 
     def _add_file(self, part: Part, plain: str, form: Form) -> Iterator[tuple[str, str]]:
+        name = part.name[:MAX_SHOWN_CHARACTERS]
         if part.name != plain:
-            yield "image-field-name", f"{part.name!r} was sent; the page says {plain!r}, once for each image"
+            yield "image-field-name", f"{name!r} was sent; the page says {plain!r}, once for each image"
         if not part.is_file:
-            yield "text-for-file", f"{part.name!r} was sent as text; the page says a file"
+            yield "text-for-file", f"{name!r} was sent as text; the page says a file"
             return
         if any("filename*" in value for key, value in part.headers if key == "Content-Disposition"):
-            yield "filename-star", f"{part.name!r} names its file with filename*, which RFC 7578 section 4.2 forbids"
+            yield "filename-star", f"{name!r} names its file with filename*, which RFC 7578 section 4.2 forbids"
         if any(key == TRANSFER_ENCODING for key, _ in part.headers):
-            message = f"{part.name!r} has a {TRANSFER_ENCODING}, which RFC 7578 section 4.7 deprecates"
+            message = f"{name!r} has a {TRANSFER_ENCODING}, which RFC 7578 section 4.7 deprecates"
             yield "transfer-encoding", message
         patterns = form.file_types.get(plain)
         if patterns and part.content_type is not None and not forms.media_type_fits(part.content_type, patterns):
-            yield "file-media-type", f"{part.name!r} was sent as {part.content_type}; wanted {' or '.join(patterns)}"
+            kind = truncate(part.content_type, MAX_SHOWN_CHARACTERS)
+            yield "file-media-type", f"{name!r} was sent as {kind}; wanted {' or '.join(patterns)}"
         self.images.append(part)
 
 
 def misplaced_parameters(operation: Operation, query: bytes, headers: Collection[bytes]) -> Iterator[Deviation]:
     """Yield the deviations of parameters in a query or in headers that the document does not have there."""
-    fields = operation.form.fields if operation.form is not None else {}
     if query:
         documented = {parameter.name for parameter in operation.queries} | {TICKET}
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         # Keys in a URL are another deviation, which the rule `auth-in-url` reports.
-        names = [name for name, _ in pairs if name not in documented and not SECRET_NAME.search(name)]
+        pairs = urlencoded.pairs(query)
+        names = [name for name, _ in pairs if name not in documented and not is_secret(name)]
         if names:
             yield Deviation("query-parameter", _misplaced("the query has", names, operation))
-    names = [name for name in fields if _header_names(name) & set(headers)]
-    if names:
+    by_header = operation.form.by_header if operation.form is not None else {}
+    if not by_header.keys().isdisjoint(headers):
+        names = list(dict.fromkeys(by_header[header] for header in headers if header in by_header))
         yield Deviation("header-parameter", _misplaced("the headers have", names, operation))
 
 
-def _header_names(field: str) -> set[bytes]:
-    name = field.replace("_", "-").encode()
-    return {name, b"x-" + name}
-
-
 def _misplaced(place: str, names: Sequence[str], operation: Operation) -> str:
-    shown = ", ".join(repr(name[:MAX_NAME_CHARACTERS]) for name in dict.fromkeys(names[:MAX_DEVIATIONS]))
+    shown = ", ".join(repr(name[:MAX_SHOWN_CHARACTERS]) for name in dict.fromkeys(names[:MAX_DEVIATIONS]))
     advice = "; parameters are fields of the form" if operation.form is not None else ""
     return f"{place} {shown}, which the page does not have there{advice}"
 

@@ -1,0 +1,288 @@
+// What the page knows of a world, kept in step by the control API's event stream. Views read `state` and are redrawn
+// by `onChange`, at most once a frame. Nothing here grows without bound.
+import { brief, clockText, counted } from "./parts.js";
+
+export const MAX_EXCHANGES = 10000;
+export const MAX_JOBS = 10000;
+const QUIET_MS = 10000;
+
+export const state = {
+  world: null, clock: null, clockAt: 0, scenario: null, queue: [], scenarios: [], rules: new Map(), worlds: [],
+  jobs: new Map(), exchanges: [], findings: [], bill: null, status: "connecting", notice: "", last: 0, version: 0, lost: 0,
+};
+const trails = new Map(); // job -> what is known of its exchanges
+let listeners = [];
+let frame = 0;
+
+export const onChange = (listener) => {
+  listeners.push(listener);
+  return () => { listeners = listeners.filter((other) => other !== listener); };
+};
+export function changed() {
+  state.version += 1;
+  // A timer, since a page in the background gets no frames but must not fall behind.
+  frame ||= setTimeout(() => { frame = 0; for (const listener of listeners) listener(); }, 40);
+}
+
+export class Refused extends Error {}
+export async function api(method, path, body) {
+  let answer;
+  try {
+    answer = await fetch(`./${path}`, body === undefined ? { method } : { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  } catch {
+    throw new Refused("the server does not answer");
+  }
+  const data = await answer.json();
+  if (!answer.ok) throw new Refused(data.error?.message || `the server answered ${answer.status}`);
+  return data;
+}
+export function notice(text, kind = "info") {
+  state.notice = { text, kind, at: Date.now() };
+  changed();
+}
+// Do what a button says; what the server objects to is shown in its own words.
+export async function act(method, path, body, done) {
+  try {
+    const answer = await api(method, path, body);
+    if (done) notice(typeof done === "function" ? done(answer) : done, "good");
+    return answer;
+  } catch (error) {
+    notice(error.message, "bad");
+    return null;
+  }
+}
+
+let latestNow = 0;
+export function now() {
+  const { clock } = state;
+  if (!clock) return 0;
+  return clock.mode === "wall" ? clock.now + ((performance.now() - state.clockAt) / 1000) * clock.speed : clock.now;
+}
+export const pace = () => (state.clock && state.clock.mode === "wall" ? state.clock.speed : 1);
+
+// As mockveo/simulator/jobs.py computes it: a job is a function of time.
+export function view(job, at) {
+  const { timeline } = job;
+  let place = 0;
+  while (place + 1 < timeline.length && at >= timeline[place + 1].at) place += 1;
+  const stage = timeline[place];
+  const next = timeline[place + 1];
+  const ended = job.ends !== null && at >= job.ends;
+  let progress = stage.progress;
+  if (next && next.at > stage.at) {
+    const done = Math.min(Math.max((at - stage.at) / (next.at - stage.at), 0), 1);
+    progress = stage.steps.length
+      ? stage.steps[Math.min(Math.floor(done * stage.steps.length), stage.steps.length - 1)]
+      : Math.min(stage.progress + Math.floor((stage.to + 1 - stage.progress) * done), Math.max(stage.to, stage.progress));
+  }
+  return { status: stage.status, progress: ended ? timeline.at(-1).progress : progress, ended, place, next };
+}
+// queued, running, completed or failed
+export function column(job, at = now()) {
+  if (job.column && job.checked <= at) return job.column;
+  const { status, ended, place } = view(job, at);
+  const found = ended ? (job.timeline.at(-1).progress === 100 ? "completed" : "failed")
+    : status === "queued" || (place === 0 && job.timeline.length > 2) ? "queued" : "running";
+  // An end is for good, unless the job is changed or the clock turned back.
+  if (ended) { job.column = found; job.checked = at; }
+  return found;
+}
+
+export const trail = (id) => trails.get(id) || { exchanges: [], client: "", polls: 0, lastAt: null, lastTime: null, shown: "" };
+export const exchangesOf = (id) => trail(id).exchanges;
+export const byNumber = (number) => {
+  let low = 0;
+  let high = state.exchanges.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    if (state.exchanges[middle].number === number) return state.exchanges[middle];
+    if (state.exchanges[middle].number < number) low = middle + 1;
+    else high = middle - 1;
+  }
+  return null;
+};
+const RUSHED = new Set(["poll-interval", "retry-after", "backoff", "stop-at-terminal", "retry-bounded"]);
+// What is odd about the client of a job, in a few words; nothing if all is well.
+export function oddity(job, at) {
+  const known = trail(job.id);
+  const found = state.findings.find(({ rule, exchanges }) => RUSHED.has(rule) && exchanges.some((number) => byNumber(number)?.job === job.id));
+  if (found) return found.rule === "stop-at-terminal" ? "asks on after the end" : "asks too often";
+  const where = column(job, at);
+  if (known.lastTime === null) return "";
+  const silent = Date.now() - known.lastTime * 1000;
+  const usual = Math.max(known.usual * 3000, QUIET_MS);
+  if ((where === "queued" || where === "running") && silent > usual) return "stopped polling";
+  if (where === "completed" && known.shown !== "completed" && silent > usual) return "has not seen the end";
+  return "";
+}
+
+function addExchange(data) {
+  const exchange = brief(data);
+  if (exchange.number <= state.last) return;
+  const lost = state.last ? exchange.number - state.last - 1 : 0;
+  if (lost) {
+    state.lost += lost;
+    notice(`${counted(lost, "exchange")} came that the server no longer has.`);
+  }
+  state.last = exchange.number;
+  state.exchanges.push(exchange);
+  if (state.exchanges.length > MAX_EXCHANGES) {
+    for (const old of state.exchanges.splice(0, MAX_EXCHANGES / 10)) {
+      const known = trails.get(old.job);
+      if (!known) continue;
+      known.exchanges.shift();
+      if (!known.exchanges.length && !state.jobs.has(old.job)) trails.delete(old.job);
+    }
+  }
+  if (!exchange.job) return;
+  let known = trails.get(exchange.job);
+  if (!known) trails.set(exchange.job, (known = { exchanges: [], client: "", polls: 0, lastAt: null, lastTime: null, usual: 0, shown: "" }));
+  known.exchanges.push(exchange);
+  known.client ||= exchange.client;
+  if (known.lastTime !== null) known.usual = known.usual ? known.usual * 0.7 + (exchange.time - known.lastTime) * 0.3 : exchange.time - known.lastTime;
+  known.lastAt = exchange.at;
+  known.lastTime = exchange.time;
+  if (exchange.operation === "retrieve") known.polls += 1;
+  if (exchange.status === 200 && (exchange.progress === 100 || exchange.operation === "content")) known.shown = "completed";
+}
+function addJob(job) {
+  job.words = `${job.id} ${job.prompt} ${job.model} ${job.alias} ${job.scenario}`.toLowerCase();
+  state.jobs.set(job.id, job);
+  if (state.jobs.size > MAX_JOBS) {
+    const oldest = state.jobs.keys().next().value;
+    state.jobs.delete(oldest);
+    trails.delete(oldest);
+  }
+}
+
+// Findings cost the server the more, the longer its journal: asked for when traffic pauses, and ever less often.
+const transient = ({ status, cut }) => !status || cut || status === 429 || status >= 500;
+// What no rule can judge by requests alone, and people want to see: trouble that may pass, after which nothing came.
+function missingRetries() {
+  const latest = new Map();
+  for (const exchange of state.exchanges) {
+    if (exchange.operation === "create") latest.set(`${exchange.key} ${exchange.prompt}`, exchange);
+    else if (exchange.job) latest.set(exchange.job, exchange);
+  }
+  return [...latest.values()].filter((exchange) => transient(exchange) && Date.now() > (exchange.time + (exchange.wait || 0)) * 1000 + QUIET_MS)
+    .map((exchange) => ({ rule: MISSING.id, severity: "info", verdict: "info", exchanges: [exchange.number],
+      message: `${exchange.method} ${exchange.path} ${exchange.status ? `was answered ${exchange.status}` : "got no answer"}, and was not sent again` }));
+}
+const MISSING = {
+  id: "missing-retry", severity: "info", description: "A request that meets trouble which may pass is sent again.",
+  why: "One refusal or one lost answer of a busy service should not end a job that is wanted, or paid for.",
+  advice: "Retry polls and downloads, which are safe to repeat, with backoff. Repeat a create if its answer says that it was refused, as `429` and `503` do.",
+  source: "What this page sees; a program may also have been stopped. `mockveo check` judges it by the rule `survive-transient`.",
+};
+let judged = [];
+let findingsTimer = 0;
+let findingsCost = 0;
+export function refreshFindings(delay = Math.max(600, findingsCost * 10)) {
+  findingsTimer ||= setTimeout(async () => {
+    const begun = performance.now();
+    try {
+      const [{ findings }, bill] = await Promise.all([api("GET", "findings"), api("GET", "bill")]);
+      judged = findings;
+      state.findings = [...judged, ...missingRetries()];
+      state.bill = bill;
+    } catch { /* the stream says that the server is gone */ }
+    findingsCost = performance.now() - begun;
+    findingsTimer = 0;
+    changed();
+  }, delay);
+}
+export async function refreshLists() {
+  try {
+    const [{ scenarios }, { worlds }, ready] = await Promise.all([api("GET", "scenarios"), api("GET", "worlds"), api("GET", "ready")]);
+    Object.assign(state, { scenarios, worlds, ready });
+    changed();
+  } catch { /* as above */ }
+}
+
+function setClock(clock) {
+  const back = state.clock ? latestNow - clock.now : 0;
+  // What is asked for may arrive after what came by the stream, half a second at most.
+  if (back > (clock.mode === "wall" ? clock.speed / 2 : 1e-6)) {
+    notice(`The clock was turned back by ${clockText(back)}; the board shows the jobs as they are now.`);
+    for (const job of state.jobs.values()) job.column = null;
+  }
+  state.clock = clock;
+  state.clockAt = performance.now();
+  latestNow = clock.now;
+}
+function forget() {
+  judged = [];
+  Object.assign(state, { exchanges: [], findings: [], bill: null, last: 0, lost: 0, clock: null });
+  latestNow = 0;
+  state.jobs.clear();
+  trails.clear();
+}
+async function loadJobs() {
+  const { jobs } = await api("GET", `jobs?limit=${MAX_JOBS}&timeline=true`);
+  const listed = new Set(jobs.map(({ id }) => id));
+  // Those that came by the stream meanwhile are younger.
+  const younger = [...state.jobs.values()].filter(({ id }) => !listed.has(id));
+  state.jobs.clear();
+  for (const job of [...jobs.reverse(), ...younger]) addJob(job);
+  changed();
+}
+
+setInterval(() => {
+  const findings = [...judged, ...missingRetries()];
+  if (findings.length === state.findings.length) return;
+  state.findings = findings;
+  changed();
+}, 2000);
+
+// A machine that slept has another idea of the time that passed.
+addEventListener("visibilitychange", () => {
+  if (!document.hidden) api("GET", "clock").then((clock) => { setClock(clock); changed(); }, () => {});
+});
+
+let source = null;
+function hello(data) {
+  const before = state.world;
+  if (before && before.run !== data.run) {
+    const why = before.seed !== data.seed || before.version !== data.version ? "The server was restarted" : "The world was reset, or the server restarted";
+    forget();
+    notice(`${why}. This is how it is now.`);
+    Object.assign(state, { world: data, status: "connecting" });
+    connect(); // Anew, from the first exchange of this run.
+    return;
+  }
+  if (state.status === "gone") notice("The server is back.", "good");
+  state.world = data;
+  state.status = "live";
+  loadJobs().catch(() => {});
+  refreshLists();
+  refreshFindings(0);
+  changed();
+}
+export function connect() {
+  source?.close();
+  source = new EventSource(`./events?state=true&since=${state.last}`);
+  const stream = source;
+  const on = (name, take) => stream.addEventListener(name, (event) => {
+    if (stream !== source) return;
+    take(JSON.parse(event.data));
+    changed();
+  });
+  on("hello", hello);
+  on("reset", () => {});
+  on("exchange", (data) => { addExchange(data); refreshFindings(); });
+  on("job", addJob);
+  on("forgotten", ({ id }) => { state.jobs.delete(id); trails.delete(id); });
+  on("state", ({ clock, scenario, queue }) => { setClock(clock); Object.assign(state, { scenario, queue }); });
+  stream.onerror = () => {
+    if (stream !== source) return;
+    state.status = "gone";
+    changed();
+    // A browser gives up after a refusal; after a lost connection it comes back by itself.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(() => { if (stream === source) connect(); }, 1000);
+  };
+}
+export async function loadRules() {
+  const { rules } = await api("GET", "rules");
+  state.rules = new Map([...rules, MISSING].map((rule) => [rule.id, rule]));
+  changed();
+}

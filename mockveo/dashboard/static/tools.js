@@ -1,0 +1,82 @@
+// The tools around the views: worlds, the clock, notices, dialogs, and exchanges written as code.
+import { useEffect, useRef, useState } from "./vendor.js";
+import { clockText, html } from "./parts.js";
+import { act, now, state } from "./store.js";
+
+// The credential is never shown: code reads it from the environment.
+const KEY = "COMETAPI_KEY";
+const kept = (headers) => headers.filter(([name]) => !/^(host|content-length|content-type|authorization|connection|accept-encoding|transfer-encoding|user-agent|origin|referer|sec-.*|accept|cookie)$/i.test(name));
+const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const target = ({ request }, root) => `${root}${request.path}${request.query ? `?${request.query}` : ""}`;
+const value = (field) => (typeof field.value === "string" ? field.value : JSON.stringify(field.value));
+export const COPIES = {
+  curl: (exchange, root) => [`curl ${exchange.request.method === "GET" ? "" : `--request ${exchange.request.method} `}${shell(target(exchange, root))}`,
+    ...(exchange.key_sent ? [`  --header "Authorization: Bearer $${KEY}"`] : []), ...kept(exchange.request.headers).map((pair) => `  --header ${shell(pair.join(": "))}`),
+    ...exchange.request.fields.map((field) => `  --form-string ${shell(`${field.name}=${value(field)}`)}`),
+    ...exchange.request.files.map((file) => `  --form ${shell(`${file.name}=@${file.filename}`)}`)].join(" \\\n"),
+  Python: ({ request, key_sent: keyed }, root) => {
+    const parts = [...request.fields.map((field) => `    (${JSON.stringify(field.name)}, (None, ${JSON.stringify(value(field))})),`),
+      ...request.files.map((file) => `    (${JSON.stringify(file.name)}, open(${JSON.stringify(file.filename)}, "rb")),`)];
+    const headers = [...(keyed ? [`"Authorization": f"Bearer {os.environ['${KEY}']}"`] : []), ...kept(request.headers).map((pair) => pair.map((text) => JSON.stringify(text)).join(": "))];
+    return `import os\nimport httpx\n\nresponse = httpx.request(\n    ${JSON.stringify(request.method)}, ${JSON.stringify(target({ request }, root))},\n    headers={${headers.join(", ")}},\n${parts.length ? `    files=[\n    ${parts.join("\n    ")}\n    ],\n` : ""})\nprint(response.status_code, response.text)\n`;
+  },
+  JavaScript: ({ request, key_sent: keyed }, root) => {
+    const headers = [...(keyed ? [`Authorization: \`Bearer \${process.env.${KEY}}\``] : []), ...kept(request.headers).map((pair) => pair.map((text) => JSON.stringify(text)).join(": "))];
+    const form = [...request.fields.map((field) => `form.append(${JSON.stringify(field.name)}, ${JSON.stringify(value(field))});\n`),
+      ...request.files.map((file) => `form.append(${JSON.stringify(file.name)}, await fs.openAsBlob(${JSON.stringify(file.filename)}), ${JSON.stringify(file.filename)});\n`)].join("");
+    return `${request.files.length ? 'import fs from "node:fs";\n' : ""}${form && `const form = new FormData();\n${form}`}const response = await fetch(${JSON.stringify(target({ request }, root))}, {\n  method: ${JSON.stringify(request.method)},\n  headers: { ${headers.join(", ")} },\n${form && "  body: form,\n"}});\nconsole.log(response.status, await response.text());\n`;
+  },
+};
+
+const SPEEDS = [1, 10, 100, 1000];
+export function ClockTools() {
+  const { clock } = state;
+  if (!clock) return null;
+  const set = (changes) => act("PATCH", "clock", changes);
+  const advance = (seconds) => act("POST", "clock/advance", { seconds });
+  const frozen = clock.mode !== "wall";
+  return html`<div class="clock" role="group" aria-label="Clock of the world">
+    <output class="time" aria-label="time of the world">${clockText(now())}</output>
+    ${clock.mode === "poll" ? html`<span class="mark info">+${clockText(clock.step)} a poll</span>` : ""}
+    <button class="small" aria-pressed=${frozen} onClick=${() => set({ mode: frozen ? "wall" : "manual" })}>${frozen ? (clock.mode === "poll" ? "Let it run" : "Frozen") : "Freeze"}</button>
+    <span class="segments" role="group" aria-label="Speed">${SPEEDS.map((speed) => html`<button aria-pressed=${!frozen && clock.speed === speed} onClick=${() => set({ mode: "wall", speed })}>\u00d7${speed}</button>`)}</span>
+    <button class="small" onClick=${() => advance(10)}>+10 s</button><button class="small" onClick=${() => advance(60)}>+1 min</button></div>`;
+}
+
+export function Worlds() {
+  const name = state.world?.world || "";
+  const go = (event) => {
+    let { value: chosen } = event.target;
+    if (chosen === "+") {
+      chosen = prompt("Name of a world, e.g. mine. Clients reach it at /@NAME/v1.") || "";
+      if (!/^[A-Za-z0-9._~-]{1,100}$/.test(chosen)) { event.target.value = name; return; }
+    }
+    location.href = chosen ? `/@${chosen}/_mockveo/` : "/_mockveo/";
+  };
+  const names = [...new Set(["", ...state.worlds.map((world) => world.name), name])];
+  return html`<select class="world" aria-label="World" value=${name} onChange=${go}>${names.map((each) => html`<option value=${each}>${each ? `/@${each}` : "default world"}</option>`)}<option value="+">another\u2026</option></select>`;
+}
+
+export function Reset() {
+  const dialog = useRef(null);
+  const reset = async () => {
+    dialog.current.close();
+    if (await act("POST", "reset", {})) location.hash = "#/";
+  };
+  return html`<button class="small" onClick=${() => dialog.current.showModal()}>Reset\u2026</button>
+    <dialog ref=${dialog} aria-labelledby="head-reset"><h2 id="head-reset">Reset this world?</h2>
+      <p>Its jobs, exchanges, findings and changes are forgotten; ids begin anew. Other worlds stay as they are.</p>
+      <p class="actions"><button class="danger" onClick=${reset}>Reset it</button><button onClick=${() => dialog.current.close()}>Cancel</button></p></dialog>`;
+}
+
+export function Notice() {
+  const [, redraw] = useState(0);
+  const { notice: shown } = state;
+  useEffect(() => {
+    if (!shown) return undefined;
+    const timer = setTimeout(() => { if (state.notice === shown) { state.notice = ""; redraw(Math.random()); } }, shown.kind === "bad" ? 12000 : 5000);
+    return () => clearTimeout(timer);
+  }, [shown]);
+  return html`<div class="notices" role="status" aria-live="polite">${state.status === "gone" ? html`<p class="notice bad">The server is gone. The page waits for it and then goes on.</p>` : ""}
+    ${shown ? html`<p class="notice ${shown.kind}">${shown.text} <button class="small" aria-label="Dismiss" onClick=${() => { state.notice = ""; redraw(Math.random()); }}>\u00d7</button></p>` : ""}</div>`;
+}
