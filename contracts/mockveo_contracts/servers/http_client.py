@@ -276,8 +276,6 @@ class OpenConnections:
 
     def _noting(self, connection_class: Any) -> Any:
         def connect(connection: Any) -> None:
-            if self._are_shut:
-                raise ConnectionAbortedError("all connections were shut")
             connection_class.connect(connection)
             self._opened.append(connection)
             if self._are_shut:
@@ -286,7 +284,7 @@ class OpenConnections:
         return type(connection_class.__name__, (connection_class,), {"connect": connect})
 
     def shut(self) -> None:
-        """Shut them all, and let none be opened; the requests that wait for an answer end at once."""
+        """Shut them all, and those that are opened later; the requests that wait for an answer end at once."""
         self._are_shut = True
         for connection in self._opened:
             with suppress(OSError, AttributeError):  # one that is closed has no socket
