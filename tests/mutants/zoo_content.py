@@ -74,6 +74,14 @@ class StoresTheThumbnail(CorrectClient):
 
 
 @mutant("content-exact")
+class AsksForTheThumbnail(CorrectClient):
+    """A picture is asked for, and then refused since it is no video."""
+
+    def content_url(self, job: Job) -> str:
+        return f"{super().content_url(job)}?variant=thumbnail"
+
+
+@mutant("content-exact")
 class StoresTheSpritesheet(StoresTheThumbnail):
     """A spritesheet is stored as the video; its name in the URL is percent-encoded."""
 

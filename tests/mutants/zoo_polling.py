@@ -135,6 +135,15 @@ class WantsTaskId(_Strict):
 
 
 @mutant("poll-until-terminal")
+class WantsObject(_Strict):
+    """What does not call itself a video is no job."""
+
+    def check(self, job: Mapping[str, Any]) -> None:
+        if job["object"] != "video":
+            raise ValueError(job["object"])
+
+
+@mutant("poll-until-terminal")
 class KnowsIds(_Strict):
     """An id that does not look like those of the page is an error."""
 

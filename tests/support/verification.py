@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from broken_servers import FAILING, OTHER, OURS, Small
 from mockveo_contracts.servers.plan import VerifyPlan
 
+#: How a line begins that repeats a generated request; curl reads a body that no word can hold from a pipe.
+REPEATS = re.compile(r"(ID=\$\()?(printf '.*' \| )?curl -sS ")
 PROFILES = ("docs-2026-03", "docs-2026-10", "gateway")
 
 

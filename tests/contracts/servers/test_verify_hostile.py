@@ -19,6 +19,7 @@ from mockveo_contracts.reports import terminal
 from mockveo_contracts.reports.formats import FORMATS, parse, write
 from mockveo_contracts.servers.plan import VerifyPlan
 from mockveo_contracts.servers.verify import rehearse, verification, verified, verify
+from verification import REPEATS
 
 import mockveo
 from mockveo.errors import SettingsError
@@ -176,8 +177,7 @@ def test_generated_request_without_a_response_is_a_finding(half: bool, jobs: int
         if (finding["rule"], finding["case"]) == ("answered", "generated/createVideo")
     )
     assert "POST /v1/videos: the connection broke off; expected an answer" in finding["message"]
-    command = finding["reproduce"][0]
-    assert command.startswith("curl -sS -X POST" if "-X POST" in command else "curl -sS")
+    assert REPEATS.match(finding["reproduce"][0])
     assert [case["name"] for case in data["cases"]] == list(probes)
     assert data["aborted"] is None
     assert data["summary"]["jobs"] == handler.creates
