@@ -58,7 +58,7 @@ ARROWS: dict[str, set[str]] = {
     "mockveo.durations": {"mockveo.errors"},
     "mockveo.environment": set(),
     "mockveo.errors": set(),
-    "mockveo.dashboard": {"mockveo.simulator", "mockveo.traffic", "mockveo.yamlfiles"},
+    "mockveo.dashboard": {"mockveo.simulator", "mockveo.text", "mockveo.traffic", "mockveo.yamlfiles"},
     "mockveo.http": {"mockveo.text", "mockveo.yamlfiles"},
     "mockveo.interception": {
         "mockveo._paths",

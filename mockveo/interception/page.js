@@ -1,9 +1,9 @@
 // The exchanges and findings of a run, drawn by the components of the dashboard.
 {
-  const { html, Sequence, Wire, brief } = modules["parts.js"];
+  const { html, Sequence, Wire } = modules["parts.js"];
   const { render, useState } = modules["vendor.js"];
   const { exchanges, findings } = JSON.parse(document.getElementById("data").textContent);
-  const shown = exchanges.map(brief);
+  const shown = exchanges.map(({ summary }) => summary);
 
   function Picture({ list, marks }) {
     const [open, setOpen] = useState(0);

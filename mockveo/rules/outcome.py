@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from mockveo.rules.engine import Breach, Checks, breach
-from mockveo.rules.retries import seconds_to_wait
 from mockveo.rules.sequence import is_ambiguous
 from mockveo.rules.trace import CallTrace
 from mockveo.spec.job_statuses import RUNNING
@@ -49,7 +48,7 @@ def gave_up_early(call: CallTrace) -> bool:
     spent_s = call.seconds(call.exchanges[0], last)
     is_early = spent_s < limit_s * EARLY_SHARE and limit_s - spent_s >= MAX_START_S
     # Without a response the client may have waited for it until its deadline.
-    return is_early and last.whole and not call.out_of_time(seconds_to_wait(last) or 0.0)
+    return is_early and last.whole and not call.out_of_time(last.retry_after_s or 0.0)
 
 
 def last_state(call: CallTrace) -> Exchange | None:
@@ -291,7 +290,7 @@ def survive_transient(call: CallTrace) -> list[Breach] | None:
     download_failed = last.operation != "retrieve" and not stored
     excuses = ("timeout",) if download_failed else ("completed", "timeout")
     excused = reported(call) in excuses and not gave_up_early(call)
-    if excused or call.out_of_time(seconds_to_wait(last) or 0.0):
+    if excused or call.out_of_time(last.retry_after_s or 0.0):
         return []
     message = f"the client gave up with {reported(call)!r} after {_trouble(last)}, which may be temporary"
     return [breach(message, last)]

@@ -144,7 +144,7 @@ def _identity(exchange: Exchange) -> Hashable:
 
 def _waited(call: CallTrace, first: Exchange, second: Exchange) -> bool:
     """Return whether a client waited as long as a refusal asked it to, or for long."""
-    asked_s = seconds_to_wait(first)
+    asked_s = first.retry_after_s
     expected_s = LONG_PAUSE_S if asked_s is None else min(_least(asked_s), LONG_PAUSE_S)
     return call.seconds(first, second) >= expected_s
 
@@ -159,7 +159,7 @@ def retry_after(call: CallTrace) -> list[Breach] | None:
     breaches, exercised = [], False
     next_tries = _next_tries(call)
     for first in call.exchanges:
-        expected_s = seconds_to_wait(first)
+        expected_s = first.retry_after_s
         second = next_tries.get(first)
         if expected_s is None or second is None or not first.whole or first.status not in RETRYABLE:
             continue
@@ -198,29 +198,12 @@ def _is_skewed(exchange: Exchange) -> bool:
     return not (exchange.retry_after or "").isdecimal() and skew_s > MAX_SKEW_S
 
 
-def seconds_to_wait(exchange: Exchange) -> float | None:
-    """Return the seconds that a response asks to wait; None without a readable Retry-After."""
-    value = exchange.retry_after
-    if value is None:
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        now = exchange.response_headers["date"]
-        # Both dates are cut to whole seconds, so the wait may be almost a second shorter.
-        return max((parsedate_to_datetime(value) - parsedate_to_datetime(now)).total_seconds() - 1, 0.0)
-    except (KeyError, OverflowError, TypeError, ValueError):
-        return None
-
-
 @checks.check("backoff")
 def backoff(call: CallTrace) -> list[Breach] | None:
     breaches, exercised = [], False
     for run in _runs(call):
         # After Retry-After the client does not choose its pause.
-        pauses = [call.seconds(first, second) for first, second in pairwise(run) if not seconds_to_wait(first)]
+        pauses = [call.seconds(first, second) for first, second in pairwise(run) if not first.retry_after_s]
         if len(pauses) < MIN_FAILURES - 1:
             continue
         exercised = True

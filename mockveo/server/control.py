@@ -22,9 +22,10 @@ from mockveo.errors import MockveoError, ScenarioError, StoreError
 from mockveo.http.hosts import Hosts
 from mockveo.http.responses import Response, json_response
 from mockveo.server.context import ControlError, RequestContext, in_thread, refreshed
-from mockveo.server.control_api.cases import CaseControl, find_exchange
+from mockveo.server.control_api.cases import CaseControl
 from mockveo.server.control_api.changes import JobChanges
 from mockveo.server.control_api.events import EventControl
+from mockveo.server.control_api.exchanges import ExchangeControl
 from mockveo.server.control_api.jobs import JobControl, chosen
 from mockveo.server.control_api.measures import MetricsControl
 from mockveo.server.control_api.pages import PAGES, protecting
@@ -69,7 +70,7 @@ class Control:
         self._changes = JobChanges()
         events = EventControl(worlds, self._changes, closing, self.state_of)
         measures = MetricsControl(worlds, metrics)
-        self._parts = (self, JobControl(clips, self._changes), CaseControl(), events, measures)
+        self._parts = (self, JobControl(clips, self._changes), CaseControl(), ExchangeControl(), events, measures)
         #: Handlers that have to answer also when the store does not, and one that other machines may call.
         self._stateless = (self.get_health, measures.get_metrics)
         self._open = (measures.get_metrics,)
@@ -264,9 +265,6 @@ class Control:
 
     def list_exchanges(self, call: RequestContext, request: ControlRequest) -> Later:
         return partial(listed_exchanges, call, request.queries)
-
-    def get_exchange(self, call: RequestContext, _: ControlRequest) -> Json:
-        return find_exchange(call).to_json()
 
     def clear_journal(self, call: RequestContext, _: ControlRequest) -> Json:
         call.world.journal.clear()

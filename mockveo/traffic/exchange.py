@@ -6,8 +6,10 @@ Logs, the control API, reports and saved traffic share the form. `ExchangeRecord
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Final, Literal, NotRequired, TypeAlias, TypedDict
 from urllib.parse import parse_qs
@@ -266,6 +268,23 @@ class Exchange:
         return self.response_headers.get("retry-after")
 
     @property
+    def retry_after_s(self) -> float | None:
+        """Return the seconds that the response asks to wait; None without a readable Retry-After."""
+        value = self.retry_after
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            pass
+        try:
+            now = self.response_headers["date"]
+            # Both dates are cut to whole seconds, so the wait may be almost a second shorter.
+            return max((parsedate_to_datetime(value) - parsedate_to_datetime(now)).total_seconds() - 1, 0.0)
+        except (KeyError, OverflowError, TypeError, ValueError):
+            return None
+
+    @property
     def transient(self) -> bool:
         """Return whether the exchange met trouble that may pass.
 
@@ -284,6 +303,12 @@ class Exchange:
         if self.operation == "create" and not (self.form_known and all(hashes)):
             return None
         return tuple(sorted((field["name"], str(field["value"])) for field in self.fields)), hashes
+
+
+def value_text(field: FieldJson) -> str:
+    """Return the value of a form's field as text; JSON if it came as JSON."""
+    value = field["value"]
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _combined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -22,7 +22,7 @@ MODULES = {
     "mockveo/cli": "__init__ control doctor judge main run scenarios serve",
     "mockveo/console": "__init__ foreground log options output ready_file worker workers",
     "mockveo/content": "__init__ clips media rendering uploads",
-    "mockveo/dashboard": "__init__ bundle cases files",
+    "mockveo/dashboard": "__init__ bundle cases exchanges files snippets",
     "mockveo/http": "__init__ encodings forms hosts multipart_reader origins parts responses statuses urlencoded",
     "mockveo/interception": (
         "__init__ certificates crossings fences handshakes options outcome page proof report resolver run "
@@ -37,7 +37,7 @@ MODULES = {
         "__init__ app billing connection context control control_lists control_requests endpoints faults "
         "handlers recording routes run"
     ),
-    "mockveo/server/control_api": "__init__ cases changes events jobs measures pages prometheus",
+    "mockveo/server/control_api": "__init__ cases changes events exchanges jobs measures pages prometheus",
     "mockveo/simulator": (
         "__init__ accounts clock fault fault_selection identifiers jobs presentation saving scenario_shelf scenarios "
         "tickets world worlds"

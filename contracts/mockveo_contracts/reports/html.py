@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mockveo.dashboard import files
 from mockveo.dashboard.bundle import bundled, embedded, policy_hash
+from mockveo.dashboard.exchanges import summary_of
 from mockveo.text import ending, printable
 from mockveo.traffic.exchange import ExchangeJson
 from mockveo_contracts.reports.case_result import CaseResult
@@ -189,7 +190,7 @@ def _exchange(finding: Finding, exchange: ExchangeJson) -> dict[str, Any]:
     text = body if isinstance(body, str) else json.dumps(body)
     if len(text) > MAX_BODY:
         shown["response"] = {**shown["response"], "body": f"{text[:MAX_BODY]}..."}
-    return shown
+    return {**shown, "summary": summary_of(cast("ExchangeJson", shown))}
 
 
 def _finding(finding: Finding, case: int, traces: _Traces) -> dict[str, Any]:

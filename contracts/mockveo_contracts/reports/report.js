@@ -10,7 +10,7 @@
   ];
   const WORST = ["adapter error", "violation", "warning", "info", "not counted", "pass", "not exercised"];
   const isSingle = subjects.length === 1;
-  const { Command, Sequence, Wire, brief, html } = modules["parts.js"];
+  const { Command, Sequence, Wire, html } = modules["parts.js"];
   const { render, useState } = modules["vendor.js"];
 
   // A component of the dashboard, in an element of its own.
@@ -61,7 +61,7 @@
   function Picture({ exchanges, marks }) {
     const [open, setOpen] = useState(0);
     const opened = exchanges.find(({ number }) => number === open);
-    return html`<${Sequence} exchanges=${exchanges.map(brief)} marks=${marks} limit=${24} open=${(number) => setOpen(number === open ? 0 : number)} />
+    return html`<${Sequence} exchanges=${exchanges.map(({ summary }) => summary)} marks=${marks} limit=${24} open=${(number) => setOpen(number === open ? 0 : number)} />
       ${opened ? html`<${Wire} exchange=${opened} />` : ""}`;
   }
 

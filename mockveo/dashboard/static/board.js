@@ -1,6 +1,6 @@
 // The board: a column for each state, and the list of exchanges. Long lists draw only the rows that are in sight.
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor.js";
-import { Copy, bytesText, clockText, counted, fate, html, shortId, tone } from "./parts.js";
+import { Copy, Faults, clockText, counted, html, shortId } from "./parts.js";
 import { column, now, oddity, state, trail, view } from "./store.js";
 
 // Rows of one height, of which those in sight are drawn, and a few around.
@@ -99,12 +99,11 @@ function Welcome() {
 
 const ROW_HEIGHT = 34;
 export function Line({ exchange, chosen }) {
-  const [, words] = fate(exchange);
-  return html`<div role="listitem" class="row-slot"><a class="row ${tone(exchange)} ${chosen ? "chosen" : ""}" href=${`#/exchange/${exchange.number}`} aria-current=${chosen ? "true" : undefined}>
+  return html`<div role="listitem" class="row-slot"><a class="row ${exchange.tone} ${chosen ? "chosen" : ""}" href=${`#/exchange/${exchange.number}`} aria-current=${chosen ? "true" : undefined}>
     <span class="n">${exchange.number}</span><span class="t">${clockText(exchange.at)}</span><b class="s">${exchange.status || "\u2717"}</b>
     <span class="what"><b>${exchange.operation || "other"}</b> ${exchange.method} <bdi>${exchange.path}</bdi></span>
-    <span class="more">${exchange.faults.length ? html`<span class="mark fault">\u2691 ${exchange.faults.join(", ")}</span>` : ""}${words ? html`<span class="mark warn">${words}</span>` : ""}${exchange.deviations.length ? html`<span class="mark warn">${exchange.deviations[0]}</span>` : ""}
-      ${exchange.error ? exchange.error : exchange.state ? `${exchange.state} ${exchange.progress ?? ""} %` : exchange.bytes ? bytesText(exchange.bytes) : ""}</span></a></div>`;
+    <span class="more"><${Faults} of=${exchange} />${exchange.trouble ? html`<span class="mark warn">${exchange.trouble}</span>` : ""}${exchange.deviations.length ? html`<span class="mark warn">${exchange.deviations[0]}</span>` : ""}
+      ${exchange.answer}</span></a></div>`;
 }
 export function Exchanges({ words, children, chosen }) {
   const fitting = words ? state.exchanges.filter((exchange) => {

@@ -1,9 +1,8 @@
 // One job: its axis of time with states and exchanges, its clip and frames, and every exchange in full.
 import { useEffect, useState } from "./vendor.js";
-import { Copy, Sequence, Wire, clockText, counted, fate, html, rich, shortId, tone } from "./parts.js";
+import { Copy, Faults, Sequence, Wire, clockText, counted, html, rich, shortId } from "./parts.js";
 import { Bar, clientName } from "./board.js";
 import { act, api, byNumber, column, exchangesOf, now, oddity, pace, state, trail, view } from "./store.js";
-import { COPIES } from "./tools.js";
 import { ScenarioPick } from "./trouble.js";
 
 const MAX_MARKS = 240;
@@ -47,10 +46,9 @@ function Axis({ job, chosen, choose }) {
       ${long.map(([from, to]) => html`<span class="gap" style=${{ left: left(from), width: `calc(${left(to)} - ${left(from)})` }} title=${`no poll for ${clockText(to - from)}`}><small>${clockText(to - from)}</small></span>`)}
       ${exchanges.filter(({ wait }) => wait > 0).map((exchange) => html`<span class="wait" style=${{ left: left(exchange.at), width: `calc(${left(exchange.at + exchange.wait * speed)} - ${left(exchange.at)})` }} title=${`Retry-After: ${exchange.wait} s`}></span>`)}
       ${[...bins.values()].map(({ exchange, count }) => {
-        const [kind, words] = fate(exchange);
-        const text = `exchange ${exchange.number}${count > 1 ? ` and ${count - 1} more` : ""}: ${exchange.operation} ${exchange.status || "no answer"} ${exchange.error || exchange.state} at ${clockText(exchange.at - start)}${words ? `, ${words}` : ""}${exchange.faults.length ? `, fault ${exchange.faults.join(", ")}` : ""}`;
+        const text = `exchange ${exchange.number}${count > 1 ? ` and ${count - 1} more` : ""}: ${exchange.operation} ${exchange.status || "no answer"} ${exchange.answer} at ${clockText(exchange.at - start)}${exchange.trouble && `, ${exchange.trouble}`}${exchange.faults.length ? `, fault ${exchange.faults.join(", ")}` : ""}`;
         const bar = exchange.operation === "content" || exchange.operation === "delivery";
-        return html`<button key=${exchange.number} class="dot ${exchange.operation} ${tone(exchange)} ${kind} ${guilty.has(exchange.number) ? "guilty" : ""} ${exchange.number === chosen ? "chosen" : ""} ${count > 1 ? "many" : ""}"
+        return html`<button key=${exchange.number} class="dot ${exchange.operation} ${exchange.tone} ${exchange.fate} ${guilty.has(exchange.number) ? "guilty" : ""} ${exchange.number === chosen ? "chosen" : ""} ${count > 1 ? "many" : ""}"
           style=${bar ? { left: left(exchange.at - (exchange.ms / 1000) * speed), minWidth: "10px", width: `calc(${left(exchange.at)} - ${left(exchange.at - (exchange.ms / 1000) * speed)})` } : { left: left(exchange.at) }}
           aria-label=${text} aria-pressed=${exchange.number === chosen} onMouseEnter=${() => setHovered(exchange.number)} onMouseLeave=${() => setHovered(null)}
           onFocus=${() => setHovered(exchange.number)} onBlur=${() => setHovered(null)} onClick=${() => choose(exchange.number)}>${exchange.faults.length ? html`<i class="flag" aria-hidden="true">\u2691</i>` : ""}</button>`;
@@ -60,7 +58,7 @@ function Axis({ job, chosen, choose }) {
     <div class="states">${stages.map((stage, place) => html`<span class="stage ${place === stages.length - 1 && job.ends !== null ? (stage.progress === 100 ? "completed" : "failed") : stage.status === "queued" ? "queued" : "running"} ${stage.at > at ? "future" : ""}"
       style=${{ left: left(stage.at), width: `calc(${left(stage.until)} - ${left(stage.at)})` }} title=${`${stage.status} from ${clockText(stage.at - start)}`}>${stage.status}</span>`)}</div>
     <div class="ticks" aria-hidden="true">${ticks.map((time) => html`<span style=${{ left: left(start + time) }}>${clockText(time).replace(/\.0+ /, " ")}</span>`)}</div>
-    <figcaption aria-live="polite">${shown ? html`<b>${shown.number}</b> ${clockText(shown.at - start)} \u00b7 ${shown.method} ${shortId(shown.path.split("/").pop())} \u2192 ${shown.status || "no answer"} ${shown.error || shown.state} ${shown.progress !== null && !shown.error && shown.state ? `${shown.progress} %` : ""} ${fate(shown)[1]} ${shown.faults.length ? html`<span class="mark fault">\u2691 ${shown.faults.join(", ")}</span>` : ""}`
+    <figcaption aria-live="polite">${shown ? html`<b>${shown.number}</b> ${clockText(shown.at - start)} \u00b7 ${shown.method} ${shortId(shown.path.split("/").pop())} \u2192 ${shown.status || "no answer"} ${shown.answer} ${shown.trouble} <${Faults} of=${shown} />`
       : html`<span class="soft">${counted(polls.length, "poll")}${usual ? `, usually every ${clockText(usual)} of its time` : ""}. Point at a mark to see the exchange.</span>`}</figcaption>
   </figure>`;
 }
@@ -82,44 +80,23 @@ function Clip({ job, where }) {
   </section>`;
 }
 
-const texts = (exchange) => {
-  const { request, response } = exchange;
-  const lines = [`${request.method} ${request.path}${request.query ? `?${request.query}` : ""}`, ...request.headers.map((pair) => pair.join(": ")),
-    ...request.fields.map(({ name, value }) => `form ${name} = ${value}`), ...request.files.map((file) => `file ${file.name} = ${file.filename} (${file.content_type}, ${file.bytes} bytes)`), ""];
-  if (!response) return [...lines, "no response"];
-  const body = typeof response.body === "string" ? response.body : response.body === null ? `(${response.body_bytes} bytes)` : JSON.stringify(response.body, null, 2);
-  return [...lines, String(response.status), ...response.headers.map((pair) => pair.join(": ")), "", ...body.split("\n").slice(0, 300)];
-};
-// The longest common subsequence of two lists of lines, side by side.
-export function sideBySide(before, after) {
-  const table = Array.from({ length: before.length + 1 }, () => new Uint16Array(after.length + 1));
-  for (let a = before.length - 1; a >= 0; a -= 1) for (let b = after.length - 1; b >= 0; b -= 1)
-    table[a][b] = before[a] === after[b] ? table[a + 1][b + 1] + 1 : Math.max(table[a + 1][b], table[a][b + 1]);
-  const rows = [];
-  for (let a = 0, b = 0; a < before.length || b < after.length;) {
-    if (a < before.length && b < after.length && before[a] === after[b]) rows.push([before[a++], after[b++], true]);
-    else if (b >= after.length || (a < before.length && table[a + 1][b] >= table[a][b + 1])) rows.push([before[a++], null, false]);
-    else if (rows.length && rows.at(-1)[1] === null && !rows.at(-1)[2]) rows.at(-1)[1] = after[b++];
-    else rows.push([null, after[b++], false]);
-  }
-  return rows;
-}
-
-function useExchange(number) {
+// What the server answers to a GET; null until then, and `{ problem }` if it refuses.
+function useAnswer(place) {
   const [found, setFound] = useState(null);
   useEffect(() => {
     let current = true;
     setFound(null);
-    if (number) api("GET", `journal/${number}`).then((exchange) => current && setFound(exchange), (error) => current && setFound({ problem: error.message }));
+    if (place) api("GET", place).then((answer) => current && setFound(answer), (error) => current && setFound({ problem: error.message }));
     return () => { current = false; };
-  }, [number, state.world?.run]);
+  }, [place, state.world?.run]);
   return found;
 }
 
 export function Detail({ number, others, close }) {
-  const exchange = useExchange(number);
+  const exchange = useAnswer(`journal/${number}`);
+  const code = useAnswer(`journal/${number}/code`);
   const [other, setOther] = useState(0);
-  const second = useExchange(other);
+  const diff = useAnswer(other ? `journal/${number}/diff?other=${other}` : "");
   const [saved, setSaved] = useState(false);
   const known = byNumber(number);
   if (!exchange) return html`<section class="panel detail"><p class="soft">loading\u2026</p></section>`;
@@ -127,19 +104,19 @@ export function Detail({ number, others, close }) {
   const findings = state.findings.filter(({ exchanges }) => exchanges.includes(number));
   return html`<section class="panel detail" aria-labelledby="head-detail">
     <h3 id="head-detail">Exchange ${number} ${close ? html`<a class="button small" href=${close}>Close</a>` : ""}</h3>
-    <p class="actions">${Object.entries(COPIES).map(([name, write]) => html`<${Copy} label=${name} title=${`Copy as ${name}`} text=${() => write(exchange, state.ready?.url || location.origin)} />`)}
+    <p class="actions">${Object.entries(code || {}).map(([name, text]) => html`<${Copy} label=${name} title=${`Copy as ${name}`} text=${text} />`)}
       ${exchange.job && state.jobs.has(exchange.job) ? html`<a class="button small" href=${`#/job/${encodeURIComponent(exchange.job)}`}>Its job</a>` : ""}
       ${exchange.operation === "createVideo" && !exchange.job ? html`<button class="small" onClick=${() => setSaved(!saved)}>Save as case</button>` : ""}
       <label>Compare with <select value=${other} onChange=${(event) => setOther(Number(event.target.value))}><option value="0">\u2014</option>
         ${(others || state.exchanges.slice(-50)).filter((each) => each.number !== number).slice(-200).map((each) => html`<option value=${each.number}>${each.number}: ${each.operation} ${each.status}</option>`)}</select></label></p>
     ${saved ? html`<${SaveCase} from=${`journal/${number}`} />` : ""}
-    ${exchange.faults.length ? html`<p><span class="mark fault">\u2691 ${exchange.faults.join(", ")}</span> of the scenario ${exchange.scenario}</p>` : ""}
+    ${exchange.faults.length ? html`<p><${Faults} of=${exchange} /> of the scenario ${exchange.scenario}</p>` : ""}
     ${exchange.deviations.map(({ message }) => html`<p class="problem">${message}</p>`)}
     ${exchange.hint ? html`<p class="problem">${exchange.hint}</p>` : ""}
     ${findings.map((finding) => html`<p><a href=${`#/rule/${finding.rule}`} class="mark ${finding.verdict}">${finding.rule}</a> ${finding.message}</p>`)}
-    ${other && second && !second.problem ? html`<table class="diff"><caption>${number} and ${other}, what differs is marked</caption><tbody>${sideBySide(texts(exchange), texts(second)).map(([a, b, same]) =>
-      html`<tr class=${same ? "" : "differs"}><td>${a === null ? "" : a}</td><td>${b === null ? "" : b}</td></tr>`)}</tbody></table>` : html`<${Wire} exchange=${exchange} />`}
-    ${known ? html`<p class="soft small">${known.line.split("\n")[0]}</p>` : ""}
+    ${diff?.rows ? html`<table class="diff"><caption>${number} and ${other}, what differs is marked</caption><tbody>${diff.rows.map(([a, b, same]) =>
+      html`<tr class=${same ? "" : "differs"}><td>${a}</td><td>${b}</td></tr>`)}</tbody></table>` : html`<${Wire} exchange=${exchange} />`}
+    ${known ? html`<p class="soft small">${known.line}</p>` : ""}
   </section>`;
 }
 

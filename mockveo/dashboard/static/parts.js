@@ -50,52 +50,10 @@ export function Copy({ text, label = "Copy", title }) {
   return html`<button class="copy" onClick=${click} title=${title} aria-live="polite">${done ? "Copied" : label}</button>`;
 }
 
+// The faults that struck an exchange.
+export const Faults = ({ of: { faults } }) => (faults.length ? html`<span class="mark fault">\u2691 ${faults.join(", ")}</span>` : "");
+
 export const Command = ({ text }) => html`<div class="command"><code>${text}</code><${Copy} text=${text} /></div>`;
-
-const OPERATIONS = { createVideo: "create", retrieveVideo: "retrieve", retrieveVideoContent: "content", deliverVideo: "delivery" };
-export const operationOf = (name) => OPERATIONS[name] || (name ? "models" : "");
-
-const header = (headers, name) => (headers || []).find(([key]) => key.toLowerCase() === name)?.[1];
-
-// An exchange with what pictures and lists need, and without its bodies.
-export function brief(exchange) {
-  const { request, response } = exchange;
-  const retryAfter = response ? header(response.headers, "retry-after") : undefined;
-  const wait = retryAfter === undefined ? null : /^\d+(\.\d+)?$/.test(retryAfter) ? Number(retryAfter) : (Date.parse(retryAfter) / 1000 - exchange.time) || 0;
-  const promised = response ? Number(header(response.headers, "content-length") ?? response.body_bytes) : 0;
-  const cut = Boolean(response && response.body_bytes >= 0 && response.body_bytes < promised && request.method !== "HEAD");
-  return {
-    number: exchange.number, at: exchange.at, time: exchange.time, operation: operationOf(exchange.operation),
-    method: request.method, path: request.path, status: response ? response.status : 0, job: exchange.job || "",
-    state: exchange.job_status || "", progress: exchange.job_progress, faults: exchange.faults || [],
-    scenario: exchange.scenario || "", client: header(request.headers, "user-agent") || "", wait, cut,
-    ms: exchange.duration_ms || 0, bytes: response ? response.body_bytes : 0, error: exchange.error || "",
-    deviations: (exchange.deviations || []).map(({ code }) => code), hint: exchange.hint || "",
-    left: Boolean(exchange.client_left), elsewhere: Boolean(exchange.elsewhere), line: exchange.line || "",
-    files: (request.files || []).length, key: exchange.key,
-    prompt: String((request.fields || []).find(({ name }) => name === "prompt")?.value ?? "").slice(0, 200),
-  };
-}
-
-const LATE_MS = 900;
-// What became of an exchange, in a word for a class and some for people.
-export function fate(exchange) {
-  if (exchange.left) return ["gone", "the client went away"];
-  if (!exchange.status) return ["lost", exchange.faults.length ? `answer lost: ${exchange.faults.join(", ")}` : "no answer"];
-  if (exchange.cut) return ["cut", `answer cut off after ${bytesText(exchange.bytes)}`];
-  if (exchange.ms >= LATE_MS) return ["late", `answered after ${clockText(exchange.ms / 1000)}`];
-  return ["", ""];
-}
-export const tone = (exchange) => (!exchange.status || exchange.status >= 500 ? "bad" : exchange.status >= 400 ? "warn" : "good");
-
-const answerOf = (exchange) => {
-  if (!exchange.status) return "";
-  const words = [String(exchange.status), exchange.error || exchange.state];
-  if (exchange.progress !== null && exchange.progress !== undefined && !exchange.error && exchange.state) words.push(`${exchange.progress} %`);
-  if (exchange.wait !== null) words.push(`\u00b7 wait ${clockText(exchange.wait)}`);
-  if (exchange.operation === "content" || exchange.operation === "delivery") words.push(bytesText(exchange.bytes));
-  return words.filter(Boolean).join(" ");
-};
 
 // Client on the left, server on the right, time downwards: what was sent, lost, cut, late, and how long it was quiet.
 export function Sequence({ exchanges, marks = [], pace = 1, open, limit = 40, restarts = [] }) {
@@ -115,15 +73,13 @@ export function Sequence({ exchanges, marks = [], pace = 1, open, limit = 40, re
       if (text) rows.push(html`<li class="gap ${early ? "early" : before.wait > 0 ? "waited" : ""}"><span>${text}</span></li>`);
     }
     if (restarts.includes(exchange.number)) rows.push(html`<li class="gap early"><span>the client was killed and started again</span></li>`);
-    const [kind, words] = fate(exchange);
     const marked = marks.includes(exchange.number);
     const ask = html`<span class="number">${exchange.number}</span> ${exchange.method} ${exchange.path.replace(/task_\w{12,}/, shortId)}${exchange.files ? html` <small>${counted(exchange.files, "file")}</small>` : ""}`;
-    rows.push(html`<li class="step ${marked ? "marked" : ""} ${kind} ${tone(exchange)}">
+    rows.push(html`<li class="step ${marked ? "marked" : ""} ${exchange.fate} ${exchange.tone}">
       <span class="at">${clockText((exchange.at - first.at) / pace)}</span>
       <div class="lane">
         ${open ? html`<button class="ask" onClick=${() => open(exchange.number)}>${ask}</button>` : html`<div class="ask">${ask}</div>`}
-        <div class="answer">${[answerOf(exchange), words && html`<em>${kind === "lost" || kind === "gone" ? "\u2717 " : ""}${words}</em>`,
-          exchange.status && exchange.faults.length ? html`<em class="fault">\u2691 ${exchange.faults.join(", ")}</em>` : ""].filter(Boolean).map((part, place) => (place ? [" ", part] : part))}</div>
+        <div class="answer">${exchange.status || ""} ${exchange.answer} ${exchange.trouble && html`<em>${exchange.status ? "" : "\u2717 "}${exchange.trouble}</em>`} ${exchange.status ? html`<${Faults} of=${exchange} />` : ""}</div>
       </div>
     </li>`);
     before = exchange;

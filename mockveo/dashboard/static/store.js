@@ -1,6 +1,6 @@
 // What the page knows of a world, kept in step by the control API's event stream. Views read `state` and are redrawn
 // by `onChange`, at most once a frame. Nothing here grows without bound.
-import { brief, clockText, counted } from "./parts.js";
+import { clockText, counted } from "./parts.js";
 
 export const MAX_EXCHANGES = 10000;
 export const MAX_JOBS = 10000;
@@ -116,8 +116,7 @@ export function oddity(job, at) {
   return "";
 }
 
-function addExchange(data) {
-  const exchange = brief(data);
+function addExchange(exchange) {
   if (exchange.number <= state.last) return;
   const lost = state.last ? exchange.number - state.last - 1 : 0;
   if (lost) {
@@ -156,7 +155,6 @@ function addJob(job) {
 }
 
 // Findings cost the server the more, the longer its journal: asked for when traffic pauses, and ever less often.
-const transient = ({ status, cut }) => !status || cut || status === 429 || status >= 500;
 // What no rule can judge by requests alone, and people want to see: trouble that may pass, after which nothing came.
 function missingRetries() {
   const latest = new Map();
@@ -164,7 +162,7 @@ function missingRetries() {
     if (exchange.operation === "create") latest.set(`${exchange.key} ${exchange.prompt}`, exchange);
     else if (exchange.job) latest.set(exchange.job, exchange);
   }
-  return [...latest.values()].filter((exchange) => transient(exchange) && Date.now() > (exchange.time + (exchange.wait || 0)) * 1000 + QUIET_MS)
+  return [...latest.values()].filter((exchange) => exchange.transient && Date.now() > (exchange.time + (exchange.wait || 0)) * 1000 + QUIET_MS)
     .map((exchange) => ({ rule: MISSING.id, severity: "info", verdict: "info", exchanges: [exchange.number],
       message: `${exchange.method} ${exchange.path} ${exchange.status ? `was answered ${exchange.status}` : "got no answer"}, and was not sent again` }));
 }

@@ -1,32 +1,7 @@
-// The tools around the views: worlds, the clock, notices, dialogs, and exchanges written as code.
+// The tools around the views: worlds, the clock, notices and dialogs.
 import { useEffect, useRef, useState } from "./vendor.js";
 import { clockText, html } from "./parts.js";
 import { act, now, state } from "./store.js";
-
-// The credential is never shown: code reads it from the environment.
-const KEY = "COMETAPI_KEY";
-const kept = (headers) => headers.filter(([name]) => !/^(host|content-length|content-type|authorization|connection|accept-encoding|transfer-encoding|user-agent|origin|referer|sec-.*|accept|cookie)$/i.test(name));
-const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-const target = ({ request }, root) => `${root}${request.path}${request.query ? `?${request.query}` : ""}`;
-const value = (field) => (typeof field.value === "string" ? field.value : JSON.stringify(field.value));
-export const COPIES = {
-  curl: (exchange, root) => [`curl ${exchange.request.method === "GET" ? "" : `--request ${exchange.request.method} `}${shell(target(exchange, root))}`,
-    ...(exchange.key_sent ? [`  --header "Authorization: Bearer $${KEY}"`] : []), ...kept(exchange.request.headers).map((pair) => `  --header ${shell(pair.join(": "))}`),
-    ...exchange.request.fields.map((field) => `  --form-string ${shell(`${field.name}=${value(field)}`)}`),
-    ...exchange.request.files.map((file) => `  --form ${shell(`${file.name}=@${file.filename}`)}`)].join(" \\\n"),
-  Python: ({ request, key_sent: keyed }, root) => {
-    const parts = [...request.fields.map((field) => `    (${JSON.stringify(field.name)}, (None, ${JSON.stringify(value(field))})),`),
-      ...request.files.map((file) => `    (${JSON.stringify(file.name)}, open(${JSON.stringify(file.filename)}, "rb")),`)];
-    const headers = [...(keyed ? [`"Authorization": f"Bearer {os.environ['${KEY}']}"`] : []), ...kept(request.headers).map((pair) => pair.map((text) => JSON.stringify(text)).join(": "))];
-    return `import os\nimport httpx\n\nresponse = httpx.request(\n    ${JSON.stringify(request.method)}, ${JSON.stringify(target({ request }, root))},\n    headers={${headers.join(", ")}},\n${parts.length ? `    files=[\n    ${parts.join("\n    ")}\n    ],\n` : ""})\nprint(response.status_code, response.text)\n`;
-  },
-  JavaScript: ({ request, key_sent: keyed }, root) => {
-    const headers = [...(keyed ? [`Authorization: \`Bearer \${process.env.${KEY}}\``] : []), ...kept(request.headers).map((pair) => pair.map((text) => JSON.stringify(text)).join(": "))];
-    const form = [...request.fields.map((field) => `form.append(${JSON.stringify(field.name)}, ${JSON.stringify(value(field))});\n`),
-      ...request.files.map((file) => `form.append(${JSON.stringify(file.name)}, await fs.openAsBlob(${JSON.stringify(file.filename)}), ${JSON.stringify(file.filename)});\n`)].join("");
-    return `${request.files.length ? 'import fs from "node:fs";\n' : ""}${form && `const form = new FormData();\n${form}`}const response = await fetch(${JSON.stringify(target({ request }, root))}, {\n  method: ${JSON.stringify(request.method)},\n  headers: { ${headers.join(", ")} },\n${form && "  body: form,\n"}});\nconsole.log(response.status, await response.text());\n`;
-  },
-};
 
 const SPEEDS = [1, 10, 100, 1000];
 export function ClockTools() {

@@ -8,10 +8,10 @@ from mockveo._paths import write_whole
 from mockveo.dashboard.cases import SavedCase, case_of_create, case_of_job
 from mockveo.errors import MockveoError
 from mockveo.server.context import ControlError, RequestContext
+from mockveo.server.control_api.exchanges import find_exchange
 from mockveo.server.control_api.jobs import find_job
 from mockveo.server.control_requests import ControlRequest
 from mockveo.spec.structure import Json
-from mockveo.traffic.record import ExchangeRecord
 
 
 class CaseControl:
@@ -49,16 +49,6 @@ def _create_case(call: RequestContext) -> SavedCase:
             409, "scenario_not_found", f"the scenario of the create is not known any more: {error}"
         ) from None
     return case_of_create(exchange.to_json(), scenario)
-
-
-def find_exchange(call: RequestContext) -> ExchangeRecord:
-    """Return the exchange that a path names. Raises ControlError."""
-    number = int(call.path_value)
-    for exchange in call.world.journal.since(number - 1, 1):
-        if exchange.number == number:
-            return exchange
-    message = f"the journal of this world has no exchange {call.path_value} (any more)"
-    raise ControlError(404, "exchange_not_found", message)
 
 
 def _write(call: RequestContext, saved: SavedCase) -> Json:

@@ -17,6 +17,7 @@ import orjson
 from starlette.types import Receive
 
 from mockveo._version import __version__
+from mockveo.dashboard.exchanges import summary_of
 from mockveo.errors import StoreError
 from mockveo.http.responses import Response
 from mockveo.server.context import WORLD, RequestContext, refreshed
@@ -93,8 +94,8 @@ class EventControl:
             shown: dict[str, None] = {}
             while exchanges := world.journal.since(number, EVENTS_AT_ONCE):
                 for exchange in exchanges:
-                    data = orjson.dumps(exchange.to_json())
-                    yield b"event: exchange\nid: %d\ndata: %s\n\n" % (exchange.number, data)
+                    data = exchange.to_json() if state is None else summary_of(exchange.to_json())
+                    yield b"event: exchange\nid: %d\ndata: %s\n\n" % (exchange.number, orjson.dumps(data))
                     number = exchange.number
                     shown[exchange.job_id] = None
                 silence = 0.0

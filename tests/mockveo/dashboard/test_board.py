@@ -52,7 +52,7 @@ def test_job_shows_axis_clip_and_exchanges_in_full(watched: Watched) -> None:
     watched.open(f"#/job/{job}")
     marks = watched.page.locator(".track button")
     expect(marks).to_have_count(6)
-    assert re.match(r"exchange 2: retrieve 200 \w+ at 10", str(marks.nth(1).get_attribute("aria-label")))
+    assert re.match(r"exchange 2: retrieve 200 \w+ \d+ % at 10", str(marks.nth(1).get_attribute("aria-label")))
     marks.nth(1).focus()
     expect(watched.page.locator(".axis > figcaption")).to_contain_text("GET")
     watched.tab.wait_for("document.querySelector('.player')?.readyState >= 1")
@@ -74,7 +74,7 @@ def test_exchanges_are_copied_as_code_and_compared(watched: Watched) -> None:
     watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     watched.open("#/exchange/1")
     for name, word in (
-        ("curl", "--form-string 'prompt=It'\\''s a $kite'"),
+        ("curl", "--form-string 'prompt=It'\"'\"'s a $kite'"),
         ("Python", "httpx.request("),
         ("JavaScript", "await fetch("),
     ):

@@ -1,0 +1,139 @@
+"""An exchange as pages show it: in short for lists and pictures, and next to another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Any, Final, TypedDict
+
+from mockveo.text import truncate
+from mockveo.traffic.exchange import Exchange, ExchangeJson, value_text
+
+#: Milliseconds from which an answer is shown as late. Arbitrary: people notice a second.
+LATE_MS: Final = 900
+#: Characters of a prompt in short, and lines of a body next to another. Arbitrary: a screen.
+MAX_PROMPT: Final = 200
+MAX_LINES: Final = 300
+
+
+class Summary(TypedDict):
+    """An exchange in short. `control.yaml` says what each key is."""
+
+    number: int
+    at: float
+    time: float
+    operation: str
+    method: str
+    path: str
+    status: int
+    answer: str
+    tone: str
+    fate: str
+    trouble: str
+    transient: bool
+    wait: float | None
+    ms: float
+    job: str
+    progress: int | None
+    scenario: str
+    faults: list[str]
+    deviations: list[str]
+    client: str
+    key: str | None
+    prompt: str
+    files: int
+    line: str
+
+
+def summary_of(data: ExchangeJson) -> Summary:
+    """Return an exchange in short."""
+    exchange = Exchange.from_json(data, clock="at")
+    ms = data.get("duration_ms") or 0.0
+    fate, trouble = _fate(exchange, ms)
+    prompt = next((str(field["value"]) for field in exchange.fields if field["name"] == "prompt"), "")
+    return {
+        "number": exchange.number,
+        "at": exchange.at,
+        "time": exchange.time,
+        "operation": exchange.operation,
+        "method": exchange.method,
+        "path": exchange.path,
+        "status": exchange.status,
+        "answer": _answer(exchange, data),
+        "tone": "good" if 0 < exchange.status < 400 else "warn" if 400 <= exchange.status < 500 else "bad",
+        "fate": fate,
+        "trouble": trouble,
+        "transient": exchange.transient,
+        "wait": exchange.retry_after_s,
+        "ms": ms,
+        "job": exchange.job,
+        "progress": data.get("job_progress"),
+        "scenario": data.get("scenario") or "",
+        "faults": list(exchange.faults),
+        "deviations": list(exchange.deviations),
+        "client": exchange.headers.get("user-agent", ""),
+        "key": exchange.key,
+        "prompt": prompt[:MAX_PROMPT],
+        "files": len(exchange.files),
+        "line": exchange.line.partition("\n")[0],
+    }
+
+
+def _fate(exchange: Exchange, ms: float) -> tuple[str, str]:
+    """Return what became of an exchange, in a word of ours and in some for people."""
+    if exchange.client_left:
+        return "gone", "the client went away"
+    if not exchange.status:
+        return "lost", f"answer lost: {', '.join(exchange.faults)}" if exchange.faults else "no answer"
+    if not exchange.whole and not exchange.undecodable:
+        return "cut", f"answer cut off after {exchange.response_bytes:,} bytes"
+    return ("late", f"answered after {ms / 1000:.2g} s") if ms >= LATE_MS else ("", "")
+
+
+def _answer(exchange: Exchange, data: ExchangeJson) -> str:
+    state, progress = data.get("job_status") or "", data.get("job_progress")
+    words = [exchange.error or state]
+    if state and not exchange.error and progress is not None:
+        words.append(f"{progress} %")
+    if exchange.retry_after_s is not None:
+        words.append(f"\u00b7 wait {exchange.retry_after_s:g} s")
+    if exchange.status and exchange.operation in ("content", "delivery"):
+        words.append(f"{max(exchange.response_bytes, 0):,} bytes")
+    return " ".join(filter(None, words))
+
+
+def compared(first: ExchangeJson, second: ExchangeJson) -> list[tuple[str | None, str | None, bool]]:
+    """Return the lines of two exchanges side by side, each with whether both are the same; None where one has none."""
+    rows: list[tuple[str | None, str | None, bool]] = []
+    ours, others = list(_lines(first)), list(_lines(second))
+    for tag, a, b, c, d in SequenceMatcher(None, ours, others, autojunk=False).get_opcodes():
+        rows += [(left, right, tag == "equal") for left, right in zip_longest(ours[a:b], others[c:d])]
+    return rows
+
+
+def _lines(data: ExchangeJson) -> Iterator[str]:
+    """Yield an exchange as lines: its request, an empty one, its response."""
+    request, response = data["request"], data["response"]
+    yield f"{request['method']} {request['path']}{f'?{query}' if (query := request.get('query')) else ''}"
+    yield from (": ".join(pair) for pair in request.get("headers", ()))
+    yield from (f"form {field['name']} = {value_text(field)}" for field in request.get("fields", ()))
+    for file in request.get("files", ()):
+        size = file.get("bytes")
+        yield f"file {file['name']} = {file['filename']} ({file.get('content_type')}, {size} bytes)"
+    yield ""
+    if response is None:
+        yield "no response"
+        return
+    yield str(response["status"])
+    yield from (": ".join(pair) for pair in response.get("headers", ()))
+    yield ""
+    yield from _body_lines(response.get("body"), response.get("body_bytes"))
+
+
+def _body_lines(body: Any, size: int | None) -> list[str]:
+    if body is None:
+        return [f"({size} bytes)"]
+    text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+    return [truncate(line, MAX_LINES) for line in text.split("\n")[:MAX_LINES]]
