@@ -1,83 +1,71 @@
 // One job: its axis of time with states and exchanges, its clip and frames, and every exchange in full.
 import { useEffect, useState } from "./vendor.js";
 import { Copy, Faults, Sequence, Wire, clockText, counted, html, rich, shortId } from "./parts.js";
-import { Bar, clientName } from "./board.js";
-import { act, api, byNumber, column, exchangesOf, now, oddity, pace, state, trail, view } from "./store.js";
-import { ScenarioPick } from "./trouble.js";
+import { Bar, clientName, modelNames } from "./board.js";
+import { act, api, byNumber, column, findingsOf, hasEnded, linkOf, now, oddity, pace, pathOf, state, trail, view } from "./store.js";
+import { Panel, ScenarioPick } from "./tools.js";
 
 const MAX_MARKS = 240;
-const path = (job) => `jobs/${encodeURIComponent(job.id)}`;
 
 const nice = (span) => {
-  const rough = span / 6;
-  const unit = 10 ** Math.floor(Math.log10(rough || 1));
-  return [1, 2, 5, 10].map((factor) => factor * unit).find((step) => step >= rough) || unit;
+  const unit = 10 ** Math.floor(Math.log10(span / 6));
+  return unit * ([1, 2, 5].find((factor) => factor * unit >= span / 6) || 10);
 };
 
 // States underneath, exchanges above: polls as dots, downloads as bars, faults as flags, Retry-After as a shaded span.
 function Axis({ job, chosen, choose }) {
   const at = now();
-  const exchanges = exchangesOf(job.id);
+  const { exchanges } = trail(job.id);
   const [hovered, setHovered] = useState(null);
   const speed = pace();
-  const lastAt = exchanges.length ? exchanges.at(-1).at : job.created;
-  const known = Math.max(lastAt, job.ends !== null ? job.ends : Math.min(at, lastAt + 600), job.created + 1);
   const start = job.created;
-  const span = (known - start) * 1.03;
-  const left = (time) => `${Math.min(Math.max(((time - start) / span) * 100, 0), 100)}%`;
-  const stages = job.timeline.map((stage, place) => ({ ...stage, until: job.timeline[place + 1]?.at ?? start + span }));
-  const step = nice(span);
-  const ticks = Array.from({ length: Math.floor(span / step) + 1 }, (_, place) => place * step);
+  const lastAt = exchanges.at(-1)?.at ?? start;
+  const span = (Math.max(lastAt, job.ends ?? Math.min(at, lastAt + 600), start + 1) - start) * 1.03;
+  const percent = (time) => Math.min(Math.max(((time - start) / span) * 100, 0), 100);
+  const placed = (from, to) => ({ left: `${percent(from)}%`, ...(to !== undefined && { width: `${percent(to) - percent(from)}%` }) });
   const guilty = new Set(state.findings.flatMap((finding) => finding.exchanges));
+  const matters = (exchange) => exchange.faults.length > 0 || guilty.has(exchange.number);
   const bins = new Map();
   for (const exchange of exchanges) {
     const bin = exchanges.length > MAX_MARKS ? Math.round(((exchange.at - start) / span) * MAX_MARKS) : exchange.number;
-    const old = bins.get(bin);
-    if (!old || (!exchange.faults.length && old.exchange.faults.length)) bins.set(bin, { exchange: old?.exchange || exchange, count: (old?.count || 0) + 1 });
-    else bins.set(bin, { exchange: exchange.faults.length || guilty.has(exchange.number) ? exchange : old.exchange, count: old.count + 1 });
+    const [old, count] = bins.get(bin) || [exchange, 0];
+    bins.set(bin, [matters(exchange) ? exchange : old, count + 1]);
   }
   const polls = exchanges.filter(({ operation }) => operation === "retrieve");
   const gaps = polls.slice(1).map((poll, place) => [polls[place].at, poll.at]);
   const usual = gaps.map(([from, to]) => to - from).sort((a, b) => a - b)[gaps.length >> 1] || 0;
-  const long = gaps.filter(([from, to]) => to - from > Math.max(3 * usual, span / 20));
+  const mark = ([exchange, count]) => {
+    const { number, operation, faults, trouble } = exchange;
+    const text = `exchange ${number}${count > 1 ? ` and ${count - 1} more` : ""}: ${[`${operation} ${exchange.status || "no answer"} ${exchange.answer} at ${clockText(exchange.at - start)}`, trouble, faults.length && `fault ${faults.join(", ")}`].filter(Boolean).join(", ")}`;
+    const begun = exchange.at - (exchange.ms / 1000) * speed;
+    return html`<button key=${number} class="dot ${operation} ${exchange.tone} ${exchange.fate} ${guilty.has(number) ? "guilty" : ""} ${count > 1 ? "many" : ""}"
+      style=${["content", "delivery"].includes(operation) ? { minWidth: "10px", ...placed(begun, exchange.at) } : placed(exchange.at)} aria-label=${text} aria-pressed=${number === chosen}
+      onMouseEnter=${() => setHovered(number)} onMouseLeave=${() => setHovered(null)} onFocus=${() => setHovered(number)} onBlur=${() => setHovered(null)} onClick=${() => choose(number)}>${faults.length > 0 && html`<i aria-hidden="true">\u2691</i>`}</button>`;
+  };
+  const stage = ({ status, progress, at: from }, place, all) => html`<span class="stage ${place === all.length - 1 && job.ends !== null ? (progress === 100 ? "completed" : "failed") : status === "queued" ? "queued" : "running"} ${from > at ? "future" : ""}"
+    style=${placed(from, all[place + 1]?.at ?? start + span)} title=${`${status} from ${clockText(from - start)}`}>${status}</span>`;
   const shown = byNumber(hovered ?? chosen);
-  return html`<figure class="axis" aria-label="The job over time">
-    <div class="track">
-      ${long.map(([from, to]) => html`<span class="gap" style=${{ left: left(from), width: `calc(${left(to)} - ${left(from)})` }} title=${`no poll for ${clockText(to - from)}`}><small>${clockText(to - from)}</small></span>`)}
-      ${exchanges.filter(({ wait }) => wait > 0).map((exchange) => html`<span class="wait" style=${{ left: left(exchange.at), width: `calc(${left(exchange.at + exchange.wait * speed)} - ${left(exchange.at)})` }} title=${`Retry-After: ${exchange.wait} s`}></span>`)}
-      ${[...bins.values()].map(({ exchange, count }) => {
-        const text = `exchange ${exchange.number}${count > 1 ? ` and ${count - 1} more` : ""}: ${exchange.operation} ${exchange.status || "no answer"} ${exchange.answer} at ${clockText(exchange.at - start)}${exchange.trouble && `, ${exchange.trouble}`}${exchange.faults.length ? `, fault ${exchange.faults.join(", ")}` : ""}`;
-        const bar = exchange.operation === "content" || exchange.operation === "delivery";
-        return html`<button key=${exchange.number} class="dot ${exchange.operation} ${exchange.tone} ${exchange.fate} ${guilty.has(exchange.number) ? "guilty" : ""} ${exchange.number === chosen ? "chosen" : ""} ${count > 1 ? "many" : ""}"
-          style=${bar ? { left: left(exchange.at - (exchange.ms / 1000) * speed), minWidth: "10px", width: `calc(${left(exchange.at)} - ${left(exchange.at - (exchange.ms / 1000) * speed)})` } : { left: left(exchange.at) }}
-          aria-label=${text} aria-pressed=${exchange.number === chosen} onMouseEnter=${() => setHovered(exchange.number)} onMouseLeave=${() => setHovered(null)}
-          onFocus=${() => setHovered(exchange.number)} onBlur=${() => setHovered(null)} onClick=${() => choose(exchange.number)}>${exchange.faults.length ? html`<i class="flag" aria-hidden="true">\u2691</i>` : ""}</button>`;
-      })}
-      ${at < start + span && column(job, at) !== "completed" && column(job, at) !== "failed" ? html`<span class="cursor" style=${{ left: left(at) }} aria-hidden="true"></span>` : ""}
-    </div>
-    <div class="states">${stages.map((stage, place) => html`<span class="stage ${place === stages.length - 1 && job.ends !== null ? (stage.progress === 100 ? "completed" : "failed") : stage.status === "queued" ? "queued" : "running"} ${stage.at > at ? "future" : ""}"
-      style=${{ left: left(stage.at), width: `calc(${left(stage.until)} - ${left(stage.at)})` }} title=${`${stage.status} from ${clockText(stage.at - start)}`}>${stage.status}</span>`)}</div>
-    <div class="ticks" aria-hidden="true">${ticks.map((time) => html`<span style=${{ left: left(start + time) }}>${clockText(time).replace(/\.0+ /, " ")}</span>`)}</div>
+  const step = nice(span);
+  return html`<figure class="axis" aria-label="The job over time"><div class="track">
+      ${gaps.filter(([from, to]) => to - from > Math.max(3 * usual, span / 20)).map(([from, to]) => html`<small class="gap" style=${placed(from, to)} title=${`no poll for ${clockText(to - from)}`}>${clockText(to - from)}</small>`)}
+      ${exchanges.filter(({ wait }) => wait > 0).map((exchange) => html`<span class="wait" style=${placed(exchange.at, exchange.at + exchange.wait * speed)} title=${`Retry-After: ${exchange.wait} s`}></span>`)}
+      ${[...bins.values()].map(mark)}${at < start + span && !hasEnded(job, at) && html`<span class="cursor" style=${placed(at)} aria-hidden="true"></span>`}</div>
+    <div class="states">${job.timeline.map(stage)}</div>
+    <div class="ticks" aria-hidden="true">${Array.from({ length: Math.floor(span / step) + 1 }, (_, place) => html`<span style=${placed(start + place * step)}>${clockText(place * step).replace(/\.0+ /, " ")}</span>`)}</div>
     <figcaption aria-live="polite">${shown ? html`<b>${shown.number}</b> ${clockText(shown.at - start)} \u00b7 ${shown.method} ${shortId(shown.path.split("/").pop())} \u2192 ${shown.status || "no answer"} ${shown.answer} ${shown.trouble} <${Faults} of=${shown} />`
-      : html`<span class="soft">${counted(polls.length, "poll")}${usual ? `, usually every ${clockText(usual)} of its time` : ""}. Point at a mark to see the exchange.</span>`}</figcaption>
-  </figure>`;
+      : `${counted(polls.length, "poll")}${usual ? `, usually every ${clockText(usual)} of its time` : ""}. Point at a mark to see the exchange.`}</figcaption></figure>`;
 }
 
-function Still({ src, last, label }) {
-  const seek = (event) => { const clip = event.target; clip.currentTime = last ? Math.max(clip.duration - 0.05, 0) : 0.01; };
-  return html`<figure><video src=${src} muted playsinline preload="auto" tabindex="-1" onLoadedMetadata=${seek} aria-label=${label}></video><figcaption>${label}</figcaption></figure>`;
-}
 function Clip({ job, where }) {
-  const src = `./${path(job)}/content?variant=video`;
-  const images = Math.min(job.kept_images, 2);
-  const picture = (place, label) => html`<figure><img src=${`./${path(job)}/images/${place}`} alt=${label} /><figcaption>${label}</figcaption></figure>`;
-  return html`<section class="panel clip" aria-labelledby="head-clip"><h3 id="head-clip">Clip</h3>
-    ${where === "completed" ? html`<video class="player" controls preload="metadata" src=${src} aria-label="The clip of this job"></video>
-      <div class="stills">${images > 0 ? picture(1, "your first image") : ""}<${Still} src=${src} label="first frame" /><${Still} src=${src} last label="last frame" />${images > 1 ? picture(2, "your second image") : ""}</div>`
-    : where === "failed" ? html`<p class="empty soft">A failed job has no clip.</p>`
-    : html`<p class="empty soft">It can be played once the job has completed.</p>${images ? html`<div class="stills">${picture(1, "your first image")}${images > 1 ? picture(2, "your second image") : ""}</div>` : ""}`}
-    ${job.images && !job.kept_images ? html`<p class="soft">${counted(job.images, "image")} came with it; their bytes are kept with <code>mockveo[video]</code> only.</p>` : ""}
-  </section>`;
+  const src = `./${pathOf(job.id)}/content?variant=video`;
+  const figure = (label, picture) => html`<figure>${picture}<figcaption>${label}</figcaption></figure>`;
+  const image = (place, label) => place <= job.kept_images && figure(label, html`<img src=${`./${pathOf(job.id)}/images/${place}`} alt=${label} />`);
+  const still = (label, time) => figure(label, html`<video src=${src} muted playsinline preload="auto" tabindex="-1" aria-label=${label} onLoadedMetadata=${({ target }) => { target.currentTime = time(target.duration); }}></video>`);
+  const done = where === "completed";
+  return html`<${Panel} title="Clip">${done ? html`<video class="player" controls preload="metadata" src=${src} aria-label="The clip of this job"></video>`
+    : html`<p class="empty soft">${where === "failed" ? "A failed job has no clip." : "It can be played once the job has completed."}</p>`}
+    <div class="stills">${image(1, "your first image")}${done && [still("first frame", () => 0.01), still("last frame", (end) => Math.max(end - 0.05, 0))]}${image(2, "your second image")}</div>
+    ${job.images > 0 && !job.kept_images && html`<p class="soft">${counted(job.images, "image")} came with it; their bytes are kept with <code>mockveo[video]</code> only.</p>`}<//>`;
 }
 
 // What the server answers to a GET; null until then, and `{ problem }` if it refuses.
@@ -86,7 +74,7 @@ function useAnswer(place) {
   useEffect(() => {
     let current = true;
     setFound(null);
-    if (place) api("GET", place).then((answer) => current && setFound(answer), (error) => current && setFound({ problem: error.message }));
+    if (place) api("GET", place).catch(({ message: problem }) => ({ problem })).then((answer) => current && setFound(answer));
     return () => { current = false; };
   }, [place, state.world?.run]);
   return found;
@@ -96,56 +84,47 @@ export function Detail({ number, others, close }) {
   const exchange = useAnswer(`journal/${number}`);
   const code = useAnswer(`journal/${number}/code`);
   const [other, setOther] = useState(0);
-  const diff = useAnswer(other ? `journal/${number}/diff?other=${other}` : "");
-  const [saved, setSaved] = useState(false);
-  const known = byNumber(number);
-  if (!exchange) return html`<section class="panel detail"><p class="soft">loading\u2026</p></section>`;
-  if (exchange.problem) return html`<section class="panel detail"><p class="problem">${exchange.problem}</p></section>`;
-  const findings = state.findings.filter(({ exchanges }) => exchanges.includes(number));
-  return html`<section class="panel detail" aria-labelledby="head-detail">
-    <h3 id="head-detail">Exchange ${number} ${close ? html`<a class="button small" href=${close}>Close</a>` : ""}</h3>
-    <p class="actions">${Object.entries(code || {}).map(([name, text]) => html`<${Copy} label=${name} title=${`Copy as ${name}`} text=${text} />`)}
-      ${exchange.job && state.jobs.has(exchange.job) ? html`<a class="button small" href=${`#/job/${encodeURIComponent(exchange.job)}`}>Its job</a>` : ""}
-      ${exchange.operation === "createVideo" && !exchange.job ? html`<button class="small" onClick=${() => setSaved(!saved)}>Save as case</button>` : ""}
-      <label>Compare with <select value=${other} onChange=${(event) => setOther(Number(event.target.value))}><option value="0">\u2014</option>
-        ${(others || state.exchanges.slice(-50)).filter((each) => each.number !== number).slice(-200).map((each) => html`<option value=${each.number}>${each.number}: ${each.operation} ${each.status}</option>`)}</select></label></p>
-    ${saved ? html`<${SaveCase} from=${`journal/${number}`} />` : ""}
-    ${exchange.faults.length ? html`<p><${Faults} of=${exchange} /> of the scenario ${exchange.scenario}</p>` : ""}
-    ${exchange.deviations.map(({ message }) => html`<p class="problem">${message}</p>`)}
-    ${exchange.hint ? html`<p class="problem">${exchange.hint}</p>` : ""}
-    ${findings.map((finding) => html`<p><a href=${`#/rule/${finding.rule}`} class="mark ${finding.verdict}">${finding.rule}</a> ${finding.message}</p>`)}
+  const diff = useAnswer(other && `journal/${number}/diff?other=${other}`);
+  const [saving, setSaving] = useState(false);
+  const { job, problem } = exchange || {};
+  return html`<${Panel} title=${`Exchange ${number}`} kind="detail"><a class="button small" href=${close}>Close</a>
+    ${!exchange || problem ? html`<p class=${problem ? "problem" : "soft"}>${problem || "loading\u2026"}</p>` : html`
+    <p class="actions">${code && !code.problem && Object.entries(code).map(([name, text]) => html`<${Copy} label=${name} title=${`Copy as ${name}`} text=${text} />`)}
+      ${state.jobs.has(job) && html`<a class="button small" href=${linkOf(job)}>Its job</a>`}
+      ${exchange.operation === "createVideo" && !job && html`<button class="small" onClick=${() => setSaving(!saving)}>Save as case</button>`}
+      <label>Compare with <select value=${other} onChange=${({ target }) => setOther(Number(target.value))}><option value="0">\u2014</option>
+        ${(others || state.exchanges).slice(-200).map((each) => each.number !== number && html`<option value=${each.number}>${each.number}: ${each.operation} ${each.status}</option>`)}</select></label></p>
+    ${saving && html`<${SaveCase} from=${`journal/${number}`} />`}
+    ${exchange.faults.length > 0 && html`<p><${Faults} of=${exchange} /> of the scenario ${exchange.scenario}</p>`}
+    ${[...exchange.deviations.map(({ message }) => message), exchange.hint].map((text) => text && html`<p class="problem">${text}</p>`)}
+    ${state.findings.filter(({ exchanges }) => exchanges.includes(number)).map((finding) => html`<p><a href=${`#/rule/${finding.rule}`} class="mark ${finding.verdict}">${finding.rule}</a> ${finding.message}</p>`)}
     ${diff?.rows ? html`<table class="diff"><caption>${number} and ${other}, what differs is marked</caption><tbody>${diff.rows.map(([a, b, same]) =>
       html`<tr class=${same ? "" : "differs"}><td>${a}</td><td>${b}</td></tr>`)}</tbody></table>` : html`<${Wire} exchange=${exchange} />`}
-    ${known ? html`<p class="soft small">${known.line}</p>` : ""}
-  </section>`;
+    <p class="soft small">${byNumber(number)?.line}</p>`}<//>`;
 }
 
-export function SaveCase({ from }) {
-  const [saved, setSaved] = useState(null);
+function SaveCase({ from }) {
+  const made = useAnswer(`${from}/case`);
+  const [written, setWritten] = useState(null);
   const [kind, setKind] = useState("case");
-  useEffect(() => { api("GET", `${from}/case`).then(setSaved, (error) => setSaved({ problem: error.message })); }, [from]);
-  if (!saved) return html`<p class="soft">making it\u2026</p>`;
-  if (saved.problem) return html`<p class="problem" role="alert">${saved.problem}</p>`;
-  const file = kind === "case" ? saved.file : saved.file.replace(/^seen\./, "scenario-");
+  if (!made || made.problem) return html`<p class=${made ? "problem" : "soft"} role="status">${made?.problem || "making it\u2026"}</p>`;
+  const { corpus } = state.world;
+  const isCase = kind === "case";
+  const file = isCase ? written?.path || made.file : made.file.replace(/^seen\./, "scenario-");
   const download = () => {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([saved[kind]], { type: "application/yaml" }));
-    link.download = file;
+    link.href = URL.createObjectURL(new Blob([made[kind]], { type: "application/yaml" }));
+    link.download = file.split("/").pop();
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
-  const write = async () => {
-    const written = await act("POST", `${from}/case`, undefined, ({ path: place }) => `Written to ${place}`);
-    if (written) setSaved(written);
-  };
-  const command = kind === "case" ? `mockveo replay ${saved.path || file}` : `mockveo --scenario ${file}`;
+  const write = async () => setWritten(await act("POST", `${from}/case`, undefined, ({ path }) => `Written to ${path}`));
   return html`<div class="save" role="region" aria-label="Save as case">
-    <p class="actions"><span class="segments" role="group" aria-label="What to save">${["case", "scenario"].map((each) => html`<button aria-pressed=${kind === each} onClick=${() => setKind(each)}>${each === "case" ? "Contract case" : "Scenario"}</button>`)}</span>
-      <button class="primary small" onClick=${download}>Download</button><${Copy} text=${() => saved[kind]} />
-      ${state.ready?.corpus ? (kind === "case" ? html`<button class="small" onClick=${write}>Write to ${state.ready.corpus}</button>` : "") : html`<span class="soft small">Start mockveo with <code>--corpus DIR</code> to write it there.</span>`}</p>
-    <pre class="body" tabindex="0">${saved[kind]}</pre>
-    <p class="small">${kind === "case" ? "Serve it again by hand" : "Serve it"}: <code>${command}</code>${kind === "case" ? html` \u00b7 run it: <code>mockveo check --case ${saved.path || file} -- \u2026</code>` : ""}</p>
-  </div>`;
+    <p class="actions"><span class="segments" role="group" aria-label="What to save">${["Contract case", "Scenario"].map((label, place) => html`<button aria-pressed=${isCase === !place} onClick=${() => setKind(place ? "scenario" : "case")}>${label}</button>`)}</span>
+      <button class="primary small" onClick=${download}>Download</button><${Copy} text=${made[kind]} />
+      ${corpus ? isCase && html`<button class="small" onClick=${write}>Write to ${corpus}</button>` : html`<span class="soft small">Start mockveo with <code>--corpus DIR</code> to write it there.</span>`}</p>
+    <pre class="body" tabindex="0">${made[kind]}</pre>
+    <p class="small">${isCase ? html`Serve it again by hand: <code>mockveo replay ${file}</code> \u00b7 run it: <code>mockveo check --case ${file} -- \u2026</code>` : html`Serve it: <code>mockveo --scenario ${file}</code>`}</p></div>`;
 }
 
 export function Job({ id, chosen }) {
@@ -157,49 +136,40 @@ export function Job({ id, chosen }) {
   const at = now();
   const where = column(job, at);
   const { status, progress } = view(job, at);
-  const done = where === "completed" || where === "failed";
-  const exchanges = exchangesOf(id);
-  const findings = state.findings.filter((finding) => finding.exchanges.some((number) => byNumber(number)?.job === id));
-  const choose = (number) => { location.hash = `#/job/${encodeURIComponent(id)}/${number}`; };
-  const end = (ending, words) => act("POST", `${path(job)}/end`, { ending }, words);
-  const bill = state.bill?.jobs.find((each) => each.id === id);
-  return html`<article class="job">
-    <header><a href="#/" class="back" aria-label="Back to the board">\u2190</a><div>
+  const { exchanges } = trail(id);
+  const findings = findingsOf(id);
+  const choose = (number) => { location.hash = linkOf(id, number); };
+  const end = (label, ending, words, title) => html`<button title=${title} onClick=${() => act("POST", `${pathOf(id)}/end`, { ending }, words)}>${label}</button>`;
+  const remarks = [state.bill?.jobs.find((each) => each.id === id)?.reason, oddity(job, at)];
+  return html`<article class="job"><header><a href="#/" class="back" aria-label="Back to the board">\u2190</a><div>
       <h2><bdi>${job.prompt || "A job without a prompt"}</bdi></h2>
-      <p class="facts"><code>${job.id}</code><${Copy} text=${job.id} label="Copy id" /><span>${job.alias}${job.alias !== job.model ? ` \u2192 ${job.model}` : ""}</span>${job.size ? html`<span>${job.size}</span>` : ""}
-        <span>${clientName(trail(id).client)}</span><span>scenario ${job.scenario}</span><span>${job.key}</span>${job.cost ? html`<span>${job.cost}</span>` : ""}${bill ? html`<span class="mark warn">${bill.reason}</span>` : ""}${oddity(job, at) ? html`<span class="mark warn">${oddity(job, at)}</span>` : ""}</p>
+      <p class="facts"><code>${id}</code><${Copy} text=${id} label="Copy id" />${[modelNames(job), job.size, clientName(job), `scenario ${job.scenario}`, job.key, job.cost].map((text) => text && html`<span>${text}</span>`)}${remarks.map((text) => text && html`<span class="mark warn">${text}</span>`)}</p>
       </div><div class="now ${where}"><b>${status}</b> ${progress} %<${Bar} job=${job} at=${at} /></div></header>
-    ${job.error ? html`<p class="problem">${job.error.code}: ${job.error.message}</p>` : ""}
-    <div class="toolbar" role="toolbar" aria-label="What to do with this job">
-      ${done ? "" : html`<button onClick=${() => end("success", "The job is completed.")}>Complete</button><button onClick=${() => end("failure", "The job has failed.")}>Fail</button>
-        <button onClick=${() => end("never", "The job stays as it is, for ever.")} title="It stays as it is and never ends">Stick</button>
+    ${job.error && html`<p class="problem">${job.error.code}: ${job.error.message}</p>`}
+    <div class="actions" role="toolbar" aria-label="What to do with this job">
+      ${!hasEnded(job, at) && html`${end("Complete", "success", "The job is completed.")}${end("Fail", "failure", "The job has failed.")}${end("Stick", "never", "The job stays as it is, for ever.", "It stays as it is and never ends")}
         <button disabled=${job.ends === null} onClick=${() => act("POST", "clock/advance", { seconds: Math.max(job.ends - now(), 0) + 0.001 }, "The clock is at the end of the job.")}>Clock to its end</button>`}
-      <${ScenarioPick} label="Trouble for this job" act=${(name) => act("PUT", `${path(job)}/scenario`, { scenario: name }, `Its exchanges have the faults of ${name} from now on.`)} />
+      <${ScenarioPick} label="Trouble for this job" choose=${(scenario) => act("PUT", `${pathOf(id)}/scenario`, { scenario }, `Its exchanges have the faults of ${scenario} from now on.`)} />
       <button aria-expanded=${saving} onClick=${() => setSaving(!saving)}>Save as case</button>
-      ${sure ? html`<button class="danger" onClick=${async () => { if (await act("DELETE", path(job), undefined, "The job is forgotten.")) location.hash = "#/"; }}>Really forget it</button>` : html`<button onClick=${() => setSure(true)}>Forget\u2026</button>`}
-    </div>
-    ${saving ? html`<${SaveCase} from=${path(job)} />` : ""}
+      ${sure ? html`<button class="danger" onClick=${async () => { if (await act("DELETE", pathOf(id), undefined, "The job is forgotten.")) location.hash = "#/"; }}>Really forget it</button>` : html`<button onClick=${() => setSure(true)}>Forget\u2026</button>`}</div>
+    ${saving && html`<${SaveCase} from=${pathOf(id)} />`}
     <${Axis} job=${job} chosen=${chosen} choose=${choose} />
-    ${findings.length ? html`<section class="panel" aria-labelledby="head-found"><h3 id="head-found">Findings <span class="count">${findings.length}</span></h3>${findings.map((finding) => html`<${Finding} key=${finding.rule + finding.exchanges[0]} finding=${finding} />`)}</section>` : ""}
-    <div class="halves"><section class="panel" aria-labelledby="head-list"><h3 id="head-list">Exchanges <span class="count">${exchanges.length}</span></h3>
-      ${exchanges.length > 200 ? html`<p class="soft">The latest 200; the axis has all.</p>` : ""}
+    ${findings.length > 0 && html`<${Panel} title="Findings" count=${findings.length}>${findings.map((finding) => html`<${Finding} key=${finding.rule + finding.exchanges[0]} finding=${finding} />`)}<//>`}
+    <div class="halves"><${Panel} title="Exchanges" count=${exchanges.length}>${exchanges.length > 200 && html`<p class="soft">The latest 200; the axis has all.</p>`}
       <${Sequence} exchanges=${exchanges.slice(-200)} limit=${200} marks=${findings.flatMap((finding) => finding.exchanges)} pace=${pace()} open=${choose} />
-      ${exchanges.length ? "" : html`<p class="empty soft">The journal has no exchange of this job any more.</p>`}</section>
-      <div>${chosen ? html`<${Detail} number=${chosen} others=${exchanges} close=${`#/job/${encodeURIComponent(id)}`} />` : ""}<${Clip} job=${job} where=${where} /></div></div>
-  </article>`;
+      ${!exchanges.length && html`<p class="empty soft">The journal has no exchange of this job any more.</p>`}<//>
+      <div>${chosen > 0 && html`<${Detail} number=${chosen} others=${exchanges} close=${linkOf(id)} />`}<${Clip} job=${job} where=${where} /></div></div></article>`;
 }
 
-export function Finding({ finding, picture = false }) {
-  const rule = state.rules.get(finding.rule);
+export function Finding({ finding, picture }) {
+  const { rule, verdict, message, exchanges: marks } = finding;
+  const advice = state.rules.get(rule)?.advice;
   const [open, setOpen] = useState(picture);
-  const marks = finding.exchanges;
   const job = marks.map(byNumber).find((exchange) => exchange?.job)?.job;
   const around = state.exchanges.filter((exchange) => marks.includes(exchange.number) || (job ? exchange.job === job : marks.some((mark) => Math.abs(mark - exchange.number) <= 2)));
-  return html`<article class="finding ${finding.verdict}">
-    <p><span class="mark ${finding.verdict}">${finding.verdict}</span> <a href=${`#/rule/${finding.rule}`}><b>${finding.rule}</b></a> ${finding.message}</p>
-    ${rule?.advice ? html`<p class="advice"><span class="soft">Fix</span> ${rich(rule.advice)}</p>` : ""}
-    <p class="actions">${marks.slice(0, 12).map((number) => html`<a class="button small" href=${job ? `#/job/${encodeURIComponent(job)}/${number}` : `#/exchange/${number}`}>exchange ${number}</a>`)}
-      ${around.length ? html`<button class="small" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Hide picture" : "Show picture"}</button>` : ""}</p>
-    ${open ? html`<${Sequence} exchanges=${around} marks=${marks} limit=${12} pace=${pace()} open=${(number) => { location.hash = `#/exchange/${number}`; }} />` : ""}
-  </article>`;
+  return html`<article class="finding ${verdict}"><p><span class="mark ${verdict}">${verdict}</span> <a href=${`#/rule/${rule}`}><b>${rule}</b></a> ${message}</p>
+    ${advice && html`<p><span class="soft">Fix</span> ${rich(advice)}</p>`}
+    <p class="actions">${marks.slice(0, 12).map((number) => html`<a class="button small" href=${job ? linkOf(job, number) : `#/exchange/${number}`}>exchange ${number}</a>`)}
+      ${around.length > 0 && html`<button class="small" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Hide picture" : "Show picture"}</button>`}</p>
+    ${open && html`<${Sequence} exchanges=${around} marks=${marks} limit=${12} pace=${pace()} open=${(number) => { location.hash = `#/exchange/${number}`; }} />`}</article>`;
 }

@@ -1,43 +1,33 @@
 // What the page knows of a world, kept in step by the control API's event stream. Views read `state` and are redrawn
-// by `onChange`, at most once a frame. Nothing here grows without bound.
+// by `page.draw`, at most once a frame. Nothing here grows without bound.
 import { clockText, counted } from "./parts.js";
 
-export const MAX_EXCHANGES = 10000;
-export const MAX_JOBS = 10000;
+const MAX = 10000; // exchanges, and jobs
 const QUIET_MS = 10000;
 
 export const state = {
   world: null, clock: null, clockAt: 0, scenario: null, queue: [], scenarios: [], rules: new Map(), worlds: [],
-  jobs: new Map(), exchanges: [], findings: [], bill: null, status: "connecting", notice: "", last: 0, version: 0, lost: 0,
+  jobs: new Map(), exchanges: [], judged: [], findings: [], bill: null, status: "connecting", notice: "", words: [], last: 0, version: 0, lost: 0,
 };
 const trails = new Map(); // job -> what is known of its exchanges
-let listeners = [];
 let frame = 0;
-
-export const onChange = (listener) => {
-  listeners.push(listener);
-  return () => { listeners = listeners.filter((other) => other !== listener); };
-};
+export const page = { draw() {} };
 export function changed() {
-  state.version += 1;
   // A timer, since a page in the background gets no frames but must not fall behind.
-  frame ||= setTimeout(() => { frame = 0; for (const listener of listeners) listener(); }, 40);
+  frame ||= setTimeout(() => { frame = 0; page.draw(state.version += 1); }, 40);
 }
 
-export class Refused extends Error {}
 export async function api(method, path, body) {
-  let answer;
-  try {
-    answer = await fetch(`./${path}`, body === undefined ? { method } : { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-  } catch {
-    throw new Refused("the server does not answer");
-  }
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(`./${path}`, body === undefined ? { method } : { method, headers, body: JSON.stringify(body) }).catch(() => {
+    throw new Error("the server does not answer");
+  });
   const data = await answer.json();
-  if (!answer.ok) throw new Refused(data.error?.message || `the server answered ${answer.status}`);
+  if (!answer.ok) throw new Error(data.error.message);
   return data;
 }
 export function notice(text, kind = "info") {
-  state.notice = { text, kind, at: Date.now() };
+  state.notice = { text, kind };
   changed();
 }
 // Do what a button says; what the server objects to is shown in its own words.
@@ -47,8 +37,7 @@ export async function act(method, path, body, done) {
     if (done) notice(typeof done === "function" ? done(answer) : done, "good");
     return answer;
   } catch (error) {
-    notice(error.message, "bad");
-    return null;
+    return notice(error.message, "bad");
   }
 }
 
@@ -58,7 +47,11 @@ export function now() {
   if (!clock) return 0;
   return clock.mode === "wall" ? clock.now + ((performance.now() - state.clockAt) / 1000) * clock.speed : clock.now;
 }
-export const pace = () => (state.clock && state.clock.mode === "wall" ? state.clock.speed : 1);
+// Whether texts have all words of the search.
+export const fits = (...texts) => state.words.every((word) => texts.some((text) => text?.toLowerCase().includes(word)));
+export const pace = () => (state.clock?.mode === "wall" ? state.clock.speed : 1);
+export const linkOf = (job, number) => `#/job/${encodeURIComponent(job)}${number ? `/${number}` : ""}`;
+export const pathOf = (job) => `jobs/${encodeURIComponent(job)}`;
 
 // As mockveo/simulator/jobs.py computes it: a job is a function of time.
 export function view(job, at) {
@@ -88,45 +81,40 @@ export function column(job, at = now()) {
   return found;
 }
 
-export const trail = (id) => trails.get(id) || { exchanges: [], client: "", polls: 0, lastAt: null, lastTime: null, shown: "" };
-export const exchangesOf = (id) => trail(id).exchanges;
-export const byNumber = (number) => {
-  let low = 0;
-  let high = state.exchanges.length - 1;
-  while (low <= high) {
+const unknown = () => ({ exchanges: [], client: "", latest: null, usual: 0, toldEnd: false });
+export const hasEnded = (job, at) => ["completed", "failed"].includes(column(job, at));
+export const trail = (id) => trails.get(id) || unknown();
+export function byNumber(number) {
+  let [low, high] = [0, state.exchanges.length];
+  while (low < high) {
     const middle = (low + high) >> 1;
-    if (state.exchanges[middle].number === number) return state.exchanges[middle];
     if (state.exchanges[middle].number < number) low = middle + 1;
-    else high = middle - 1;
+    else high = middle;
   }
-  return null;
-};
+  return state.exchanges[low]?.number === number ? state.exchanges[low] : undefined;
+}
+export const findingsOf = (job) => state.findings.filter(({ exchanges }) => exchanges.some((number) => byNumber(number)?.job === job));
 const RUSHED = new Set(["poll-interval", "retry-after", "backoff", "stop-at-terminal", "retry-bounded"]);
 // What is odd about the client of a job, in a few words; nothing if all is well.
 export function oddity(job, at) {
-  const known = trail(job.id);
-  const found = state.findings.find(({ rule, exchanges }) => RUSHED.has(rule) && exchanges.some((number) => byNumber(number)?.job === job.id));
+  const found = findingsOf(job.id).find(({ rule }) => RUSHED.has(rule));
   if (found) return found.rule === "stop-at-terminal" ? "asks on after the end" : "asks too often";
-  const where = column(job, at);
-  if (known.lastTime === null) return "";
-  const silent = Date.now() - known.lastTime * 1000;
-  const usual = Math.max(known.usual * 3000, QUIET_MS);
-  if ((where === "queued" || where === "running") && silent > usual) return "stopped polling";
-  if (where === "completed" && known.shown !== "completed" && silent > usual) return "has not seen the end";
-  return "";
+  const { latest, usual, toldEnd } = trail(job.id);
+  if (latest === null || Date.now() - latest * 1000 < Math.max(usual * 3000, QUIET_MS)) return "";
+  if (!hasEnded(job, at)) return "stopped polling";
+  return column(job, at) === "completed" && !toldEnd ? "has not seen the end" : "";
 }
 
 function addExchange(exchange) {
   if (exchange.number <= state.last) return;
-  const lost = state.last ? exchange.number - state.last - 1 : 0;
-  if (lost) {
-    state.lost += lost;
-    notice(`${counted(lost, "exchange")} came that the server no longer has.`);
-  }
+  const lost = state.last && exchange.number - state.last - 1;
+  state.lost += lost;
+  if (lost) notice(`${counted(lost, "exchange")} came that the server no longer has.`);
   state.last = exchange.number;
+  exchange.words = `${exchange.line} ${exchange.client} ${exchange.job}`;
   state.exchanges.push(exchange);
-  if (state.exchanges.length > MAX_EXCHANGES) {
-    for (const old of state.exchanges.splice(0, MAX_EXCHANGES / 10)) {
+  if (state.exchanges.length > MAX) {
+    for (const old of state.exchanges.splice(0, MAX / 10)) {
       const known = trails.get(old.job);
       if (!known) continue;
       known.exchanges.shift();
@@ -134,20 +122,19 @@ function addExchange(exchange) {
     }
   }
   if (!exchange.job) return;
-  let known = trails.get(exchange.job);
-  if (!known) trails.set(exchange.job, (known = { exchanges: [], client: "", polls: 0, lastAt: null, lastTime: null, usual: 0, shown: "" }));
+  const known = trail(exchange.job);
+  trails.set(exchange.job, known);
   known.exchanges.push(exchange);
   known.client ||= exchange.client;
-  if (known.lastTime !== null) known.usual = known.usual ? known.usual * 0.7 + (exchange.time - known.lastTime) * 0.3 : exchange.time - known.lastTime;
-  known.lastAt = exchange.at;
-  known.lastTime = exchange.time;
-  if (exchange.operation === "retrieve") known.polls += 1;
-  if (exchange.status === 200 && (exchange.progress === 100 || exchange.operation === "content")) known.shown = "completed";
+  const pause = exchange.time - known.latest;
+  if (known.latest !== null) known.usual = known.usual ? known.usual * 0.7 + pause * 0.3 : pause;
+  known.latest = exchange.time;
+  known.toldEnd ||= exchange.status === 200 && (exchange.progress === 100 || exchange.operation === "content");
 }
 function addJob(job) {
-  job.words = `${job.id} ${job.prompt} ${job.model} ${job.alias} ${job.scenario}`.toLowerCase();
+  job.words = `${job.id} ${job.prompt} ${job.model} ${job.alias} ${job.scenario}`;
   state.jobs.set(job.id, job);
-  if (state.jobs.size > MAX_JOBS) {
+  if (state.jobs.size > MAX) {
     const oldest = state.jobs.keys().next().value;
     state.jobs.delete(oldest);
     trails.delete(oldest);
@@ -159,8 +146,8 @@ function addJob(job) {
 function missingRetries() {
   const latest = new Map();
   for (const exchange of state.exchanges) {
-    if (exchange.operation === "create") latest.set(`${exchange.key} ${exchange.prompt}`, exchange);
-    else if (exchange.job) latest.set(exchange.job, exchange);
+    const what = exchange.operation === "create" ? `${exchange.key} ${exchange.prompt}` : exchange.job;
+    if (what) latest.set(what, exchange);
   }
   return [...latest.values()].filter((exchange) => exchange.transient && Date.now() > (exchange.time + (exchange.wait || 0)) * 1000 + QUIET_MS)
     .map((exchange) => ({ rule: MISSING.id, severity: "info", verdict: "info", exchanges: [exchange.number],
@@ -172,30 +159,31 @@ const MISSING = {
   advice: "Retry polls and downloads, which are safe to repeat, with backoff. Repeat a create if its answer says that it was refused, as `429` and `503` do.",
   source: "What this page sees; a program may also have been stopped. `mockveo check` judges it by the rule `survive-transient`.",
 };
-let judged = [];
-let findingsTimer = 0;
-let findingsCost = 0;
-export function refreshFindings(delay = Math.max(600, findingsCost * 10)) {
-  findingsTimer ||= setTimeout(async () => {
+let timer = 0;
+let cost = 0;
+function findAll() {
+  state.findings = [...state.judged, ...missingRetries()];
+  changed();
+}
+setInterval(findAll, 2000);
+async function load(places) {
+  try {
+    for (const [name, path] of Object.entries(places)) {
+      const answer = await api("GET", path);
+      state[name] = answer[path] ?? answer;
+    }
+    findAll();
+  } catch { /* the stream says that the server is gone */ }
+}
+function refreshFindings(delay = Math.max(600, cost * 10)) {
+  timer ||= setTimeout(async () => {
     const begun = performance.now();
-    try {
-      const [{ findings }, bill] = await Promise.all([api("GET", "findings"), api("GET", "bill")]);
-      judged = findings;
-      state.findings = [...judged, ...missingRetries()];
-      state.bill = bill;
-    } catch { /* the stream says that the server is gone */ }
-    findingsCost = performance.now() - begun;
-    findingsTimer = 0;
-    changed();
+    await load({ judged: "findings", bill: "bill" });
+    cost = performance.now() - begun;
+    timer = 0;
   }, delay);
 }
-export async function refreshLists() {
-  try {
-    const [{ scenarios }, { worlds }, ready] = await Promise.all([api("GET", "scenarios"), api("GET", "worlds"), api("GET", "ready")]);
-    Object.assign(state, { scenarios, worlds, ready });
-    changed();
-  } catch { /* as above */ }
-}
+export const refreshLists = () => load({ scenarios: "scenarios", worlds: "worlds" });
 
 function setClock(clock) {
   const back = state.clock ? latestNow - clock.now : 0;
@@ -209,14 +197,13 @@ function setClock(clock) {
   latestNow = clock.now;
 }
 function forget() {
-  judged = [];
-  Object.assign(state, { exchanges: [], findings: [], bill: null, last: 0, lost: 0, clock: null });
+  Object.assign(state, { exchanges: [], judged: [], findings: [], bill: null, last: 0, lost: 0, clock: null });
   latestNow = 0;
   state.jobs.clear();
   trails.clear();
 }
 async function loadJobs() {
-  const { jobs } = await api("GET", `jobs?limit=${MAX_JOBS}&timeline=true`);
+  const { jobs } = await api("GET", `jobs?limit=${MAX}&timeline=true`);
   const listed = new Set(jobs.map(({ id }) => id));
   // Those that came by the stream meanwhile are younger.
   const younger = [...state.jobs.values()].filter(({ id }) => !listed.has(id));
@@ -224,13 +211,6 @@ async function loadJobs() {
   for (const job of [...jobs.reverse(), ...younger]) addJob(job);
   changed();
 }
-
-setInterval(() => {
-  const findings = [...judged, ...missingRetries()];
-  if (findings.length === state.findings.length) return;
-  state.findings = findings;
-  changed();
-}, 2000);
 
 // A machine that slept has another idea of the time that passed.
 addEventListener("visibilitychange", () => {
@@ -241,20 +221,16 @@ let source = null;
 function hello(data) {
   const before = state.world;
   if (before && before.run !== data.run) {
-    const why = before.seed !== data.seed || before.version !== data.version ? "The server was restarted" : "The world was reset, or the server restarted";
     forget();
-    notice(`${why}. This is how it is now.`);
+    notice(`${before.seed !== data.seed || before.version !== data.version ? "The server was restarted" : "The world was reset, or the server restarted"}. This is how it is now.`);
     Object.assign(state, { world: data, status: "connecting" });
-    connect(); // Anew, from the first exchange of this run.
-    return;
+    return connect(); // Anew, from the first exchange of this run.
   }
   if (state.status === "gone") notice("The server is back.", "good");
-  state.world = data;
-  state.status = "live";
+  Object.assign(state, { world: data, status: "live" });
   loadJobs().catch(() => {});
   refreshLists();
-  refreshFindings(0);
-  changed();
+  return refreshFindings(0);
 }
 export function connect() {
   source?.close();
@@ -266,7 +242,6 @@ export function connect() {
     changed();
   });
   on("hello", hello);
-  on("reset", () => {});
   on("exchange", (data) => { addExchange(data); refreshFindings(); });
   on("job", addJob);
   on("forgotten", ({ id }) => { state.jobs.delete(id); trails.delete(id); });
@@ -279,8 +254,4 @@ export function connect() {
     if (stream.readyState === EventSource.CLOSED) setTimeout(() => { if (stream === source) connect(); }, 1000);
   };
 }
-export async function loadRules() {
-  const { rules } = await api("GET", "rules");
-  state.rules = new Map([...rules, MISSING].map((rule) => [rule.id, rule]));
-  changed();
-}
+api("GET", "rules").then(({ rules }) => { state.rules = new Map([...rules, MISSING].map((rule) => [rule.id, rule])); changed(); }, () => {});

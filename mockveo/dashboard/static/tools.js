@@ -1,35 +1,34 @@
-// The tools around the views: worlds, the clock, notices and dialogs.
-import { useEffect, useRef, useState } from "./vendor.js";
+// What several views use, and the tools around them: worlds, the clock, notices and dialogs.
+import { useEffect, useRef } from "./vendor.js";
 import { clockText, html } from "./parts.js";
-import { act, now, state } from "./store.js";
+import { act, changed, now, state } from "./store.js";
 
-const SPEEDS = [1, 10, 100, 1000];
+export const Panel = ({ title, kind, count, children }) => html`<section class="panel ${kind || ""}" aria-label=${title}><h2>${title} ${count > 0 && html`<span class="count">${count}</span>`}</h2>${children}</section>`;
+export const ScenarioPick = ({ label, choose }) => html`<select aria-label=${label} value="" onChange=${({ target }) => { choose(target.value); target.value = ""; }}>
+  <option value="">${label}…</option>${state.scenarios.map(({ name, summary }) => html`<option value=${name} title=${summary}>${name}</option>`)}</select>`;
+
 export function ClockTools() {
   const { clock } = state;
   if (!clock) return null;
   const set = (changes) => act("PATCH", "clock", changes);
   const advance = (seconds) => act("POST", "clock/advance", { seconds });
   const frozen = clock.mode !== "wall";
-  return html`<div class="clock" role="group" aria-label="Clock of the world">
-    <output class="time" aria-label="time of the world">${clockText(now())}</output>
-    ${clock.mode === "poll" ? html`<span class="mark info">+${clockText(clock.step)} a poll</span>` : ""}
-    <button class="small" aria-pressed=${frozen} onClick=${() => set({ mode: frozen ? "wall" : "manual" })}>${frozen ? (clock.mode === "poll" ? "Let it run" : "Frozen") : "Freeze"}</button>
-    <span class="segments" role="group" aria-label="Speed">${SPEEDS.map((speed) => html`<button aria-pressed=${!frozen && clock.speed === speed} onClick=${() => set({ mode: "wall", speed })}>\u00d7${speed}</button>`)}</span>
+  return html`<div class="actions clock" role="group" aria-label="Clock of the world"><output class="time" aria-label="time of the world">${clockText(now())}</output>
+    ${clock.mode === "poll" && html`<span class="mark">+${clockText(clock.step)} a poll</span>`}
+    <button class="small" aria-pressed=${frozen} onClick=${() => set({ mode: frozen ? "wall" : "manual" })}>${clock.mode === "poll" ? "Let it run" : frozen ? "Frozen" : "Freeze"}</button>
+    <span class="segments" role="group" aria-label="Speed">${[1, 10, 100, 1000].map((speed) => html`<button aria-pressed=${!frozen && clock.speed === speed} onClick=${() => set({ mode: "wall", speed })}>\u00d7${speed}</button>`)}</span>
     <button class="small" onClick=${() => advance(10)}>+10 s</button><button class="small" onClick=${() => advance(60)}>+1 min</button></div>`;
 }
 
 export function Worlds() {
   const name = state.world?.world || "";
-  const go = (event) => {
-    let { value: chosen } = event.target;
-    if (chosen === "+") {
-      chosen = prompt("Name of a world, e.g. mine. Clients reach it at /@NAME/v1.") || "";
-      if (!/^[A-Za-z0-9._~-]{1,100}$/.test(chosen)) { event.target.value = name; return; }
-    }
-    location.href = chosen ? `/@${chosen}/_mockveo/` : "/_mockveo/";
+  const go = ({ target }) => {
+    const chosen = target.value === "+" ? prompt("Name of a world, e.g. mine. Clients reach it at /@NAME/v1.") || "" : target.value;
+    if (target.value === "+" && !/^[A-Za-z0-9._~-]{1,100}$/.test(chosen)) target.value = name;
+    else location.href = chosen ? `/@${chosen}/_mockveo/` : "/_mockveo/";
   };
-  const names = [...new Set(["", ...state.worlds.map((world) => world.name), name])];
-  return html`<select class="world" aria-label="World" value=${name} onChange=${go}>${names.map((each) => html`<option value=${each}>${each ? `/@${each}` : "default world"}</option>`)}<option value="+">another\u2026</option></select>`;
+  const names = new Set(["", ...state.worlds.map((world) => world.name), name]);
+  return html`<select class="world" aria-label="World" value=${name} onChange=${go}>${[...names].map((each) => html`<option value=${each}>${each ? `/@${each}` : "default world"}</option>`)}<option value="+">another\u2026</option></select>`;
 }
 
 export function Reset() {
@@ -45,13 +44,12 @@ export function Reset() {
 }
 
 export function Notice() {
-  const [, redraw] = useState(0);
   const { notice: shown } = state;
+  const dismiss = () => { if (state.notice === shown) state.notice = ""; changed(); };
   useEffect(() => {
-    if (!shown) return undefined;
-    const timer = setTimeout(() => { if (state.notice === shown) { state.notice = ""; redraw(Math.random()); } }, shown.kind === "bad" ? 12000 : 5000);
+    const timer = shown && setTimeout(dismiss, shown.kind === "bad" ? 12000 : 5000);
     return () => clearTimeout(timer);
   }, [shown]);
-  return html`<div class="notices" role="status" aria-live="polite">${state.status === "gone" ? html`<p class="notice bad">The server is gone. The page waits for it and then goes on.</p>` : ""}
-    ${shown ? html`<p class="notice ${shown.kind}">${shown.text} <button class="small" aria-label="Dismiss" onClick=${() => { state.notice = ""; redraw(Math.random()); }}>\u00d7</button></p>` : ""}</div>`;
+  return html`<div class="notices" role="status" aria-live="polite">${state.status === "gone" && html`<p class="notice bad">The server is gone. The page waits for it and then goes on.</p>`}
+    ${shown && html`<p class="notice ${shown.kind}">${shown.text} <button class="small" aria-label="Dismiss" onClick=${dismiss}>\u00d7</button></p>`}</div>`;
 }

@@ -1,29 +1,24 @@
 // Trouble: the scenarios with a sentence each, what is armed, and an editor that checks as one types.
 import { useEffect, useState } from "./vendor.js";
-import { counted, html, rich } from "./parts.js";
-import { act, api, notice, refreshLists, state } from "./store.js";
+import { Faults, counted, html, rich } from "./parts.js";
+import { act, api, fits, notice, refreshLists, state } from "./store.js";
+import { Panel } from "./tools.js";
 
 const forWorld = (scenario) => act("PUT", "scenario", { scenario }, ({ name }) => `The world's scenario is ${name}.`);
 const forNext = (scenario) => act("POST", "queue", { scenario }, ({ scenarios }) => `The next create meets ${scenarios.at(-1).name}.`);
-
-export function ScenarioPick({ label, act: choose }) {
-  return html`<select aria-label=${label} value="" onChange=${(event) => { const { value } = event.target; event.target.value = ""; if (value) choose(value); }}>
-    <option value="">${label}\u2026</option>${state.scenarios.map(({ name, summary }) => html`<option value=${name} title=${summary}>${name}</option>`)}</select>`;
+// How often the faults of a scenario have struck, in what the page knows.
+function Strikes({ name }) {
+  const count = state.exchanges.filter(({ scenario, faults }) => scenario === name && faults.length).length;
+  return count > 0 && html` <span class="mark warn">\u2691 struck ${counted(count, "time")}</span>`;
 }
 
-// How often the faults of a scenario have struck, in what the page knows.
-const strikes = (name) => state.exchanges.reduce((sum, exchange) => sum + (exchange.scenario === name && exchange.faults.length > 0), 0);
-
-export function Armed() {
+function Armed() {
   const { scenario, queue } = state;
-  if (!scenario) return null;
-  const count = strikes(scenario.name);
-  const latest = state.exchanges.findLast((exchange) => exchange.faults.length);
-  return html`<section class="panel armed" aria-labelledby="head-armed" aria-live="polite"><h2 id="head-armed">Armed</h2>
-    <p><span class="soft">World</span> <b>${scenario.name}</b> ${rich(scenario.summary)} ${count ? html`<span class="mark fault">\u2691 struck ${counted(count, "time")}</span>` : ""}
-      ${scenario.name === "normal" ? "" : html`<button class="small" onClick=${() => forWorld("normal")}>Back to normal</button>`}</p>
-    <p><span class="soft">Next create</span> ${queue.length ? html`${queue.map(({ name }, place) => html`<span class="mark fault" key=${place}>${place + 1}. ${name}</span> `)}<button class="small" onClick=${() => act("DELETE", "queue", undefined, "Nothing is armed for the next create.")}>Disarm</button>` : "nothing of its own"}</p>
-    <p><span class="soft">Last struck</span> ${latest ? html`<a class="struck" key=${latest.number} href=${`#/exchange/${latest.number}`}>\u2691 ${latest.faults.join(", ")} on exchange ${latest.number}, a ${latest.operation || "request"}</a>` : "nothing so far"}</p></section>`;
+  const latest = state.exchanges.findLast(({ faults }) => faults.length);
+  return scenario && html`<${Panel} title="Armed" kind="armed"><div aria-live="polite">
+    <p><span class="soft">World</span> <b>${scenario.name}</b> ${rich(scenario.summary)} <${Strikes} name=${scenario.name} /> ${scenario.name !== "normal" && html`<button class="small" onClick=${() => forWorld("normal")}>Back to normal</button>`}</p>
+    <p><span class="soft">Next create</span> ${queue.length ? html`${queue.map(({ name }, place) => html`<span class="mark warn" key=${place}>${place + 1}. ${name}</span> `)}<button class="small" onClick=${() => act("DELETE", "queue", undefined, "Nothing is armed for the next create.")}>Disarm</button>` : "nothing of its own"}</p>
+    <p><span class="soft">Last struck</span> ${latest ? html`<a class="struck" key=${latest.number} href=${`#/exchange/${latest.number}`}><${Faults} of=${latest} /> on exchange ${latest.number}, a ${latest.operation || "request"}</a>` : "nothing so far"}</p></div><//>`;
 }
 
 const SAMPLE = `summary: The first create is refused, every third poll is slow and a 503.
@@ -32,52 +27,43 @@ faults:
   - {operation: retrieve, every: 3, status: 503, delay: 2}
 `;
 function Editor({ from }) {
-  const [text, setText] = useState(from || SAMPLE);
+  const [text, setText] = useState(SAMPLE);
   const [name, setName] = useState("my-trouble");
-  const [checked, setChecked] = useState({});
+  const [{ scenario, problem }, setChecked] = useState({});
   useEffect(() => { if (from) setText(from); }, [from]);
   useEffect(() => {
     let current = true;
-    const timer = setTimeout(async () => {
-      try {
-        const { scenario } = await api("POST", "check", { text });
-        if (current) setChecked({ scenario });
-      } catch (error) {
-        if (current) setChecked({ problem: error.message });
-      }
-    }, 250);
+    const timer = setTimeout(() => api("POST", "check", { text }).catch((error) => ({ problem: error.message })).then((answer) => current && setChecked(answer)), 250);
     return () => { current = false; clearTimeout(timer); };
   }, [text]);
   const keep = async (use) => {
-    const kept = await act("PUT", `scenarios/${encodeURIComponent(name)}`, checked.scenario, `${name} can be chosen by its name.`);
+    const kept = await act("PUT", `scenarios/${encodeURIComponent(name)}`, scenario, `${name} can be chosen by its name.`);
     refreshLists();
     if (kept && use) await use(name);
   };
-  const ready = Boolean(checked.scenario);
-  return html`<section class="panel editor" aria-labelledby="head-editor"><h2 id="head-editor">Your own</h2>
-    <label for="scenario-text" class="soft">A scenario in YAML or JSON</label>
-    <textarea id="scenario-text" spellcheck="false" rows="9" value=${text} onInput=${(event) => setText(event.target.value)} aria-describedby="scenario-said" aria-invalid=${Boolean(checked.problem)}></textarea>
-    <p id="scenario-said" class=${checked.problem ? "problem" : "fine"} role="status">${checked.problem ? checked.problem : ready ? "\u2713 A valid scenario." : "\u2026"}</p>
-    <p class="actions"><label>Name <input value=${name} size="14" onInput=${(event) => setName(event.target.value)} /></label>
-      <button class="primary small" disabled=${!ready} onClick=${() => keep(forNext)}>Next create</button>
-      <button class="small" disabled=${!ready} onClick=${() => keep(forWorld)}>World</button>
-      <button class="small" disabled=${!ready} onClick=${() => keep()}>Keep</button></p></section>`;
+  const button = (label, use, kind = "") => html`<button class="small ${kind}" disabled=${!scenario} onClick=${() => keep(use)}>${label}</button>`;
+  return html`<${Panel} title="Your own" kind="editor"><label for="scenario-text" class="soft">A scenario in YAML or JSON</label>
+    <textarea id="scenario-text" spellcheck="false" rows="9" value=${text} onInput=${({ target }) => setText(target.value)} aria-describedby="scenario-said" aria-invalid=${Boolean(problem)}></textarea>
+    <p id="scenario-said" class=${problem ? "problem" : "fine"} role="status">${problem || (scenario ? "\u2713 A valid scenario." : "\u2026")}</p>
+    <p class="actions"><label>Name <input value=${name} size="14" onInput=${({ target }) => setName(target.value)} /></label>${button("Next create", forNext, "primary")}${button("World", forWorld)}${button("Keep")}</p><//>`;
 }
 
-export function Trouble({ words }) {
+export function Trouble() {
   const [edited, setEdited] = useState("");
-  const fitting = state.scenarios.filter(({ name, summary }) => !words || words.every((word) => `${name} ${summary}`.toLowerCase().includes(word)));
-  const edit = async ({ name, scenario }) => {
-    const { name: _, ...rest } = scenario;
+  const fitting = state.scenarios.filter(({ name, summary }) => fits(`${name} ${summary}`));
+  const edit = ({ name, scenario: { name: _, ...rest } }) => {
     setEdited(JSON.stringify(rest, null, 2));
     notice(`${name} is in the editor.`);
     document.getElementById("scenario-text").focus();
   };
-  return html`<div class="trouble"><div class="side"><${Armed} /><${Editor} from=${edited} /></div>
-    <section class="palette" aria-labelledby="head-palette"><h2 id="head-palette">Trouble <span class="count">${fitting.length}</span></h2>
-      <ul>${fitting.map((each) => html`<li key=${each.name} class=${each.name === state.scenario?.name ? "chosen" : ""}>
-        <div><b>${each.name}</b>${strikes(each.name) ? html` <span class="mark fault">\u2691 ${strikes(each.name)}</span>` : ""}<p>${rich(each.summary)}</p></div>
-        <span class="actions"><button class="small" aria-label=${`${each.name} for the next create`} onClick=${() => forNext(each.name)}>Next create</button>
-          <button class="small" aria-label=${`${each.name} for the world`} aria-pressed=${each.name === state.scenario?.name} onClick=${() => forWorld(each.name)}>World</button>
-          <button class="small" aria-label=${`edit ${each.name}`} onClick=${() => edit(each)}>Edit</button></span></li>`)}</ul></section></div>`;
+  const row = (each) => {
+    const { name } = each;
+    const isChosen = name === state.scenario?.name;
+    return html`<li key=${name} class=${isChosen ? "chosen" : ""}><div><b>${name}</b><${Strikes} name=${name} /><p>${rich(each.summary)}</p></div>
+      <span class="actions"><button class="small" aria-label=${`${name} for the next create`} onClick=${() => forNext(name)}>Next create</button>
+        <button class="small" aria-label=${`${name} for the world`} aria-pressed=${isChosen} onClick=${() => forWorld(name)}>World</button>
+        <button class="small" aria-label=${`edit ${name}`} onClick=${() => edit(each)}>Edit</button></span></li>`;
+  };
+  return html`<div class="halves trouble"><div><${Armed} /><${Editor} from=${edited} /></div>
+    <section class="palette" aria-label="Scenarios"><h2>Trouble <span class="count">${fitting.length}</span></h2><ul>${fitting.map(row)}</ul></section></div>`;
 }

@@ -129,6 +129,8 @@ class _State:
             "world": world.name,
             "seed": world.seed,
             "profile": world.settings.profile,
+            "base_url": self._call.base_url,
+            "corpus": world.settings.corpus or None,
             "last": world.journal.count,
         }
         return _event("hello", data)

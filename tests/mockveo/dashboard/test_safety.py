@@ -64,7 +64,7 @@ def test_hostile_text_stays_text(watched: Watched) -> None:
         assert watched.tab.complaints == []
     watched.go(f"#/job/{job}/2")
     expect(watched.page.locator(".detail .form")).to_contain_text("<img src=x onerror=")
-    expect(watched.page.locator(".job h2")).to_contain_text("\\u202eknil")
+    expect(watched.page.locator(".job header h2")).to_contain_text("\\u202eknil")
 
 
 @contextmanager
