@@ -1,20 +1,20 @@
-"""An exchange as pages show it: in short for lists and pictures, and next to another."""
+"""An exchange as pages show it: in short for lists and pictures, its messages, and next to another."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any, Final, TypedDict
 
 from mockveo.text import truncate
-from mockveo.traffic.exchange import Exchange, ExchangeJson, value_text
+from mockveo.traffic.exchange import Exchange, ExchangeJson, FileJson, value_text
 
 #: Milliseconds from which an answer is shown as late. Arbitrary: people notice a second.
 LATE_MS: Final = 900
-#: Characters of a prompt in short, and lines of a body next to another. Arbitrary: a screen.
+#: Characters of a prompt in short, and of a body; lines of a body next to another. Arbitrary: a few screens.
 MAX_PROMPT: Final = 200
+MAX_BODY: Final = 20_000
 MAX_LINES: Final = 300
 
 
@@ -104,36 +104,70 @@ def _answer(exchange: Exchange, data: ExchangeJson) -> str:
     return " ".join(filter(None, words))
 
 
+class Message(TypedDict):
+    """A request or a response as text; `note` says its size and time, `body` is None where it is a form or not kept."""
+
+    title: str
+    line: str
+    note: str
+    form: list[tuple[str, str]]
+    headers: list[tuple[str, str]]
+    body: str | None
+
+
+def messages(data: ExchangeJson) -> list[Message]:
+    """Return the request and the response of an exchange."""
+    request, response, query = data["request"], data["response"], data["request"].get("query")
+    form = [(field["name"], value_text(field)) for field in request.get("fields", ())]
+    form += [(file["name"], _described(file)) for file in request.get("files", ())]
+    asked: Message = {
+        "title": "Request",
+        "line": f"{request['method']} {request['path']}{f'?{query}' if query else ''}",
+        "note": _size(request.get("body_bytes")),
+        "form": form,
+        "headers": list(request.get("headers", ())),
+        "body": None,
+    }
+    if response is None:
+        return [
+            asked,
+            {"title": "Response", "line": "", "note": "none was sent", "form": [], "headers": [], "body": None},
+        ]
+    body, ms = response.get("body"), data.get("duration_ms")
+    answered: Message = {
+        "title": "Response",
+        "line": str(response["status"]),
+        "note": f"{_size(response.get('body_bytes'))}{f' in {ms / 1000:.3g} s' if ms else ''}",
+        "form": [],
+        "headers": list(response.get("headers", ())),
+        "body": None if body is None else truncate(_text(body), MAX_BODY),
+    }
+    return [asked, answered]
+
+
 def compared(first: ExchangeJson, second: ExchangeJson) -> list[tuple[str | None, str | None, bool]]:
     """Return the lines of two exchanges side by side, each with whether both are the same; None where one has none."""
     rows: list[tuple[str | None, str | None, bool]] = []
-    ours, others = list(_lines(first)), list(_lines(second))
+    ours, others = ([line for each in messages(data) for line in _lines(each)] for data in (first, second))
     for tag, a, b, c, d in SequenceMatcher(None, ours, others, autojunk=False).get_opcodes():
         rows += [(left, right, tag == "equal") for left, right in zip_longest(ours[a:b], others[c:d])]
     return rows
 
 
-def _lines(data: ExchangeJson) -> Iterator[str]:
-    """Yield an exchange as lines: its request, an empty one, its response."""
-    request, response = data["request"], data["response"]
-    yield f"{request['method']} {request['path']}{f'?{query}' if (query := request.get('query')) else ''}"
-    yield from (": ".join(pair) for pair in request.get("headers", ()))
-    yield from (f"form {field['name']} = {value_text(field)}" for field in request.get("fields", ()))
-    for file in request.get("files", ()):
-        size = file.get("bytes")
-        yield f"file {file['name']} = {file['filename']} ({file.get('content_type')}, {size} bytes)"
-    yield ""
-    if response is None:
-        yield "no response"
-        return
-    yield str(response["status"])
-    yield from (": ".join(pair) for pair in response.get("headers", ()))
-    yield ""
-    yield from _body_lines(response.get("body"), response.get("body_bytes"))
+def _lines(message: Message) -> list[str]:
+    pairs = [f"{name} = {value}" for name, value in message["form"]]
+    pairs += [f"{name}: {value}" for name, value in message["headers"]]
+    return [message["line"] or message["note"], *pairs, "", *(message["body"] or "").split("\n")[:MAX_LINES]]
 
 
-def _body_lines(body: Any, size: int | None) -> list[str]:
-    if body is None:
-        return [f"({size} bytes)"]
-    text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
-    return [truncate(line, MAX_LINES) for line in text.split("\n")[:MAX_LINES]]
+def _described(file: FileJson) -> str:
+    media_type, digest = file.get("content_type") or "no type", (file.get("sha256") or "unknown")[:12]
+    return f"{file['filename'] or '(no name)'}, {media_type}, {_size(file.get('bytes'))}, sha256 {digest}"
+
+
+def _text(body: Any) -> str:
+    return body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def _size(count: int | None) -> str:
+    return "" if count is None or count < 0 else f"{count:,} bytes"

@@ -7,9 +7,9 @@
 
   function Picture({ list, marks }) {
     const [open, setOpen] = useState(0);
-    const opened = exchanges.find(({ number }) => number === open);
+    const opened = exchanges.find(({ summary }) => summary.number === open);
     return html`<${Sequence} exchanges=${list} marks=${marks} limit=${60} open=${(number) => setOpen(number === open ? 0 : number)} />
-      ${opened ? html`<${Wire} exchange=${opened} />` : ""}`;
+      ${opened ? html`<${Wire} messages=${opened.messages} />` : ""}`;
   }
   for (const [place, { exchanges: marks }] of findings.entries()) {
     const jobs = new Set(shown.filter(({ number, job }) => job && marks.includes(number)).map(({ job }) => job));

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mockveo.dashboard import files
 from mockveo.dashboard.bundle import bundled, embedded, policy_hash
-from mockveo.dashboard.exchanges import summary_of
+from mockveo.dashboard.exchanges import messages, summary_of
 
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;"
@@ -27,7 +27,7 @@ def html_page(report: Mapping[str, Any], summary: str) -> str:
     # The same components as on the dashboard.
     script = f"{bundled('vendor.js', 'parts.js')}\n{Path(__file__).with_name('page.js').read_text(encoding='utf-8')}"
     policy = f"default-src 'none'; img-src data:; style-src '{policy_hash(style)}'; script-src '{policy_hash(script)}'"
-    exchanges = [{**exchange, "summary": summary_of(exchange)} for exchange in report["exchanges"]]
+    exchanges = [{"summary": summary_of(exchange), "messages": messages(exchange)} for exchange in report["exchanges"]]
     data = {"exchanges": exchanges, "findings": report["findings"]}
     proof = [(name.replace("_", " "), value) for name, value in report["proof"].items()]
     command = " ".join(report["command"])

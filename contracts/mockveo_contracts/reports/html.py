@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from mockveo.dashboard import files
 from mockveo.dashboard.bundle import bundled, embedded, policy_hash
-from mockveo.dashboard.exchanges import summary_of
-from mockveo.text import ending, printable
+from mockveo.dashboard.exchanges import messages, summary_of
+from mockveo.text import ending, printable, truncate
 from mockveo.traffic.exchange import ExchangeJson
 from mockveo_contracts.reports.case_result import CaseResult
 from mockveo_contracts.reports.finding import FINDINGS, Finding, RuleGroup, RuleResult
@@ -183,14 +182,12 @@ def _around(finding: Finding) -> Sequence[ExchangeJson]:
 
 
 def _exchange(finding: Finding, exchange: ExchangeJson) -> dict[str, Any]:
-    """Return an exchange with the time of the client, and with no more of its body than people read."""
-    shown: dict[str, Any] = {**exchange, "at": exchange[finding.clock] / finding.pace}
-    response = exchange["response"]
-    body = None if response is None else response.get("body")
-    text = body if isinstance(body, str) else json.dumps(body)
-    if len(text) > MAX_BODY:
-        shown["response"] = {**shown["response"], "body": f"{text[:MAX_BODY]}..."}
-    return {**shown, "summary": summary_of(cast("ExchangeJson", shown))}
+    """Return an exchange in short, at the time of the client, and its messages with no more than people read."""
+    shown = messages(exchange)
+    for message in shown:
+        message["body"] = message["body"] and truncate(message["body"], MAX_BODY)
+    at = exchange[finding.clock] / finding.pace
+    return {"summary": {**summary_of(exchange), "at": at}, "messages": shown}
 
 
 def _finding(finding: Finding, case: int, traces: _Traces) -> dict[str, Any]:

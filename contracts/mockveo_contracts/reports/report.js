@@ -60,9 +60,9 @@
   // The sequence of a finding; a click on a request opens its headers and bodies.
   function Picture({ exchanges, marks }) {
     const [open, setOpen] = useState(0);
-    const opened = exchanges.find(({ number }) => number === open);
+    const opened = exchanges.find(({ summary }) => summary.number === open);
     return html`<${Sequence} exchanges=${exchanges.map(({ summary }) => summary)} marks=${marks} limit=${24} open=${(number) => setOpen(number === open ? 0 : number)} />
-      ${opened ? html`<${Wire} exchange=${opened} />` : ""}`;
+      ${opened ? html`<${Wire} messages=${opened.messages} />` : ""}`;
   }
 
   function facts(subject, number, finding) {

@@ -83,6 +83,7 @@ function useAnswer(place) {
 export function Detail({ number, others, close }) {
   const exchange = useAnswer(`journal/${number}`);
   const code = useAnswer(`journal/${number}/code`);
+  const sent = useAnswer(`journal/${number}/messages`);
   const [other, setOther] = useState(0);
   const diff = useAnswer(other && `journal/${number}/diff?other=${other}`);
   const [saving, setSaving] = useState(false);
@@ -99,7 +100,7 @@ export function Detail({ number, others, close }) {
     ${[...exchange.deviations.map(({ message }) => message), exchange.hint].map((text) => text && html`<p class="problem">${text}</p>`)}
     ${state.findings.filter(({ exchanges }) => exchanges.includes(number)).map((finding) => html`<p><a href=${`#/rule/${finding.rule}`} class="mark ${finding.verdict}">${finding.rule}</a> ${finding.message}</p>`)}
     ${diff?.rows ? html`<table class="diff"><caption>${number} and ${other}, what differs is marked</caption><tbody>${diff.rows.map(([a, b, same]) =>
-      html`<tr class=${same ? "" : "differs"}><td>${a}</td><td>${b}</td></tr>`)}</tbody></table>` : html`<${Wire} exchange=${exchange} />`}
+      html`<tr class=${same ? "" : "differs"}><td>${a}</td><td>${b}</td></tr>`)}</tbody></table>` : sent?.messages && html`<${Wire} messages=${sent.messages} />`}
     <p class="soft small">${byNumber(number)?.line}</p>`}<//>`;
 }
 

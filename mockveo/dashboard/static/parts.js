@@ -72,17 +72,9 @@ export function Sequence({ exchanges, marks = [], pace = 1, open, limit = 40 }) 
   return rows.length > 0 && html`<div class="sequence"><div class="ends" aria-hidden="true"><span>client</span><span>server</span></div><ol aria-label="Sequence of exchanges">${rows}</ol></div>`;
 }
 
-// Headers and bodies of an exchange in its JSON form.
-export function Wire({ exchange: { request, response, duration_ms: ms } }) {
-  const text = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
-  const size = (bytes) => `${(bytes ?? 0).toLocaleString("en")} bytes`;
-  const table = (pairs, caption) => html`<table class=${caption}>${caption && html`<caption>Form</caption>`}<tbody>${pairs.map(([name, value]) =>
-    html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)}</tbody></table>`;
-  const form = (request.fields || []).map(({ name, value }) => [name, text(value)]);
-  for (const file of request.files || []) form.push([file.name, `${file.filename ?? "(no name)"}, ${file.content_type || "no type"}, ${size(file.bytes)}, sha256 ${file.sha256?.slice(0, 12)}\u2026`]);
-  return html`<div class="wire">
-    <section><h3>Request <code>${request.method} ${request.path}${request.query && `?${request.query}`}</code></h3>
-      ${form.length ? table(form, "form") : html`<p class="soft">A body of ${size(request.body_bytes)}.</p>`}${table(request.headers || [])}</section>
-    <section><h3>Response ${response ? html`<code>${response.status}</code> <small>${size(response.body_bytes)}${ms > 0 && ` in ${clockText(ms / 1000)}`}</small>` : html`<em>none was sent</em>`}</h3>
-      ${response && html`${response.body != null ? html`<pre class="body" tabindex="0">${text(response.body).slice(0, 20000)}</pre>` : html`<p class="soft">Bytes, not kept here.</p>`}${table(response.headers)}`}</section></div>`;
+// Headers and bodies of an exchange.
+export function Wire({ messages }) {
+  const table = (pairs, caption) => pairs.length > 0 && html`<table class=${caption}><caption>${caption}</caption><tbody>${pairs.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)}</tbody></table>`;
+  return html`<div class="wire">${messages.map(({ title, line, note, form, headers, body }) => html`<section><h3>${title} <code>${line}</code> <small>${note}</small></h3>
+    ${table(form, "form")}${body && html`<pre class="body" tabindex="0">${body}</pre>`}${table(headers, "headers")}</section>`)}</div>`;
 }

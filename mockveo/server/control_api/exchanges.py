@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockveo.dashboard.exchanges import compared
+from mockveo.dashboard.exchanges import compared, messages
 from mockveo.dashboard.snippets import snippets
 from mockveo.server.context import ControlError, RequestContext
 from mockveo.server.control_requests import ControlRequest
@@ -15,6 +15,9 @@ class ExchangeControl:
 
     def get_exchange(self, call: RequestContext, _: ControlRequest) -> Json:
         return find_exchange(call).to_json()
+
+    def get_messages(self, call: RequestContext, _: ControlRequest) -> Json:
+        return {"messages": messages(find_exchange(call).to_json())}
 
     def get_exchange_code(self, call: RequestContext, _: ControlRequest) -> Json:
         exchange = find_exchange(call).to_json()

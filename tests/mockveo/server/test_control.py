@@ -114,6 +114,7 @@ def test_every_operation_does_what_its_document_says(world: WorldControl) -> Non
     assert world("forgetJob", id=job) == {"id": job}
     assert world("listExchanges")["count"] == 1
     assert world("getExchange", number="1")["job"] == job
+    assert world("getMessages", number="1")["messages"][0]["line"] == "POST /v1/videos"
     assert "curl --request POST" in world("getExchangeCode", number="1")["curl"]
     assert all(same for *_, same in world("compareExchanges", number="1", other="1")["rows"])
     assert world("exportJournal")["log"]["version"] == "1.2"
