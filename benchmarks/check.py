@@ -103,7 +103,7 @@ def slowest(names: Sequence[str], *, programs: bool) -> None:
 def play(name: str) -> None:
     """Speak the client protocol for a mutant of the zoo."""
     mutant = import_module("zoo").ZOO[name]
-    print(json.dumps({"type": "hello", "client": name, "features": mutant.features}), flush=True)
+    print(json.dumps({"type": "hello", "client": name, "features": dict(mutant.features)}), flush=True)
     sys.stdin.readline()
     for line in sys.stdin:
         case = json.loads(line)

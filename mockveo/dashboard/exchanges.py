@@ -39,7 +39,7 @@ class Summary(TypedDict):
     progress: int | None
     scenario: str
     faults: list[str]
-    deviations: list[str]
+    remarks: list[str]
     client: str
     key: str | None
     prompt: str
@@ -72,7 +72,7 @@ def summary_of(data: ExchangeJson) -> Summary:
         "progress": data.get("job_progress"),
         "scenario": data.get("scenario") or "",
         "faults": list(exchange.faults),
-        "deviations": list(exchange.deviations),
+        "remarks": [text for text in (*exchange.deviations.values(), exchange.hint) if text],
         "client": exchange.headers.get("user-agent", ""),
         "key": exchange.key,
         "prompt": prompt[:MAX_PROMPT],

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp
@@ -18,6 +19,7 @@ from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
 from mockveo._version import __version__
 from mockveo.content.clips import Clips
+from mockveo.dashboard.unrepeated import unrepeated
 from mockveo.errors import MockveoError, ScenarioError, StoreError
 from mockveo.http.hosts import Hosts
 from mockveo.http.responses import Response, json_response
@@ -275,15 +277,20 @@ class Control:
         exchanges = list(call.world.journal)
         return partial(in_thread, lambda: har(exchanges, f"{origins.own}{prefix}", f"{origins.other}{prefix}"))
 
-    def list_findings(self, call: RequestContext, _: ControlRequest) -> Later:
+    def list_findings(self, call: RequestContext, request: ControlRequest) -> Later:
         # Imported lazily so that the control API starts fast if nothing asks for findings.
         from mockveo.rules.client_rules import findings
 
-        exchanges = list(call.world.journal)
-        return partial(
-            in_thread,
-            lambda: {"findings": [finding.to_json() for finding in findings([each.to_json() for each in exchanges])]},
-        )
+        records = list(call.world.journal)
+
+        def judged() -> Json:
+            exchanges = [record.to_json() for record in records]
+            listed = [finding.to_json() for finding in findings(exchanges)]
+            if request.queries["unrepeated"] == "true":
+                listed += unrepeated(exchanges, time())
+            return {"findings": listed}
+
+        return partial(in_thread, judged)
 
     def list_rules(self, _: RequestContext, __: ControlRequest) -> Json:
         from mockveo.rules.client_rules import client_rules

@@ -22,7 +22,7 @@ MODULES = {
     "mockveo/cli": "__init__ control doctor judge main run scenarios serve",
     "mockveo/console": "__init__ foreground log options output ready_file worker workers",
     "mockveo/content": "__init__ clips media rendering uploads",
-    "mockveo/dashboard": "__init__ bundle cases exchanges files snippets",
+    "mockveo/dashboard": "__init__ bundle cases exchanges files snippets unrepeated",
     "mockveo/http": "__init__ encodings forms hosts multipart_reader origins parts responses statuses urlencoded",
     "mockveo/interception": (
         "__init__ certificates crossings fences handshakes options outcome page proof report resolver run "

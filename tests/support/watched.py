@@ -25,7 +25,7 @@ class Watched:
 
     def open(self, place: str = "") -> None:
         self.tab.open(f"{self.url}/_mockveo/{place}")
-        self.page.locator(".live.live").wait_for()
+        self.page.locator(".live.good").wait_for()
 
     def go(self, place: str) -> None:
         """Show another view of the page that is open."""

@@ -3,7 +3,7 @@ import { render, useEffect, useState } from "./vendor.js";
 import { counted, html, rich } from "./parts.js";
 import { Board, Exchanges } from "./board.js";
 import { Detail, Finding, Job } from "./job.js";
-import { connect, fits, hasEnded, linkOf, page, state } from "./store.js";
+import { connect, fits, linkOf, page, state } from "./store.js";
 import { ClockTools, Notice, Reset, Worlds } from "./tools.js";
 import { Trouble } from "./trouble.js";
 
@@ -11,7 +11,7 @@ const Found = ({ list, pictures }) => list.map((finding, place) => html`<${Findi
 function Findings() {
   const fitting = state.findings.filter(({ rule, message }) => fits(`${rule} ${message}`));
   return html`<div class="pagelike"><h2>Findings <span class="count">${fitting.length}</span></h2><${Found} list=${fitting} pictures=${3} />
-    ${!fitting.length && html`<div class="empty soft">${state.words.length ? "No finding fits the search." : html`Nothing found. What your client gets wrong will be listed here as it happens: a missing retry, a <code>Retry-After</code> ignored, a job paid for twice. Arm some <a href="#/trouble">trouble</a> to see how it copes.`}</div>`}</div>`;
+    ${!fitting.length && html`<div class="empty soft">${state.words.length ? "No finding fits the search." : html`Nothing found so far. Arm some <a href="#/trouble">trouble</a> to see how your client copes.`}</div>`}</div>`;
 }
 
 function Rule({ id }) {
@@ -27,8 +27,6 @@ function Bill() {
   const { bill } = state;
   return bill && html`<div class="pagelike"><h2>Bill</h2><p class="lead">${bill.line}</p>
     <ul class="figures">${["made", "delivered", "wasted", "open", "lost"].map((name) => html`<li class=${name}><b>${bill[name]}</b> ${name}</li>`)}</ul>
-    ${bill.unpriced.length > 0 && html`<p class="soft">No price is known of ${bill.unpriced.join(", ")}: <code>x-price</code> in the document says it.</p>`}
-    ${bill.budget && html`<p>The budget is ${bill.budget}; ${counted(bill.refused, "create")} refused.</p>`}
     ${bill.jobs.length ? html`<div class="scroll"><table class="list"><thead><tr>${["Job", "Model", "State", "What shows it"].map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${bill.jobs.slice(0, 200).map((job) => html`<tr>
       <td><a href=${linkOf(job.id)}><code>${job.id}</code></a></td><td>${job.model}</td><td><span class="mark ${job.state === "open" ? "" : "warn"}">${job.state}</span></td><td>${job.reason}</td></tr>`)}</tbody></table></div>` : html`<p class="empty soft">Every job that was made was delivered.</p>`}</div>`;
 }
@@ -58,13 +56,12 @@ function App() {
   const [, name = "", id, more] = location.hash.split("/").map(decoded);
   useEffect(() => { document.getElementById("main").scrollTo(0, 0); }, [name, id]);
   const { world } = state;
-  const running = [...state.jobs.values()].filter((job) => !hasEnded(job)).length;
-  document.title = `${running ? `(${running}) ` : ""}mockveo${world?.world ? ` /@${world.world}` : ""}`;
+  document.title = `mockveo${world?.world ? ` /@${world.world}` : ""}`;
   const counts = { exchanges: state.exchanges.length, findings: state.findings.length, trouble: state.queue.length + (state.scenario && state.scenario.name !== "normal") };
   const link = (key, title) => html`<a href=${`#/${key}`} aria-current=${(PARENTS[name] ?? name) === key ? "page" : undefined}>${title}${counts[key] > 0 && html` <span class="count ${key}">${counts[key]}</span>`}</a>`;
-  return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>To the content</a>
+  return html`<button class="skip" onClick=${() => document.getElementById("main").focus()}>To the content</button>
     <header class="top"><h1><img src="ui/icon.svg" alt="" width="22" height="22" />mockveo</h1><${Worlds} />
-      <span class="live ${state.status}" role="img" aria-label=${state.status} title=${state.status}></span>
+      <span class="live ${{ live: "good", gone: "bad" }[state.status] || ""}" role="img" aria-label=${state.status} title=${state.status}></span>
       <nav aria-label="Views">${link("", "Board")}${link("exchanges", "Exchanges")}${link("trouble", "Trouble")}${link("findings", "Findings")}${link("bill", "Bill")}</nav>
       <input id="search" type="search" placeholder="Search  /" aria-label="Search jobs, exchanges and scenarios" onInput=${(event) => { state.words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean); draw(Math.random()); }} />
       <${ClockTools} /><span class="actions"><a class="button small" href="journal.har" download="mockveo.har">HAR</a><${Reset} /></span></header>

@@ -1,6 +1,6 @@
 // The board: a column for each state, and the list of exchanges. Long lists draw only the rows that are in sight.
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor.js";
-import { Command, Faults, clockText, counted, html, shortId } from "./parts.js";
+import { Command, Faults, Mark, clockText, counted, html } from "./parts.js";
 import { column, fits, linkOf, now, oddity, pathOf, state, trail, view } from "./store.js";
 
 // Rows of one height, of which those in sight are drawn, and a few around.
@@ -35,21 +35,20 @@ const COLUMNS = {
 export const clientName = (job) => trail(job.id).client.split(/[ (]/)[0].slice(0, 40).replace("/", " ") || "unknown client";
 export const modelNames = ({ alias, model }) => `${alias || "no model"}${alias === model ? "" : ` \u2192 ${model}`}`;
 export function Bar({ job, at }) {
-  const { progress, status } = view(job, at);
-  return html`<div class="bar ${column(job, at)}" role="progressbar" aria-label=${`progress of ${shortId(job.id)}`} aria-valuenow=${progress} aria-valuemin="0" aria-valuemax="100" aria-valuetext=${`${status}, ${progress} %`}>
-    <span style=${{ transform: `scaleX(${progress / 100})` }}></span></div>`;
+  const { progress } = view(job, at);
+  return html`<div class="bar ${column(job, at)}" role="progressbar" aria-label="progress" aria-valuenow=${progress}><span style=${{ transform: `scaleX(${progress / 100})` }}></span></div>`;
 }
 
 function Card({ job, at }) {
   const { status, progress } = view(job, at);
   const odd = oddity(job, at);
   const frames = Array.from({ length: Math.min(job.kept_images, 2) }, (_, place) =>
-    html`<img src=${`./${pathOf(job.id)}/images/${place + 1}`} alt=${place ? "last frame" : "first frame"} loading="lazy" width="40" height="24" />`);
+    html`<img src=${`./${pathOf(job.id)}/images/${place + 1}`} alt=${place ? "last frame" : "first frame"} width="40" height="24" />`);
   return html`<div role="listitem" class="slot"><a class="card ${column(job, at)}" href=${linkOf(job.id)}>
     <span class="prompt"><bdi>${job.prompt || "no prompt"}</bdi></span>
     <span class="line soft"><span>${modelNames(job)}</span>${job.cost && html`<span>${job.cost}</span>`}</span>
-    <span class="line"><span class="soft">${clientName(job)} \u00b7 ${clockText(Math.max(at - job.created, 0))}</span>${odd && html`<span class="mark warn">${odd}</span>`}</span>
-    <span class="line state"><span>${status} <b>${progress} %</b></span>${job.error && html`<span class="mark bad">${job.error.code}</span>`}
+    <span class="line"><span class="soft">${clientName(job)} \u00b7 ${clockText(Math.max(at - job.created, 0))}</span><${Mark} text=${odd} /></span>
+    <span class="line state"><span>${status} <b>${progress} %</b></span><${Mark} kind="bad" text=${job.error?.code} />
       <span class="frames soft">${frames.length || !job.images ? frames : counted(job.images, "image")}</span></span>
     <${Bar} job=${job} at=${at} /></a></div>`;
 }
@@ -66,8 +65,7 @@ export function Board() {
 
 function Welcome() {
   const base = state.world?.base_url;
-  return base && html`<div class="nothing"><p class="pulse" aria-hidden="true"></p>
-    <h2>Waiting for the first request</h2><p>Give your app these two settings, and its jobs appear here:</p>
+  return base && html`<div class="nothing"><h2>Waiting for the first request</h2><p>Give your app these two settings, and its jobs appear here:</p>
     <${Command} text=${`export COMETAPI_BASE_URL=${base}\nexport COMETAPI_KEY=sk-mockveo`} /><p>or make one job by hand:</p>
     <${Command} text=${`curl ${base}/videos --header 'Authorization: Bearer sk-mockveo' --form 'prompt=A paper kite floats above a field.'`} />
     <p class="soft">Nothing is paid for and nothing leaves this machine. ${state.exchanges.length > 0 && html`<a href="#/exchanges">${counted(state.exchanges.length, "request")} came, but none made a job.</a>`}</p></div>`;
@@ -79,10 +77,9 @@ export function Exchanges({ children, chosen }) {
   const row = (exchange) => html`<div role="listitem" key=${exchange.number}><a class="row ${exchange.tone} ${exchange.number === chosen ? "chosen" : ""}" href=${`#/exchange/${exchange.number}`} aria-current=${exchange.number === chosen}>
     <span class="n soft">${exchange.number}</span><span class="t soft">${clockText(exchange.at)}</span><b class="s">${exchange.status || "\u2717"}</b>
     <span class="what"><b>${exchange.operation || "other"}</b> ${exchange.method} <bdi>${exchange.path}</bdi></span>
-    <span class="more"><${Faults} of=${exchange} />${[exchange.trouble, exchange.deviations[0]].map((text) => text && html`<span class="mark warn">${text}</span>`)} ${exchange.answer}</span></a></div>`;
+    <span class="more"><${Faults} of=${exchange} /><${Mark} text=${exchange.trouble} /><${Mark} text=${exchange.remarks[0]} /> ${exchange.answer}</span></a></div>`;
   return html`<div class="split ${children ? "open" : ""}"><section aria-label="Exchanges">
     <h2>Exchanges <span class="count">${fitting.length}</span> <label class="check"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} /> follow</label></h2>
-    ${state.lost > 0 && html`<p class="soft">${counted(state.lost, "exchange")} came too fast or long ago, and the server no longer has them.</p>`}
     <${Windowed} items=${follow ? fitting : fitting.reverse()} follow=${follow} height=${34} label="Exchanges" row=${row} empty="No request has come yet. Every request and its answer will be listed here." />
     </section>${children}</div>`;
 }

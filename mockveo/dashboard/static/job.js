@@ -1,6 +1,6 @@
 // One job: its axis of time with states and exchanges, its clip and frames, and every exchange in full.
 import { useEffect, useState } from "./vendor.js";
-import { Copy, Faults, Sequence, Wire, clockText, counted, html, rich, shortId } from "./parts.js";
+import { Copy, Faults, Mark, Sequence, Wire, clockText, counted, html, rich, shortId, small } from "./parts.js";
 import { Bar, clientName, modelNames } from "./board.js";
 import { act, api, byNumber, column, findingsOf, hasEnded, linkOf, now, oddity, pace, pathOf, state, trail, view } from "./store.js";
 import { Panel, ScenarioPick } from "./tools.js";
@@ -35,8 +35,8 @@ function Axis({ job, chosen, choose }) {
   const gaps = polls.slice(1).map((poll, place) => [polls[place].at, poll.at]);
   const usual = gaps.map(([from, to]) => to - from).sort((a, b) => a - b)[gaps.length >> 1] || 0;
   const mark = ([exchange, count]) => {
-    const { number, operation, faults, trouble } = exchange;
-    const text = `exchange ${number}${count > 1 ? ` and ${count - 1} more` : ""}: ${[`${operation} ${exchange.status || "no answer"} ${exchange.answer} at ${clockText(exchange.at - start)}`, trouble, faults.length && `fault ${faults.join(", ")}`].filter(Boolean).join(", ")}`;
+    const { number, operation, faults } = exchange;
+    const text = `exchange ${number}${count > 1 ? ` and ${count - 1} more` : ""}: ${operation} ${exchange.status || "no answer"} ${exchange.answer} at ${clockText(exchange.at - start)} ${exchange.trouble} ${faults.join(", ")}`;
     const begun = exchange.at - (exchange.ms / 1000) * speed;
     return html`<button key=${number} class="dot ${operation} ${exchange.tone} ${exchange.fate} ${guilty.has(number) ? "guilty" : ""} ${count > 1 ? "many" : ""}"
       style=${["content", "delivery"].includes(operation) ? { minWidth: "10px", ...placed(begun, exchange.at) } : placed(exchange.at)} aria-label=${text} aria-pressed=${number === chosen}
@@ -81,27 +81,25 @@ function useAnswer(place) {
 }
 
 export function Detail({ number, others, close }) {
-  const exchange = useAnswer(`journal/${number}`);
-  const code = useAnswer(`journal/${number}/code`);
-  const sent = useAnswer(`journal/${number}/messages`);
+  const answer = useAnswer(`journal/${number}/messages`);
+  const exchange = byNumber(number);
   const [other, setOther] = useState(0);
   const diff = useAnswer(other && `journal/${number}/diff?other=${other}`);
   const [saving, setSaving] = useState(false);
-  const { job, problem } = exchange || {};
+  const job = exchange?.job;
   return html`<${Panel} title=${`Exchange ${number}`} kind="detail"><a class="button small" href=${close}>Close</a>
-    ${!exchange || problem ? html`<p class=${problem ? "problem" : "soft"}>${problem || "loading\u2026"}</p>` : html`
-    <p class="actions">${code && !code.problem && Object.entries(code).map(([name, text]) => html`<${Copy} label=${name} title=${`Copy as ${name}`} text=${text} />`)}
+    ${!answer?.code ? html`<p class="problem">${answer?.problem}</p>` : html`
+    <p class="actions">${Object.entries(answer.code).map(([name, text]) => html`<${Copy} label=${name} title=${`Copy as ${name}`} text=${text} />`)}
       ${state.jobs.has(job) && html`<a class="button small" href=${linkOf(job)}>Its job</a>`}
-      ${exchange.operation === "createVideo" && !job && html`<button class="small" onClick=${() => setSaving(!saving)}>Save as case</button>`}
+      ${exchange?.operation === "create" && !job && small("Save as case", () => setSaving(!saving))}
       <label>Compare with <select value=${other} onChange=${({ target }) => setOther(Number(target.value))}><option value="0">\u2014</option>
         ${(others || state.exchanges).slice(-200).map((each) => each.number !== number && html`<option value=${each.number}>${each.number}: ${each.operation} ${each.status}</option>`)}</select></label></p>
     ${saving && html`<${SaveCase} from=${`journal/${number}`} />`}
-    ${exchange.faults.length > 0 && html`<p><${Faults} of=${exchange} /> of the scenario ${exchange.scenario}</p>`}
-    ${[...exchange.deviations.map(({ message }) => message), exchange.hint].map((text) => text && html`<p class="problem">${text}</p>`)}
+    ${exchange?.faults.length > 0 && html`<p><${Faults} of=${exchange} /> of the scenario ${exchange.scenario}</p>`}
+    ${exchange?.remarks.map((text) => html`<p class="problem">${text}</p>`)}
     ${state.findings.filter(({ exchanges }) => exchanges.includes(number)).map((finding) => html`<p><a href=${`#/rule/${finding.rule}`} class="mark ${finding.verdict}">${finding.rule}</a> ${finding.message}</p>`)}
     ${diff?.rows ? html`<table class="diff"><caption>${number} and ${other}, what differs is marked</caption><tbody>${diff.rows.map(([a, b, same]) =>
-      html`<tr class=${same ? "" : "differs"}><td>${a}</td><td>${b}</td></tr>`)}</tbody></table>` : sent?.messages && html`<${Wire} messages=${sent.messages} />`}
-    <p class="soft small">${byNumber(number)?.line}</p>`}<//>`;
+      html`<tr class=${same ? "" : "differs"}><td>${a}</td><td>${b}</td></tr>`)}</tbody></table>` : html`<${Wire} messages=${answer.messages} />`}`}<//>`;
 }
 
 function SaveCase({ from }) {
@@ -123,7 +121,7 @@ function SaveCase({ from }) {
   return html`<div class="save" role="region" aria-label="Save as case">
     <p class="actions"><span class="segments" role="group" aria-label="What to save">${["Contract case", "Scenario"].map((label, place) => html`<button aria-pressed=${isCase === !place} onClick=${() => setKind(place ? "scenario" : "case")}>${label}</button>`)}</span>
       <button class="primary small" onClick=${download}>Download</button><${Copy} text=${made[kind]} />
-      ${corpus ? isCase && html`<button class="small" onClick=${write}>Write to ${corpus}</button>` : html`<span class="soft small">Start mockveo with <code>--corpus DIR</code> to write it there.</span>`}</p>
+      ${corpus ? isCase && small(`Write to ${corpus}`, write) : html`<span class="soft small">Start mockveo with <code>--corpus DIR</code> to write it there.</span>`}</p>
     <pre class="body" tabindex="0">${made[kind]}</pre>
     <p class="small">${isCase ? html`Serve it again by hand: <code>mockveo replay ${file}</code> \u00b7 run it: <code>mockveo check --case ${file} -- \u2026</code>` : html`Serve it: <code>mockveo --scenario ${file}</code>`}</p></div>`;
 }
@@ -133,22 +131,22 @@ export function Job({ id, chosen }) {
   const [saving, setSaving] = useState(false);
   const [sure, setSure] = useState(false);
   useEffect(() => { setSaving(false); setSure(false); }, [id]);
-  if (!job) return html`<div class="nothing"><h2>No such job</h2><p>This world has no job <code>${id}</code> (any more). <a href="#/">Back to the board</a></p></div>`;
+  if (!job) return html`<div class="nothing"><h2>No such job</h2><p>This world has no job <code>${id}</code> (any more).</p></div>`;
   const at = now();
   const where = column(job, at);
   const { status, progress } = view(job, at);
   const { exchanges } = trail(id);
   const findings = findingsOf(id);
   const choose = (number) => { location.hash = linkOf(id, number); };
-  const end = (label, ending, words, title) => html`<button title=${title} onClick=${() => act("POST", `${pathOf(id)}/end`, { ending }, words)}>${label}</button>`;
+  const end = (label, ending, words) => html`<button onClick=${() => act("POST", `${pathOf(id)}/end`, { ending }, words)}>${label}</button>`;
   const remarks = [state.bill?.jobs.find((each) => each.id === id)?.reason, oddity(job, at)];
   return html`<article class="job"><header><a href="#/" class="back" aria-label="Back to the board">\u2190</a><div>
       <h2><bdi>${job.prompt || "A job without a prompt"}</bdi></h2>
-      <p class="facts"><code>${id}</code><${Copy} text=${id} label="Copy id" />${[modelNames(job), job.size, clientName(job), `scenario ${job.scenario}`, job.key, job.cost].map((text) => text && html`<span>${text}</span>`)}${remarks.map((text) => text && html`<span class="mark warn">${text}</span>`)}</p>
+      <p class="facts"><code>${id}</code><${Copy} text=${id} label="Copy id" />${[modelNames(job), job.size, clientName(job), `scenario ${job.scenario}`, job.key, job.cost].map((text) => text && html`<span>${text}</span>`)}${remarks.map((text) => html`<${Mark} text=${text} />`)}</p>
       </div><div class="now ${where}"><b>${status}</b> ${progress} %<${Bar} job=${job} at=${at} /></div></header>
     ${job.error && html`<p class="problem">${job.error.code}: ${job.error.message}</p>`}
     <div class="actions" role="toolbar" aria-label="What to do with this job">
-      ${!hasEnded(job, at) && html`${end("Complete", "success", "The job is completed.")}${end("Fail", "failure", "The job has failed.")}${end("Stick", "never", "The job stays as it is, for ever.", "It stays as it is and never ends")}
+      ${!hasEnded(job, at) && html`${end("Complete", "success", "The job is completed.")}${end("Fail", "failure", "The job has failed.")}${end("Stick", "never", "The job stays as it is, for ever.")}
         <button disabled=${job.ends === null} onClick=${() => act("POST", "clock/advance", { seconds: Math.max(job.ends - now(), 0) + 0.001 }, "The clock is at the end of the job.")}>Clock to its end</button>`}
       <${ScenarioPick} label="Trouble for this job" choose=${(scenario) => act("PUT", `${pathOf(id)}/scenario`, { scenario }, `Its exchanges have the faults of ${scenario} from now on.`)} />
       <button aria-expanded=${saving} onClick=${() => setSaving(!saving)}>Save as case</button>
@@ -164,13 +162,14 @@ export function Job({ id, chosen }) {
 
 export function Finding({ finding, picture }) {
   const { rule, verdict, message, exchanges: marks } = finding;
-  const advice = state.rules.get(rule)?.advice;
+  const known = state.rules.get(rule);
+  const advice = finding.advice || known?.advice;
   const [open, setOpen] = useState(picture);
   const job = marks.map(byNumber).find((exchange) => exchange?.job)?.job;
   const around = state.exchanges.filter((exchange) => marks.includes(exchange.number) || (job ? exchange.job === job : marks.some((mark) => Math.abs(mark - exchange.number) <= 2)));
-  return html`<article class="finding ${verdict}"><p><span class="mark ${verdict}">${verdict}</span> <a href=${`#/rule/${rule}`}><b>${rule}</b></a> ${message}</p>
+  return html`<article class="finding ${verdict}"><p><span class="mark ${verdict}">${verdict}</span> <b>${known ? html`<a href=${`#/rule/${rule}`}>${rule}</a>` : rule}</b> ${message}</p>
     ${advice && html`<p><span class="soft">Fix</span> ${rich(advice)}</p>`}
     <p class="actions">${marks.slice(0, 12).map((number) => html`<a class="button small" href=${job ? linkOf(job, number) : `#/exchange/${number}`}>exchange ${number}</a>`)}
-      ${around.length > 0 && html`<button class="small" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Hide picture" : "Show picture"}</button>`}</p>
+      ${around.length > 0 && small(open ? "Hide picture" : "Show picture", () => setOpen(!open), { "aria-expanded": open })}</p>
     ${open && html`<${Sequence} exchanges=${around} marks=${marks} limit=${12} pace=${pace()} open=${(number) => { location.hash = `#/exchange/${number}`; }} />`}</article>`;
 }

@@ -19,24 +19,20 @@ export const clockText = (seconds) => {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 };
 
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Pages from a file, or without a permission, still have the old way.
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-}
 export function Copy({ text, label = "Copy", title }) {
   const [done, setDone] = useState(false);
-  const click = async (event) => {
-    event.preventDefault();
-    await copyText(text);
+  const click = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Pages from a file, or without a permission, still have the old way.
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };
@@ -44,8 +40,10 @@ export function Copy({ text, label = "Copy", title }) {
 }
 export const Command = ({ text }) => html`<div class="command"><code>${text}</code><${Copy} text=${text} /></div>`;
 
+export const Mark = ({ text, kind = "warn" }) => text && html`<span class="mark ${kind}">${text}</span>`;
 // The faults that struck an exchange.
-export const Faults = ({ of: { faults } }) => faults.length > 0 && html`<span class="mark warn">\u2691 ${faults.join(", ")}</span>`;
+export const Faults = ({ of: { faults } }) => faults.length > 0 && html`<${Mark} text=${`\u2691 ${faults.join(", ")}`} />`;
+export const small = (label, onClick, more) => html`<button class="small" onClick=${onClick} ...${more}>${label}</button>`;
 
 // Client on the left, server on the right, time downwards: what was sent, lost, cut, late, and how long it was quiet.
 export function Sequence({ exchanges, marks = [], pace = 1, open, limit = 40 }) {

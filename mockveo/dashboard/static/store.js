@@ -7,7 +7,7 @@ const QUIET_MS = 10000;
 
 export const state = {
   world: null, clock: null, clockAt: 0, scenario: null, queue: [], scenarios: [], rules: new Map(), worlds: [],
-  jobs: new Map(), exchanges: [], judged: [], findings: [], bill: null, status: "connecting", notice: "", words: [], last: 0, version: 0, lost: 0,
+  jobs: new Map(), exchanges: [], findings: [], bill: null, status: "connecting", notice: "", words: [], last: 0, version: 0,
 };
 const trails = new Map(); // job -> what is known of its exchanges
 let frame = 0;
@@ -81,9 +81,8 @@ export function column(job, at = now()) {
   return found;
 }
 
-const unknown = () => ({ exchanges: [], client: "", latest: null, usual: 0, toldEnd: false });
 export const hasEnded = (job, at) => ["completed", "failed"].includes(column(job, at));
-export const trail = (id) => trails.get(id) || unknown();
+export const trail = (id) => trails.get(id) || { exchanges: [], client: "", latest: null, usual: 0, toldEnd: false };
 export function byNumber(number) {
   let [low, high] = [0, state.exchanges.length];
   while (low < high) {
@@ -108,7 +107,6 @@ export function oddity(job, at) {
 function addExchange(exchange) {
   if (exchange.number <= state.last) return;
   const lost = state.last && exchange.number - state.last - 1;
-  state.lost += lost;
   if (lost) notice(`${counted(lost, "exchange")} came that the server no longer has.`);
   state.last = exchange.number;
   exchange.words = `${exchange.line} ${exchange.client} ${exchange.job}`;
@@ -142,43 +140,21 @@ function addJob(job) {
 }
 
 // Findings cost the server the more, the longer its journal: asked for when traffic pauses, and ever less often.
-// What no rule can judge by requests alone, and people want to see: trouble that may pass, after which nothing came.
-function missingRetries() {
-  const latest = new Map();
-  for (const exchange of state.exchanges) {
-    const what = exchange.operation === "create" ? `${exchange.key} ${exchange.prompt}` : exchange.job;
-    if (what) latest.set(what, exchange);
-  }
-  return [...latest.values()].filter((exchange) => exchange.transient && Date.now() > (exchange.time + (exchange.wait || 0)) * 1000 + QUIET_MS)
-    .map((exchange) => ({ rule: MISSING.id, severity: "info", verdict: "info", exchanges: [exchange.number],
-      message: `${exchange.method} ${exchange.path} ${exchange.status ? `was answered ${exchange.status}` : "got no answer"}, and was not sent again` }));
-}
-const MISSING = {
-  id: "missing-retry", severity: "info", description: "A request that meets trouble which may pass is sent again.",
-  why: "One refusal or one lost answer of a busy service should not end a job that is wanted, or paid for.",
-  advice: "Retry polls and downloads, which are safe to repeat, with backoff. Repeat a create if its answer says that it was refused, as `429` and `503` do.",
-  source: "What this page sees; a program may also have been stopped. `mockveo check` judges it by the rule `survive-transient`.",
-};
 let timer = 0;
 let cost = 0;
-function findAll() {
-  state.findings = [...state.judged, ...missingRetries()];
-  changed();
-}
-setInterval(findAll, 2000);
 async function load(places) {
   try {
     for (const [name, path] of Object.entries(places)) {
       const answer = await api("GET", path);
-      state[name] = answer[path] ?? answer;
+      state[name] = answer[name] ?? answer;
     }
-    findAll();
+    changed();
   } catch { /* the stream says that the server is gone */ }
 }
 function refreshFindings(delay = Math.max(600, cost * 10)) {
   timer ||= setTimeout(async () => {
     const begun = performance.now();
-    await load({ judged: "findings", bill: "bill" });
+    await load({ findings: "findings?unrepeated=true", bill: "bill" });
     cost = performance.now() - begun;
     timer = 0;
   }, delay);
@@ -189,7 +165,7 @@ function setClock(clock) {
   const back = state.clock ? latestNow - clock.now : 0;
   // What is asked for may arrive after what came by the stream, half a second at most.
   if (back > (clock.mode === "wall" ? clock.speed / 2 : 1e-6)) {
-    notice(`The clock was turned back by ${clockText(back)}; the board shows the jobs as they are now.`);
+    notice(`The clock was turned back by ${clockText(back)}.`);
     for (const job of state.jobs.values()) job.column = null;
   }
   state.clock = clock;
@@ -197,7 +173,7 @@ function setClock(clock) {
   latestNow = clock.now;
 }
 function forget() {
-  Object.assign(state, { exchanges: [], judged: [], findings: [], bill: null, last: 0, lost: 0, clock: null });
+  Object.assign(state, { exchanges: [], findings: [], bill: null, last: 0, clock: null });
   latestNow = 0;
   state.jobs.clear();
   trails.clear();
@@ -222,7 +198,7 @@ function hello(data) {
   const before = state.world;
   if (before && before.run !== data.run) {
     forget();
-    notice(`${before.seed !== data.seed || before.version !== data.version ? "The server was restarted" : "The world was reset, or the server restarted"}. This is how it is now.`);
+    notice("The world was reset or the server restarted; this is how it is now.");
     Object.assign(state, { world: data, status: "connecting" });
     return connect(); // Anew, from the first exchange of this run.
   }
@@ -242,7 +218,12 @@ export function connect() {
     changed();
   });
   on("hello", hello);
-  on("exchange", (data) => { addExchange(data); refreshFindings(); });
+  on("exchange", (exchange) => {
+    addExchange(exchange);
+    refreshFindings();
+    // Whether it is sent again is known only then.
+    if (exchange.transient) setTimeout(refreshFindings, exchange.wait * 1000 + QUIET_MS + 500);
+  });
   on("job", addJob);
   on("forgotten", ({ id }) => { state.jobs.delete(id); trails.delete(id); });
   on("state", ({ clock, scenario, queue }) => { setClock(clock); Object.assign(state, { scenario, queue }); });
@@ -254,4 +235,4 @@ export function connect() {
     if (stream.readyState === EventSource.CLOSED) setTimeout(() => { if (stream === source) connect(); }, 1000);
   };
 }
-api("GET", "rules").then(({ rules }) => { state.rules = new Map([...rules, MISSING].map((rule) => [rule.id, rule])); changed(); }, () => {});
+api("GET", "rules").then(({ rules }) => { state.rules = new Map(rules.map((rule) => [rule.id, rule])); changed(); }, () => {});

@@ -1,6 +1,6 @@
 // What several views use, and the tools around them: worlds, the clock, notices and dialogs.
 import { useEffect, useRef } from "./vendor.js";
-import { clockText, html } from "./parts.js";
+import { clockText, html, small } from "./parts.js";
 import { act, changed, now, state } from "./store.js";
 
 export const Panel = ({ title, kind, count, children }) => html`<section class="panel ${kind || ""}" aria-label=${title}><h2>${title} ${count > 0 && html`<span class="count">${count}</span>`}</h2>${children}</section>`;
@@ -15,17 +15,17 @@ export function ClockTools() {
   const frozen = clock.mode !== "wall";
   return html`<div class="actions clock" role="group" aria-label="Clock of the world"><output class="time" aria-label="time of the world">${clockText(now())}</output>
     ${clock.mode === "poll" && html`<span class="mark">+${clockText(clock.step)} a poll</span>`}
-    <button class="small" aria-pressed=${frozen} onClick=${() => set({ mode: frozen ? "wall" : "manual" })}>${clock.mode === "poll" ? "Let it run" : frozen ? "Frozen" : "Freeze"}</button>
+    ${small(clock.mode === "poll" ? "Let it run" : frozen ? "Frozen" : "Freeze", () => set({ mode: frozen ? "wall" : "manual" }), { "aria-pressed": frozen })}
     <span class="segments" role="group" aria-label="Speed">${[1, 10, 100, 1000].map((speed) => html`<button aria-pressed=${!frozen && clock.speed === speed} onClick=${() => set({ mode: "wall", speed })}>\u00d7${speed}</button>`)}</span>
-    <button class="small" onClick=${() => advance(10)}>+10 s</button><button class="small" onClick=${() => advance(60)}>+1 min</button></div>`;
+    ${small("+10 s", () => advance(10))}${small("+1 min", () => advance(60))}</div>`;
 }
 
 export function Worlds() {
   const name = state.world?.world || "";
   const go = ({ target }) => {
-    const chosen = target.value === "+" ? prompt("Name of a world, e.g. mine. Clients reach it at /@NAME/v1.") || "" : target.value;
-    if (target.value === "+" && !/^[A-Za-z0-9._~-]{1,100}$/.test(chosen)) target.value = name;
-    else location.href = chosen ? `/@${chosen}/_mockveo/` : "/_mockveo/";
+    const chosen = target.value === "+" ? prompt("Name of a world, e.g. mine. Clients reach it at /@NAME/v1.") : target.value;
+    if (chosen === null) target.value = name;
+    else location.href = chosen ? `/@${encodeURIComponent(chosen)}/_mockveo/` : "/_mockveo/";
   };
   const names = new Set(["", ...state.worlds.map((world) => world.name), name]);
   return html`<select class="world" aria-label="World" value=${name} onChange=${go}>${[...names].map((each) => html`<option value=${each}>${each ? `/@${each}` : "default world"}</option>`)}<option value="+">another\u2026</option></select>`;
@@ -37,7 +37,7 @@ export function Reset() {
     dialog.current.close();
     if (await act("POST", "reset", {})) location.hash = "#/";
   };
-  return html`<button class="small" onClick=${() => dialog.current.showModal()}>Reset\u2026</button>
+  return html`${small("Reset\u2026", () => dialog.current.showModal())}
     <dialog ref=${dialog} aria-labelledby="head-reset"><h2 id="head-reset">Reset this world?</h2>
       <p>Its jobs, exchanges, findings and changes are forgotten; ids begin anew. Other worlds stay as they are.</p>
       <p class="actions"><button class="danger" onClick=${reset}>Reset it</button><button onClick=${() => dialog.current.close()}>Cancel</button></p></dialog>`;
@@ -51,5 +51,5 @@ export function Notice() {
     return () => clearTimeout(timer);
   }, [shown]);
   return html`<div class="notices" role="status" aria-live="polite">${state.status === "gone" && html`<p class="notice bad">The server is gone. The page waits for it and then goes on.</p>`}
-    ${shown && html`<p class="notice ${shown.kind}">${shown.text} <button class="small" aria-label="Dismiss" onClick=${dismiss}>\u00d7</button></p>`}</div>`;
+    ${shown && html`<p class="notice ${shown.kind}">${shown.text} ${small("\u00d7", dismiss, { "aria-label": "Dismiss" })}</p>`}</div>`;
 }

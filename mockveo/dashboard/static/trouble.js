@@ -1,6 +1,6 @@
 // Trouble: the scenarios with a sentence each, what is armed, and an editor that checks as one types.
 import { useEffect, useState } from "./vendor.js";
-import { Faults, counted, html, rich } from "./parts.js";
+import { Faults, Mark, counted, html, rich, small } from "./parts.js";
 import { act, api, fits, notice, refreshLists, state } from "./store.js";
 import { Panel } from "./tools.js";
 
@@ -9,15 +9,15 @@ const forNext = (scenario) => act("POST", "queue", { scenario }, ({ scenarios })
 // How often the faults of a scenario have struck, in what the page knows.
 function Strikes({ name }) {
   const count = state.exchanges.filter(({ scenario, faults }) => scenario === name && faults.length).length;
-  return count > 0 && html` <span class="mark warn">\u2691 struck ${counted(count, "time")}</span>`;
+  return count > 0 && html` <${Mark} text=${`\u2691 struck ${counted(count, "time")}`} />`;
 }
 
 function Armed() {
   const { scenario, queue } = state;
   const latest = state.exchanges.findLast(({ faults }) => faults.length);
   return scenario && html`<${Panel} title="Armed" kind="armed"><div aria-live="polite">
-    <p><span class="soft">World</span> <b>${scenario.name}</b> ${rich(scenario.summary)} <${Strikes} name=${scenario.name} /> ${scenario.name !== "normal" && html`<button class="small" onClick=${() => forWorld("normal")}>Back to normal</button>`}</p>
-    <p><span class="soft">Next create</span> ${queue.length ? html`${queue.map(({ name }, place) => html`<span class="mark warn" key=${place}>${place + 1}. ${name}</span> `)}<button class="small" onClick=${() => act("DELETE", "queue", undefined, "Nothing is armed for the next create.")}>Disarm</button>` : "nothing of its own"}</p>
+    <p><span class="soft">World</span> <b>${scenario.name}</b> ${rich(scenario.summary)} <${Strikes} name=${scenario.name} /> ${scenario.name !== "normal" && small("Back to normal", () => forWorld("normal"))}</p>
+    <p><span class="soft">Next create</span> ${queue.length ? html`${queue.map(({ name }, place) => html`<${Mark} key=${place} text=${`${place + 1}. ${name}`} /> `)}${small("Disarm", () => act("DELETE", "queue", undefined, "Nothing is armed for the next create."))}` : "nothing of its own"}</p>
     <p><span class="soft">Last struck</span> ${latest ? html`<a class="struck" key=${latest.number} href=${`#/exchange/${latest.number}`}><${Faults} of=${latest} /> on exchange ${latest.number}, a ${latest.operation || "request"}</a>` : "nothing so far"}</p></div><//>`;
 }
 
@@ -41,11 +41,11 @@ function Editor({ from }) {
     refreshLists();
     if (kept && use) await use(name);
   };
-  const button = (label, use, kind = "") => html`<button class="small ${kind}" disabled=${!scenario} onClick=${() => keep(use)}>${label}</button>`;
+  const button = (label, use) => small(label, () => keep(use), { disabled: !scenario });
   return html`<${Panel} title="Your own" kind="editor"><label for="scenario-text" class="soft">A scenario in YAML or JSON</label>
     <textarea id="scenario-text" spellcheck="false" rows="9" value=${text} onInput=${({ target }) => setText(target.value)} aria-describedby="scenario-said" aria-invalid=${Boolean(problem)}></textarea>
     <p id="scenario-said" class=${problem ? "problem" : "fine"} role="status">${problem || (scenario ? "\u2713 A valid scenario." : "\u2026")}</p>
-    <p class="actions"><label>Name <input value=${name} size="14" onInput=${({ target }) => setName(target.value)} /></label>${button("Next create", forNext, "primary")}${button("World", forWorld)}${button("Keep")}</p><//>`;
+    <p class="actions"><label>Name <input value=${name} onInput=${({ target }) => setName(target.value)} /></label>${button("Next create", forNext)}${button("World", forWorld)}${button("Keep")}</p><//>`;
 }
 
 export function Trouble() {
@@ -60,9 +60,8 @@ export function Trouble() {
     const { name } = each;
     const isChosen = name === state.scenario?.name;
     return html`<li key=${name} class=${isChosen ? "chosen" : ""}><div><b>${name}</b><${Strikes} name=${name} /><p>${rich(each.summary)}</p></div>
-      <span class="actions"><button class="small" aria-label=${`${name} for the next create`} onClick=${() => forNext(name)}>Next create</button>
-        <button class="small" aria-label=${`${name} for the world`} aria-pressed=${isChosen} onClick=${() => forWorld(name)}>World</button>
-        <button class="small" aria-label=${`edit ${name}`} onClick=${() => edit(each)}>Edit</button></span></li>`;
+      <span class="actions">${small("Next create", () => forNext(name), { "aria-label": `${name} for the next create` })}
+        ${small("World", () => forWorld(name), { "aria-label": `${name} for the world`, "aria-pressed": isChosen })}${small("Edit", () => edit(each), { "aria-label": `edit ${name}` })}</span></li>`;
   };
   return html`<div class="halves trouble"><div><${Armed} /><${Editor} from=${edited} /></div>
     <section class="palette" aria-label="Scenarios"><h2>Trouble <span class="count">${fitting.length}</span></h2><ul>${fitting.map(row)}</ul></section></div>`;

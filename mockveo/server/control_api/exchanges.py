@@ -17,12 +17,9 @@ class ExchangeControl:
         return find_exchange(call).to_json()
 
     def get_messages(self, call: RequestContext, _: ControlRequest) -> Json:
-        return {"messages": messages(find_exchange(call).to_json())}
-
-    def get_exchange_code(self, call: RequestContext, _: ControlRequest) -> Json:
         exchange = find_exchange(call).to_json()
         origin = call.origins.other if exchange.get("elsewhere") else call.origins.own
-        return snippets(exchange, f"{origin}{call.world.prefix}")
+        return {"messages": messages(exchange), "code": snippets(exchange, f"{origin}{call.world.prefix}")}
 
     def compare_exchanges(self, call: RequestContext, request: ControlRequest) -> Json:
         first, second = find_exchange(call), find_exchange(call, request.queries["other"])

@@ -19,7 +19,7 @@ from mockveo.server.run import ServerThread
 from mockveo.simulator import scenarios
 
 #: All files of the dashboard, uncompressed.
-MAX_BYTES = 104 * 1024
+MAX_BYTES = 80 * 1024
 
 
 def test_job_walks_across_the_board_while_its_client_polls(watched: Watched) -> None:
@@ -248,7 +248,7 @@ def test_root_leads_a_browser_to_the_dashboard_and_answers_clients_as_before(
 ) -> None:
     watched.tab.open(f"{dashboard.url}/")
     watched.page.get_by_role("link", name="Open the dashboard").click()
-    watched.page.locator(".live.live").wait_for()
+    watched.page.locator(".live.good").wait_for()
     for headers in ({}, {"Accept": "*/*"}, {"Accept": "text/html", "Sec-Fetch-Mode": "cors"}):
         answer = httpx.get(f"{dashboard.url}/", headers=headers)
         assert answer.status_code == 404

@@ -115,7 +115,7 @@ def test_every_operation_does_what_its_document_says(world: WorldControl) -> Non
     assert world("listExchanges")["count"] == 1
     assert world("getExchange", number="1")["job"] == job
     assert world("getMessages", number="1")["messages"][0]["line"] == "POST /v1/videos"
-    assert "curl --request POST" in world("getExchangeCode", number="1")["curl"]
+    assert "curl --request POST" in world("getMessages", number="1")["code"]["curl"]
     assert all(same for *_, same in world("compareExchanges", number="1", other="1")["rows"])
     assert world("exportJournal")["log"]["version"] == "1.2"
     assert world("listFindings") == {"findings": []}
