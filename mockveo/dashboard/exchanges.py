@@ -137,7 +137,7 @@ def messages(data: ExchangeJson) -> list[Message]:
     answered: Message = {
         "title": "Response",
         "line": str(response["status"]),
-        "note": f"{_size(response.get('body_bytes'))}{f' in {ms / 1000:.3g} s' if ms else ''}",
+        "note": f"{_size(response.get('body_bytes'))}{f' in {ms / 1000:.3f} s' if ms else ''}",
         "form": [],
         "headers": list(response.get("headers", ())),
         "body": None if body is None else truncate(_text(body), MAX_BODY),

@@ -165,3 +165,6 @@ def test_views_fit_narrow_and_wide_windows(watched: Watched, width: int) -> None
         )
         shown = watched.tab.run(f"{wide}.slice(0, 3).map(each => each.outerHTML.slice(0, 200))")
         assert watched.tab.run("document.documentElement.scrollWidth") <= width, f"{view}: {shown}"
+    watched.open("#/exchanges")
+    watched.page.wait_for_timeout(150)
+    assert watched.tab.run("(main => main.scrollWidth - main.clientWidth)(document.querySelector('main'))") <= 0
