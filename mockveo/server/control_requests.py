@@ -106,7 +106,8 @@ class ControlDocument:
     def _checked_queries(self, call: RequestContext, pointer: str) -> dict[str, str]:
         sent = urlencoded.values(call.scope["query_string"])
         parameters = self._document.at(pointer).get("parameters", [])
-        schemas = {each["name"]: each["schema"] for each in parameters if each["in"] == "query"}
+        described = {each["name"]: each for each in parameters if each["in"] == "query"}
+        schemas = {name: each["schema"] for name, each in described.items()}
         for name in sent:
             if name not in schemas:
                 expected = f"expected one of {', '.join(schemas)}" if schemas else "this path has no parameters"
@@ -115,6 +116,9 @@ class ControlDocument:
         for name, schema in schemas.items():
             value = sent.get(name, schema.get("default"))
             if value is None:
+                if described[name].get("required"):
+                    example = f"{name}={described[name]['example']}"
+                    raise ControlError(400, "invalid_request", f"{name} is missing; expected it, e.g. {example}")
                 continue
             self._check_value(name, schema, value)
             queries[name] = value

@@ -413,6 +413,8 @@ MISTAKES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("getJob", None, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("endJob", {"ending": "success"}, {"id": "nope"}, 404, "this world has no job 'nope'"),
     ("getExchange", None, {"number": "7"}, 404, "has no exchange 7"),
+    ("compareExchanges", None, {"number": "7"}, 400, "other is missing; expected it, e.g. other=2"),
+    ("getMessages", None, {"number": "7"}, 404, "has no exchange 7"),
     (
         "listJobs",
         None,
