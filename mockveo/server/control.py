@@ -19,7 +19,6 @@ from mockveo import yamlfiles
 from mockveo._paths import built_in_scenarios
 from mockveo._version import __version__
 from mockveo.content.clips import Clips
-from mockveo.dashboard.unrepeated import unrepeated
 from mockveo.errors import MockveoError, ScenarioError, StoreError
 from mockveo.http.hosts import Hosts
 from mockveo.http.responses import Response, json_response
@@ -287,6 +286,8 @@ class Control:
             exchanges = [record.to_json() for record in records]
             listed = [finding.to_json() for finding in findings(exchanges)]
             if request.queries["unrepeated"] == "true":
+                from mockveo.dashboard.unrepeated import unrepeated
+
                 listed += unrepeated(exchanges, time())
             return {"findings": listed}
 

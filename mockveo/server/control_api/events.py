@@ -17,7 +17,6 @@ import orjson
 from starlette.types import Receive
 
 from mockveo._version import __version__
-from mockveo.dashboard.exchanges import summary_of
 from mockveo.errors import StoreError
 from mockveo.http.responses import Response
 from mockveo.server.context import WORLD, RequestContext, refreshed
@@ -77,6 +76,9 @@ class EventControl:
         self, call: RequestContext, number: int, watching: bool, receive: Receive
     ) -> AsyncIterator[bytes]:
         """Yield server-sent events of the exchanges after a number, and of the state if that is watched."""
+        # Imported lazily, since only a dashboard needs it.
+        from mockveo.dashboard.exchanges import summary_of
+
         name = call.world.name
         world, silence = call.world, 0.0
         state = _State(self._changes, self._state_of, call) if watching else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mockveo.dashboard.exchanges import compared, messages
-from mockveo.dashboard.snippets import snippets
 from mockveo.server.context import ControlError, RequestContext
 from mockveo.server.control_requests import ControlRequest
 from mockveo.spec.structure import Json
@@ -17,11 +15,17 @@ class ExchangeControl:
         return find_exchange(call).to_json()
 
     def get_messages(self, call: RequestContext, _: ControlRequest) -> Json:
+        # Imported lazily, here and below, since only a dashboard needs it.
+        from mockveo.dashboard.exchanges import messages
+        from mockveo.dashboard.snippets import snippets
+
         exchange = find_exchange(call).to_json()
         origin = call.origins.other if exchange.get("elsewhere") else call.origins.own
         return {"messages": messages(exchange), "code": snippets(exchange, f"{origin}{call.world.prefix}")}
 
     def compare_exchanges(self, call: RequestContext, request: ControlRequest) -> Json:
+        from mockveo.dashboard.exchanges import compared
+
         first, second = find_exchange(call), find_exchange(call, request.queries["other"])
         return {"rows": compared(first.to_json(), second.to_json())}
 
