@@ -134,7 +134,7 @@ class WantsTaskId(_Strict):
         job["task_id"]
 
 
-@mutant("poll-until-terminal")
+@mutant("poll-until-terminal", unlikely="no generated style leaves out the object")
 class WantsObject(_Strict):
     """What does not call itself a video is no job."""
 
