@@ -52,7 +52,6 @@ def summary_of(data: ExchangeJson) -> Summary:
     exchange = Exchange.from_json(data, clock="at")
     ms = data.get("duration_ms") or 0.0
     fate, trouble = _fate(exchange, ms)
-    prompt = next((str(field["value"]) for field in exchange.fields if field["name"] == "prompt"), "")
     return {
         "number": exchange.number,
         "at": exchange.at,
@@ -75,7 +74,7 @@ def summary_of(data: ExchangeJson) -> Summary:
         "remarks": [text for text in (*exchange.deviations.values(), exchange.hint) if text],
         "client": exchange.headers.get("user-agent", ""),
         "key": exchange.key,
-        "prompt": prompt[:MAX_PROMPT],
+        "prompt": exchange.prompt[:MAX_PROMPT],
         "files": len(exchange.files),
         "line": exchange.line.partition("\n")[0],
     }

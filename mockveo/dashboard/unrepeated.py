@@ -25,8 +25,7 @@ def unrepeated(exchanges: Iterable[ExchangeJson], now: float) -> list[dict[str, 
     latest: dict[object, Exchange] = {}
     for data in exchanges:
         exchange = Exchange.from_json(data)
-        prompt = [str(field["value"]) for field in exchange.fields if field["name"] == "prompt"]
-        subject = (exchange.key, *prompt) if exchange.operation == "create" else exchange.job
+        subject = (exchange.key, exchange.prompt) if exchange.operation == "create" else exchange.job
         if subject:
             latest[subject] = exchange
     return [

@@ -263,6 +263,11 @@ class Exchange:
         return _ticket(location.partition("?")[2])
 
     @property
+    def prompt(self) -> str:
+        """Return the prompt of a create, or ""."""
+        return next((str(field["value"]) for field in self.fields if field["name"] == "prompt"), "")
+
+    @property
     def retry_after(self) -> str | None:
         """Return the Retry-After header."""
         return self.response_headers.get("retry-after")

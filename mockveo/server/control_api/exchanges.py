@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from mockveo.server.context import ControlError, RequestContext
-from mockveo.server.control_requests import ControlRequest
+from functools import partial
+
+from mockveo.server.context import ControlError, RequestContext, in_thread
+from mockveo.server.control_requests import ControlRequest, Later
 from mockveo.spec.structure import Json
 from mockveo.traffic.record import ExchangeRecord
 
@@ -23,11 +25,11 @@ class ExchangeControl:
         origin = call.origins.other if exchange.get("elsewhere") else call.origins.own
         return {"messages": messages(exchange), "code": snippets(exchange, f"{origin}{call.world.prefix}")}
 
-    def compare_exchanges(self, call: RequestContext, request: ControlRequest) -> Json:
+    def compare_exchanges(self, call: RequestContext, request: ControlRequest) -> Later:
         from mockveo.dashboard.exchanges import compared
 
         first, second = find_exchange(call), find_exchange(call, request.queries["other"])
-        return {"rows": compared(first.to_json(), second.to_json())}
+        return partial(in_thread, lambda: {"rows": compared(first.to_json(), second.to_json())})
 
 
 def find_exchange(call: RequestContext, digits: str = "") -> ExchangeRecord:
